@@ -1,0 +1,145 @@
+// swift-tools-version:6.2
+// SPDX-License-Identifier: Apache-2.0
+//
+// Folders tell the layers, from the bottom up: Core (pure decisions), Lab (virtual time and load),
+// Native (C that must run before or without Swift), Adapters (one outside library each), Node (the shell),
+// brume (the commands). Tests mirror them. The arrows are enforced by Tests/Tidy.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+/// Links a C program without any shared library, so that it starts in under a millisecond and runs in any root file system.
+let staticC: [LinkerSetting] = [
+    .unsafeFlags([
+        "-static-stdlib", "-nostartfiles", "-Xclang-linker", "-static", "-Xclang-linker", "-Wno-unused-command-line-argument",
+    ])
+]
+
+let strictC: [CSetting] = [.unsafeFlags(["-std=gnu17", "-Wall", "-Wextra", "-Werror", "-O2"])]
+
+extension Target.Dependency {
+    static let nioCore = product(name: "NIOCore", package: "swift-nio")
+    static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let nioHTTP1 = product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
+    static let nioAsync = product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+    static let systemPackage = product(name: "SystemPackage", package: "swift-system")
+    static let heap = product(name: "HeapModule", package: "swift-collections")
+    static let deque = product(name: "DequeModule", package: "swift-collections")
+    static let logging = product(name: "Logging", package: "swift-log")
+    static let metrics = product(name: "Metrics", package: "swift-metrics")
+    static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdTesting = product(name: "HummingbirdTesting", package: "hummingbird")
+    static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
+    static let grdb = product(name: "GRDB", package: "GRDB.swift")
+    static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let yams = product(name: "Yams", package: "Yams")
+    static let histogram = product(name: "Histogram", package: "hdrhistogram-swift")
+    static let asyncHTTPClient = product(name: "AsyncHTTPClient", package: "async-http-client")
+    static let subprocess = product(name: "Subprocess", package: "swift-subprocess")
+    static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+}
+
+func layer(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(path)", resources: resources, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(path)", exclude: exclude, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "brume",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "brume", targets: ["brume"]),
+        .executable(name: "brume-spawner", targets: ["brume-spawner"]),
+        .executable(name: "brume-agent", targets: ["brume-agent"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // Core: pure decisions.
+        layer("BrumeModel", "Core/Model", []),
+        layer("BrumeBroker", "Core/Broker", ["BrumeModel", .deque, .heap]),
+        layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", .deque, .heap]),
+        // Lab: the same engine in virtual time, and load for the real one.
+        layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"]),
+        layer("BrumeSimulator", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeWorkload", .heap]),
+        layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
+        // Native: C.
+        .target(name: "CBrumeLinux", path: "Sources/Native/CBrumeLinux", cSettings: strictC),
+        .executableTarget(name: "brume-spawner", path: "Sources/Native/Spawner", cSettings: strictC, linkerSettings: staticC),
+        .executableTarget(name: "brume-agent", path: "Sources/Native/Agent", cSettings: strictC, linkerSettings: staticC),
+        // Adapters: one outside family each, strangers to each other.
+        layer(
+            "BrumeSandbox", "Adapters/Sandbox",
+            ["BrumeModel", "CBrumeLinux", .nioCore, .nioPosix, .nioHTTP1, .systemPackage, .subprocess, .logging],
+            resources: [.embedInCode("Shims/handler.py"), .embedInCode("Shims/handler.mjs")]),
+        layer("BrumeStore", "Adapters/Store", ["BrumeModel", .grdb, .crypto, .nioCore, .logging]),
+        layer(
+            "BrumeGateway", "Adapters/Gateway",
+            ["BrumeModel", .hummingbird, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .logging, .crypto],
+            resources: [.embedInCode("openapi.json")]),
+        layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics]),
+        // The shell round the engine.
+        layer(
+            "BrumeNode", "Node", ["BrumeModel", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),
+        .executableTarget(
+            name: "brume",
+            dependencies: [
+                "BrumeModel", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
+                "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
+                .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .logging, .metrics, .nioCore, .nioPosix, .nioHTTP1,
+                .subprocess, .systemPackage,
+            ],
+            path: "Sources/brume", swiftSettings: strict),
+        // Tests mirror the folders.
+        tests("ModelTests", "Core/Model", ["BrumeModel"]),
+        tests("BrokerTests", "Core/Broker", ["BrumeModel", "BrumeBroker"]),
+        tests("EngineTests", "Core/Engine", ["BrumeModel", "BrumeEngine"], exclude: ["Scenarios"]),
+        tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"]),
+        tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
+        tests("LoadTests", "Lab/LoadGenerator", ["BrumeLoad", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1]),
+        tests(
+            "SandboxTests", "Adapters/Sandbox",
+            ["BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1, .logging]),
+        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", .grdb, .nioCore, .logging]),
+        tests(
+            "GatewayTests", "Adapters/Gateway",
+            ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
+        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeTelemetry", .logging, .metrics]),
+        tests("NodeTests", "Node", ["BrumeModel", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+        tests(
+            "SystemTests", "System",
+            ["BrumeModel", "brume", .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
+        tests("TidyTests", "Tidy", []),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+#ifndef CBRUME_LINUX_H
+#define CBRUME_LINUX_H
+#endif
