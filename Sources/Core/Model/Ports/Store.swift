@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a node remembers over a restart. Everything awaited here is on disk when it returns.
+public protocol Store<Payload>: Sendable {
+    associatedtype Payload: Sendable
+
+    /// Counts one more start of this data directory and returns the count, beginning with 1.
+    func beginEpoch() async throws -> UInt64
+
+    func putFunction(_ function: StoredFunction) async throws
+    func removeFunction(_ id: FunctionID) async throws
+    func functions() async throws -> [StoredFunction]
+
+    /// Keeps a package under its SHA-256 and returns that in lower-case hexadecimal; the same bytes are kept once.
+    func putCode(_ archive: Payload) async throws -> String
+    /// The file that holds a package, or nil.
+    func codePath(digest: String) async throws -> String?
+    /// Removes packages that no function names and that are older than `age`; returns how many.
+    func pruneCode(olderThan age: Duration) async throws -> Int
+
+    func putSecret(_ secret: Secret) async throws
+    func removeSecret(name: String, namespace: String) async throws -> Bool
+    func secrets(namespace: String) async throws -> [Secret]
+
+    func putNamespace(_ namespace: StoredNamespace) async throws
+    func removeNamespace(_ name: String) async throws -> Bool
+    func namespaces() async throws -> [StoredNamespace]
+
+    /// Records ended calls. Batched: on disk within a second, not at return.
+    func record(_ call: CallRecord)
+    func append(_ lines: [LogLine])
+    /// Waits until everything recorded or appended so far is on disk.
+    func flush() async throws
+    func calls(_ query: CallQuery) async throws -> [CallRecord]
+    /// Lines in order of time.
+    func logs(_ query: LogQuery) async throws -> [LogLine]
+    /// Drops the oldest calls and log lines beyond the settings' bounds.
+    func prune() async throws
+
+    func enqueue(_ call: QueuedCall<Payload>) async throws
+    /// Every call that has neither ended nor died, in order of acceptance; bodies included.
+    func queued() async throws -> [QueuedCall<Payload>]
+    /// One queued call with its body, or nil.
+    func queued(_ id: CallID) async throws -> QueuedCall<Payload>?
+    /// A call that ended: it will not run again.
+    func complete(_ id: CallID) async throws
+    func reschedule(_ id: CallID, attempt: Int, notBefore: Instant, lastFailure: String) async throws
+    func bury(_ id: CallID, attempt: Int, lastFailure: String) async throws
+    func deadLetters(limit: Int) async throws -> [DeadLetter]
+    /// Moves dead letters back to the queue with a fresh count of attempts (all where `ids` is nil); returns them.
+    func redrive(_ ids: [CallID]?) async throws -> [QueuedCall<Payload>]
+    func discardDeadLetters(_ ids: [CallID]?) async throws -> Int
+}
+
+/// A function as it is kept: its spec, when it was made, how often it was changed.
+public struct StoredFunction: Hashable, Sendable, Codable {
+    public var spec: FunctionSpec
+    public var created: Instant
+    public var revision: Int
+    /// Replicas asked for by hand (`scale-function`), or nil where the engine decides.
+    public var pinnedReplicas: Int?
+
+    public init(spec: FunctionSpec, created: Instant, revision: Int, pinnedReplicas: Int? = nil) {
+        self.spec = spec
+        self.created = created
+        self.revision = revision
+        self.pinnedReplicas = pinnedReplicas
+    }
+}
+
+public struct StoredNamespace: Hashable, Sendable, Codable {
+    public var name: String
+    public var labels: [String: String]
+    public var annotations: [String: String]
+
+    public init(name: String, labels: [String: String] = [:], annotations: [String: String] = [:]) {
+        self.name = name
+        self.labels = labels
+        self.annotations = annotations
+    }
+}
+
+/// An asynchronous call that has been accepted.
+public struct QueuedCall<Payload: Sendable>: Sendable {
+    public var id: CallID
+    /// Its body is whole.
+    public var request: CallRequest<Payload>
+    public var callbackURL: String?
+    public var accepted: Instant
+    /// Attempts that have failed so far.
+    public var attempts: Int
+    public var notBefore: Instant
+
+    public init(
+        id: CallID, request: CallRequest<Payload>, callbackURL: String?, accepted: Instant, attempts: Int = 0,
+        notBefore: Instant = .zero
+    ) {
+        self.id = id
+        self.request = request
+        self.callbackURL = callbackURL
+        self.accepted = accepted
+        self.attempts = attempts
+        self.notBefore = notBefore
+    }
+}
+
+/// An asynchronous call that failed for good.
+public struct DeadLetter: Hashable, Sendable, Codable {
+    public var id: CallID
+    public var label: String
+    public var function: FunctionID
+    public var accepted: Instant
+    public var attempts: Int
+    public var lastFailure: String
+
+    public init(id: CallID, label: String, function: FunctionID, accepted: Instant, attempts: Int, lastFailure: String) {
+        self.id = id
+        self.label = label
+        self.function = function
+        self.accepted = accepted
+        self.attempts = attempts
+        self.lastFailure = lastFailure
+    }
+}
+
+public struct CallQuery: Hashable, Sendable {
+    public var function: FunctionID?
+    public var label: String?
+    public var outcome: CallRecord.Outcome?
+    public var since: Instant?
+    /// Newest first, at most so many.
+    public var limit: Int
+
+    public init(
+        function: FunctionID? = nil, label: String? = nil, outcome: CallRecord.Outcome? = nil, since: Instant? = nil, limit: Int = 50
+    ) {
+        self.function = function
+        self.label = label
+        self.outcome = outcome
+        self.since = since
+        self.limit = limit
+    }
+}
+
+public struct LogQuery: Hashable, Sendable {
+    public var function: FunctionID
+    public var instance: String?
+    public var since: Instant?
+    /// The last so many lines.
+    public var tail: Int?
+
+    public init(function: FunctionID, instance: String? = nil, since: Instant? = nil, tail: Int? = nil) {
+        self.function = function
+        self.instance = instance
+        self.since = since
+        self.tail = tail
+    }
+}
