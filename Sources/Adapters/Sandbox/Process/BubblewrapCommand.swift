@@ -46,7 +46,11 @@ struct BubblewrapCommand {
         builder.options += ["--remount-ro", "/"]
         builder.environment()
         builder.options += ["--chdir", plan.workingDirectory]
-        let optionBytes = builder.options.flatMap { Array($0.utf8) + [0] }
+        var optionBytes: [UInt8] = []
+        for option in builder.options {
+            optionBytes += option.utf8
+            optionBytes.append(0)
+        }
         var order = SpawnOrder(arguments: [program, "--args", "\(Self.optionsDescriptor)", "--"] + plan.command)
         order.files = [("options", optionBytes), ("seccomp", seccomp)] + builder.files
         order.stages = builder.stages
@@ -162,7 +166,7 @@ struct BubblewrapCommand {
     /// The compiled system call filter of this machine's architecture.
     static func seccompProgram() throws(BrumeError) -> [UInt8] {
         var error = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
             let length = unsafe brume_seccomp_program(buffer.baseAddress, buffer.count)
             (count, error) = (max(0, length), min(0, length))
         }

@@ -11,9 +11,9 @@ enum HostFiles {
 
     /// The text of a small file, or nil if it cannot be read.
     static func read(_ path: String, limit: Int = 4096) -> String? {
-        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
             let got = unsafe brume_read_file(path, buffer.baseAddress, limit)
-            unsafe count = max(0, got)
+            count = max(0, got)
         }
         return bytes.isEmpty && !exists(path) ? nil : String(decoding: bytes, as: UTF8.self)
     }
@@ -29,7 +29,7 @@ enum HostFiles {
     /// - Returns: 0 or an errno.
     static func tryWrite(_ text: String, to path: String) -> CInt {
         var text = text
-        return unsafe text.withUTF8 { unsafe -brume_write_file(path, $0.baseAddress, $0.count) }
+        return text.withUTF8 { unsafe -brume_write_file(path, $0.baseAddress, $0.count) }
     }
 
     static func write(_ text: String, to path: String) throws(BrumeError) {
@@ -48,19 +48,36 @@ enum HostFiles {
             let parent = String(path[..<slash])
             if !exists(parent) { try makeDirectory(parent) }
         }
-        let error = -brume_make_directory(path, mode)
+        let error = unsafe -brume_make_directory(path, mode)
         if error != 0 { throw failure("make the directory", path, error) }
     }
 
+    /// Makes one directory where the one above it may refuse.
+    ///
+    /// - Returns: 0 or an errno.
+    static func tryMakeDirectory(_ path: String) -> CInt { unsafe -brume_make_directory(path, 0o755) }
+
+    /// Removes an empty directory.
+    ///
+    /// - Returns: whether it is not there any more.
+    @discardableResult
+    static func removeDirectory(_ path: String) -> Bool {
+        let error = unsafe rmdir(path) == 0 ? 0 : errno
+        return error == 0 || error == ENOENT
+    }
+
+    /// Sets a mode; a file that is gone is fine.
+    static func setMode(_ path: String, _ mode: mode_t) { _ = unsafe chmod(path, mode) }
+
     /// Removes a tree; one that is not there is fine.
     @discardableResult
-    static func remove(_ path: String) -> Bool { brume_remove_tree(path) == 0 }
+    static func remove(_ path: String) -> Bool { unsafe brume_remove_tree(path) == 0 }
 
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
-    static func isExecutable(_ path: String) -> Bool { !isDirectory(path) && access(path, X_OK) == 0 }
+    static func isExecutable(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 && !isDirectory(path) }
 
-    static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+    static func isWritable(_ path: String) -> Bool { unsafe access(path, W_OK) == 0 }
 
     static func isDirectory(_ path: String) -> Bool {
         var about = stat()
@@ -91,6 +108,17 @@ enum HostFiles {
     /// The first executable of this name in the usual places.
     static func program(_ name: String) -> String? {
         ["/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/local/sbin", "/sbin"].map { "\($0)/\(name)" }.first(where: isExecutable)
+    }
+
+    /// Two pipes: reading and writing end of the first, then of the second.
+    ///
+    /// - Returns: 0 or an errno.
+    static func pipes(_ ends: inout [CInt]) -> CInt {
+        precondition(ends.count == 4)
+        var first: [CInt] = [-1, -1], second: [CInt] = [-1, -1]
+        let error = unsafe min(brume_pipe(&first), brume_pipe(&second))
+        ends = first + second
+        return -error
     }
 
     static func reason(_ error: CInt) -> String { unsafe String(cString: strerror(error)) }

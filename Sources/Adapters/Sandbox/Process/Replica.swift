@@ -129,7 +129,7 @@ final class Replica: Sendable {
         try HostFiles.makeDirectory(socketDirectory)
         let plan = try channel.plan(socketDirectory: socketDirectory)
         // The sandbox's uid is not the node's: connecting takes the right to write to the socket.
-        for name in HostFiles.names(in: socketDirectory) { chmod("\(socketDirectory)/\(name)", 0o666) }
+        for name in HostFiles.names(in: socketDirectory) { HostFiles.setMode("\(socketDirectory)/\(name)", 0o666) }
         var endsTogether = true
         if case .fork = spec.contract { endsTogether = false }
         try group.create(spec.limits, endsTogether: endsTogether)
@@ -141,7 +141,7 @@ final class Replica: Sendable {
         if group.unified != nil { order.flags |= UInt32(BRUME_HAS_UNIFIED) }
 
         var pipes: [CInt] = [-1, -1, -1, -1]
-        let error = unsafe min(brume_pipe(&pipes), pipes.withUnsafeMutableBufferPointer { unsafe brume_pipe($0.baseAddress.map { unsafe $0 + 2 }) })
+        let error = HostFiles.pipes(&pipes)
         defer { for end in [pipes[1], pipes[3]] where end >= 0 { _ = close(end) } }
         for (index, stream) in [LogLine.Stream.stdout, .stderr].enumerated() where pipes[2 * index] >= 0 {
             outputs.append(
@@ -149,7 +149,7 @@ final class Replica: Sendable {
                     events(.log(id, stream, text))
                 })
         }
-        guard error == 0 else { throw HostFiles.failure("make", "the output pipes", -error) }
+        guard error == 0 else { throw HostFiles.failure("make", "the output pipes", error) }
         let program = try await host.client.spawn(order, output: pipes[1], errors: pipes[3])
         state.withLock { $0.program = program }
         return program

@@ -2,7 +2,7 @@
 
 import BrumeModel
 import CBrumeLinux
-@preconcurrency import Dispatch
+import Dispatch
 import Glibc
 import Synchronization
 
@@ -76,8 +76,11 @@ final class ReplicaOutput: Sendable {
         var done = false
     }
 
+    // Dispatch sources may be used from any thread; the overlay does not say so.
+    private struct Source: @unchecked Sendable { let read: any DispatchSourceRead }
+
     private let descriptor: CInt
-    private let source: any DispatchSourceRead
+    private let source: Source
     private let queue: DispatchQueue
     private let state = Mutex(State())
     private let line: @Sendable (LogLine.Stream, String) -> Void
@@ -93,7 +96,8 @@ final class ReplicaOutput: Sendable {
         _ descriptor: CInt, _ stream: LogLine.Stream, queue: DispatchQueue, line: @escaping @Sendable (LogLine.Stream, String) -> Void
     ) {
         (self.descriptor, self.stream, self.queue, self.line) = (descriptor, stream, queue, line)
-        source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
+        let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
+        self.source = Source(read: source)
         source.setEventHandler { [self] in readable() }
         source.setCancelHandler { [self] in
             _ = Glibc.close(descriptor)
@@ -159,7 +163,7 @@ final class ReplicaOutput: Sendable {
             return state.periodEnds
         }
         guard let resume else { return }
-        source.suspend()
+        source.read.suspend()
         queue.asyncAfter(deadline: resume) { [self] in wake() }
     }
 
@@ -168,7 +172,7 @@ final class ReplicaOutput: Sendable {
             defer { state.paused = false }
             return state.paused
         }
-        if wasPaused { source.resume() }
+        if wasPaused { source.read.resume() }
     }
 
     private func end() {
@@ -186,6 +190,6 @@ final class ReplicaOutput: Sendable {
         guard first else { return }
         for (stream, text) in passed { line(stream, text) }
         wake()  // A suspended source must not be released, nor does it see its cancellation.
-        source.cancel()
+        source.read.cancel()
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import CBrumeLinux
 import Glibc
 
 /// Where this node's control groups are, and of which kind: cgroup v2, v1 (with a cgroup2 beside it for killing), or none.
@@ -63,7 +62,7 @@ package struct CgroupTree: Sendable {
         for controller in controllers + ["cpuacct"] {
             guard let mount = mounts.legacy[controller] else { continue }
             let path = "\(mount)/\(name)"
-            guard brume_make_directory(path, 0o755) == 0 else {
+            guard HostFiles.tryMakeDirectory(path) == 0 else {
                 if controller == "cpuacct" { continue }
                 return CgroupTree(kind: .none(reason: "the user of this process may not write to \(mount)"), cores: cores)
             }
@@ -71,7 +70,7 @@ package struct CgroupTree: Sendable {
         }
         // Sandboxes together weigh as much as the machine has cores, not as one thread of the host.
         if let cpu = parents["cpu"] { _ = HostFiles.tryWrite("\(1024 * cores)", to: "\(cpu)/cpu.shares") }
-        let unified = mounts.unified.map { "\($0)/\(name)" }.flatMap { brume_make_directory($0, 0o755) == 0 ? $0 : nil }
+        let unified = mounts.unified.map { "\($0)/\(name)" }.flatMap { HostFiles.tryMakeDirectory($0) == 0 ? $0 : nil }
         return CgroupTree(kind: .legacy(parents: parents, unified: unified), cores: cores)
     }
 
@@ -84,7 +83,7 @@ package struct CgroupTree: Sendable {
             let usable = Set((HostFiles.read("\(base)/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
             guard usable.isSuperset(of: controllers), enable(in: base, mayMove: base == mine) else { continue }
             let parent = "\(base)/\(name)"
-            guard brume_make_directory(parent, 0o755) == 0, enable(in: parent, mayMove: false) else { continue }
+            guard HostFiles.tryMakeDirectory(parent) == 0, enable(in: parent, mayMove: false) else { continue }
             _ = HostFiles.tryWrite("\(min(10_000, 100 * cores))", to: "\(parent)/cpu.weight")
             return parent
         }
@@ -97,7 +96,7 @@ package struct CgroupTree: Sendable {
         let error = HostFiles.tryWrite(words, to: "\(group)/cgroup.subtree_control")
         guard error == EBUSY, mayMove else { return error == 0 }
         let leaf = "\(group)/brume-node"
-        guard brume_make_directory(leaf, 0o755) == 0 else { return false }
+        guard HostFiles.tryMakeDirectory(leaf) == 0 else { return false }
         for pid in (HostFiles.read("\(group)/cgroup.procs", limit: HostFiles.readBytesMax) ?? "").split(separator: "\n") {
             _ = HostFiles.tryWrite(String(pid), to: "\(leaf)/cgroup.procs")
         }
@@ -122,6 +121,6 @@ package struct CgroupTree: Sendable {
 
     /// Removes the parent group; it must be empty.
     func remove() {
-        for parent in parents { _ = rmdir(parent) }
+        for parent in parents { HostFiles.removeDirectory(parent) }
     }
 }

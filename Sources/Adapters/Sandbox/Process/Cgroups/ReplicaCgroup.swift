@@ -34,12 +34,12 @@ struct ReplicaCgroup: Sendable {
     func create(_ limits: Resources, endsTogether: Bool) throws(BrumeError) {
         do throws(BrumeError) {
             for directory in directories {
-                let error = -brume_make_directory(directory, 0o755)
+                let error = HostFiles.tryMakeDirectory(directory)
                 if error != 0 { throw HostFiles.failure("make the control group", directory, error) }
             }
             try writeLimits(limits, endsTogether)
         } catch {
-            for directory in directories { _ = rmdir(directory) }
+            for directory in directories { HostFiles.removeDirectory(directory) }
             throw error
         }
     }
@@ -131,12 +131,12 @@ struct ReplicaCgroup: Sendable {
     /// - Returns: whether nothing is left.
     @discardableResult
     func remove() async -> Bool {
-        var left = directories.filter { rmdir($0) != 0 && errno != ENOENT }
+        var left = directories.filter { !HostFiles.removeDirectory($0) }
         if left.isEmpty { return true }
         if let unified, left.contains(unified) { await waitUntilEmpty(unified) }
         let tries = SandboxLimits.emptyMilliseconds / 2
         for _ in 0..<tries where !left.isEmpty {
-            left = left.filter { rmdir($0) != 0 && errno != ENOENT }
+            left = left.filter { !HostFiles.removeDirectory($0) }
             if !left.isEmpty { try? await Task.sleep(for: Self.removeInterval) }
         }
         return left.isEmpty
@@ -146,7 +146,7 @@ struct ReplicaCgroup: Sendable {
     private func waitUntilEmpty(_ group: String) async {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
-                _ = brume_wait_unpopulated(group, CInt(SandboxLimits.emptyMilliseconds))
+                _ = unsafe brume_wait_unpopulated(group, CInt(SandboxLimits.emptyMilliseconds))
                 continuation.resume()
             }
         }
