@@ -11,7 +11,8 @@ import SystemPackage
 enum SharedEtc {
     /// What programs need and what tells nothing about the host's users or services. Private keys are not among it.
     private static let shown = [
-        "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "localtime", "timezone", "pki", "alternatives", "mime.types", "protocols",
+        "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "localtime", "timezone", "pki", "alternatives", "mime.types",
+        "protocols",
         "services",
     ]
     private static let shownOfSSL = ["certs", "openssl.cnf"]
