@@ -135,7 +135,7 @@ let package = Package(
             "GatewayTests", "Adapters/Gateway",
             ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeTelemetry", .logging, .metrics]),
-        tests("NodeTests", "Node", ["BrumeModel", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+        tests("NodeTests", "Node", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
             ["BrumeModel", "brume", .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),

@@ -24,6 +24,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     let startedAt: Instant
     let books: Mutex<Books>
     let logs = LogHub()
+    let metrics = NodeMetrics()
     /// One administrative change at a time, so that store and engine agree on the order.
     let changes = Lane()
     let control: AsyncStream<ControlItem>
@@ -94,7 +95,10 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         outputs.removeAll(keepingCapacity: true)
         books.engine.step(input, now: clock.now, into: &outputs)
         var actions: [Action] = []
-        for output in outputs { translate(output, &books, &actions) }
+        for output in outputs {
+            metrics.count(output)
+            translate(output, &books, &actions)
+        }
         books.outputs = outputs
         return actions
     }

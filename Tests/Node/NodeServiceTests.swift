@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeBroker
 import BrumeEngine
 import BrumeModel
 import BrumeNode
@@ -178,7 +179,7 @@ struct NodeServiceTests {
             }
             #expect(failure.kind == .startFailed)
             #expect(failure.message == "The program is missing.")
-            #expect(await bench.node.function(try FunctionID(name: "broken"))?.problem == "The program is missing.")
+            #expect(try await bench.node.function(FunctionID(name: "broken"))?.problem == "The program is missing.")
         }
     }
 
@@ -230,7 +231,8 @@ struct NodeServiceTests {
         }
         try await store.complete(CallID(2))
         try await Self.withNode(store: store) { bench in
-            #expect(try await Self.eventually { try await bench.store.queued().isEmpty })
+            let emptied = try await Self.eventually { try await bench.store.queued().isEmpty }
+            #expect(emptied)
             #expect(bench.driver.state.withLock { $0.invoked } == ["left"])
         }
     }

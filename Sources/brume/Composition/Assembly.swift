@@ -65,8 +65,12 @@ struct Assembly {
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
-            renderMetrics: { registry.render() }, logger: Logger(label: "brume.gateway"),
-            onListening: { port in
+            renderMetrics: {
+                node.publishMetrics()
+                return registry.render()
+            },
+            logger: Logger(label: "brume.gateway"),
+            onListening: { _, port in
                 do {
                     try directory.announce(host: plan.host, port: port)
                 } catch {
