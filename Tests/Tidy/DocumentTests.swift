@@ -43,8 +43,10 @@ import Testing
     @Test("every make target that a document names exists")
     func makeTargets() throws {
         let makefile = try #require(Tree.here.file("Makefile"))
-        let targets = Set(makefile.lines.compactMap { line in line.first?.isLetter ?? false ? line.split(separator: ":").first.map(String.init) : nil })
-        #expect(targets.isSuperset(of: ["demo", "test", "check", "fmt", "build", "bench", "install", "uninstall", "test-vm", "sim", "help"]))
+        let targets = Set(
+            makefile.lines.compactMap { line in line.first?.isLetter ?? false ? line.split(separator: ":").first.map(String.init) : nil })
+        #expect(
+            targets.isSuperset(of: ["demo", "test", "check", "fmt", "build", "bench", "install", "uninstall", "test-vm", "sim", "help"]))
         for file in Tree.here.files where file.isMarkdown {
             for (index, line) in file.lines.enumerated() {
                 var rest = line
@@ -59,18 +61,23 @@ import Testing
 
     @Test(
         "broken links are caught",
-        arguments: [("[a](no.md)", 1), ("[a](../x.md)", 0), ("[a](#nope)", 1), ("[a](#b-c)\n# B C", 0), ("`[a](no.md)`", 0), ("[a](https://x)", 0)])
+        arguments: [
+            ("[a](no.md)", 1), ("[a](../x.md)", 0), ("[a](#nope)", 1), ("[a](#b-c)\n# B C", 0), ("`[a](no.md)`", 0), ("[a](https://x)", 0),
+        ])
     func brokenLinks(text: String, count: Int) {
         let file = SourceFile(path: "docs/a.md", text: text)
-        let findings = Documents.brokenLinks(in: file, exists: { ["x.md", "docs/a.md"].contains($0) }, headings: { _ in Documents.anchors(of: file) })
+        let findings = Documents.brokenLinks(
+            in: file, exists: { ["x.md", "docs/a.md"].contains($0) }, headings: { _ in Documents.anchors(of: file) })
         #expect(findings.count == count, "\(findings)")
     }
 
     @Test(
         "broken promises are caught",
         arguments: [
-            ("| 1 | Fast. | [is fast](Tests/a.swift) |", 0), ("| 1 | Fast. | *pending* |", 0), ("| 1 | Fast. | soon |", 1), ("| 1 | Fast. |", 1),
-            ("| 1 | Fast. | [is slow](Tests/a.swift) |", 1), ("| 1 | Fast. | [x](Tests/b.swift) |", 1), ("| 1 | Fast. | [x](README.md) |", 1),
+            ("| 1 | Fast. | [is fast](Tests/a.swift) |", 0), ("| 1 | Fast. | *pending* |", 0), ("| 1 | Fast. | soon |", 1),
+            ("| 1 | Fast. |", 1),
+            ("| 1 | Fast. | [is slow](Tests/a.swift) |", 1), ("| 1 | Fast. | [x](Tests/b.swift) |", 1),
+            ("| 1 | Fast. | [x](README.md) |", 1),
             ("| 1 | A. | *pending* |\n| 1 | B. | *pending* |", 1), ("nothing", 1),
         ])
     func brokenPromises(text: String, count: Int) {
@@ -86,7 +93,8 @@ import Testing
             ("# Changelog\n\n## [0.1.0] - unreleased\n\n### Added\n\n- A thing\n  with two lines.\n", 0),
             ("# Changelog\n\n## [0.2.0] - 2026-01-31\n### Fixed\n- B.\n\n## [0.1.0] - 2026-01-01\n### Added\n- A.\n", 0),
             ("# Changes\n\n## [0.1.0] - unreleased\n", 1), ("# Changelog\n## 0.1.0\n", 2), ("# Changelog\n## [0.1.0] - today\n", 2),
-            ("# Changelog\n## [0.1.0] - unreleased\n### News\n- A.\n", 1), ("# Changelog\n## [0.1.0] - unreleased\n### Added\n- no end\n", 1),
+            ("# Changelog\n## [0.1.0] - unreleased\n### News\n- A.\n", 1),
+            ("# Changelog\n## [0.1.0] - unreleased\n### Added\n- no end\n", 1),
             ("# Changelog\n## [0.1.0] - 2026-01-01\n## [0.2.0] - 2026-01-02\n", 1), ("# Changelog\n- A.\n## [0.1.0] - unreleased\n", 1),
         ])
     func changelogShapes(text: String, count: Int) {

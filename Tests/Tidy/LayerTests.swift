@@ -57,7 +57,7 @@ import Testing
     @Test("rule 6: every queue has a named limit")
     func limits() { Rule.everythingHasALimit.expect() }
 
-    @Test("rule 7: errors are structs with a code, and there is one of them")
+    @Test("rule 7: errors are structs of the model, with a code")
     func errors() { Rule.oneErrorStruct.expect() }
 
     @Test("rule 8: resources, prices and times are exact")
@@ -78,8 +78,11 @@ import Testing
         }
         let folders = manifest.targets.map { $0.path + "/" }
         let homeless = Tree.here.files.filter { file in
-            file.isSwift && file.isUnder(["Sources", "Tests"]) && !folders.contains { file.path.hasPrefix($0) } && !file.path.contains("/Programs/")
+            file.isSwift && file.isUnder(["Sources", "Tests"]) && !folders.contains { file.path.hasPrefix($0) }
+                && !file.path.contains("/Programs/")
         }
-        report(homeless.map { Finding(path: $0.path, line: 1, what: "belongs to no target of Package.swift") }, because: "A file that is not built rots.")
+        report(
+            homeless.map { Finding(path: $0.path, line: 1, what: "belongs to no target of Package.swift") },
+            because: "A file that is not built rots.")
     }
 }

@@ -40,8 +40,10 @@ import Testing
     @Test(
         "the lexer tells code from comments and strings",
         arguments: [
-            ("a // b\nc", "a c"), ("a /* b /* c */ d */ e", "a e"), ("\"a b\" c", "\"a b\" c"), ("\"\\(a(b, \"c\")) d\" e", "\" d\" ( a ( b , \"c\" ) ) e"),
-            ("#\"a \"b\" \\(c)\"# d", "\"a \"b\" \\(c)\" d"), ("\"\"\"\n a \"b\" c\n\"\"\" d", "\"\n a \"b\" c\n\" d"), ("\"a\\\"b\" c", "\"a\\\"b\" c"),
+            ("a // b\nc", "a c"), ("a /* b /* c */ d */ e", "a e"), ("\"a b\" c", "\"a b\" c"),
+            ("\"\\(a(b, \"c\")) d\" e", "\" d\" ( a ( b , \"c\" ) ) e"),
+            ("#\"a \"b\" \\(c)\"# d", "\"a \"b\" \\(c)\" d"), ("\"\"\"\n a \"b\" c\n\"\"\" d", "\"\n a \"b\" c\n\" d"),
+            ("\"a\\\"b\" c", "\"a\\\"b\" c"),
             ("`async` x1 1.5e3", "`async` x1 1.5e3"), ("#if a", "# if a"), ("\"open\nnext", "\"open\" next"),
         ])
     func lexer(source: String, expected: String) {

@@ -79,13 +79,15 @@ enum Documents {
         Set(
             file.lines.filter { $0.hasPrefix("#") }.map { line in
                 let title = line.drop { $0 == "#" }.drop { $0 == " " }.lowercased()
-                return title.filter { $0.isLetter || $0.isNumber || $0 == " " || $0 == "-" || $0 == "_" }.split(separator: " ").joined(separator: "-")
+                return title.filter { $0.isLetter || $0.isNumber || $0 == " " || $0 == "-" || $0 == "_" }.split(separator: " ").joined(
+                    separator: "-")
             })
     }
 
     static let promisesReason = """
-        A promise that nothing enforces is a hope. Each row of SPECIFICATION.md reads `| number | promise | enforced by |`; the last cell links to the test, \
-        benchmark or script that enforces it, with words of that file as the text of the link, or says *pending*.
+        A promise that nothing enforces is a hope. Each row of SPECIFICATION.md reads `| number | promise | enforced by |`; the last \
+        cell links to the test, benchmark or script that enforces it, with words of that file as the text of the link, or says \
+        *pending*.
         """
 
     /// Rows of the specification that break its shape. `content` gives the text of a linked file.
@@ -123,8 +125,8 @@ enum Documents {
     }
 
     static let changelogReason = """
-        CHANGELOG.md follows Keep a Changelog: `# Changelog`, versions as `## [1.2.3] - 2026-01-31` or `- unreleased` from the newest down, in them `### Added`, \
-        `Changed`, `Deprecated`, `Removed`, `Fixed` or `Security`, and entries `- A sentence.`
+        CHANGELOG.md follows Keep a Changelog: `# Changelog`, versions as `## [1.2.3] - 2026-01-31` or `- unreleased` from the newest \
+        down, in them `### Added`, `Changed`, `Deprecated`, `Removed`, `Fixed` or `Security`, and entries `- A sentence.`
         """
 
     static func brokenChangelog(_ file: SourceFile) -> [Finding] {
@@ -144,7 +146,9 @@ enum Documents {
                     fail(index + 1, "`\(line)` is no version with a date or `unreleased`")
                     continue
                 }
-                if let last = versions.last, !version.lexicographicallyPrecedes(last) { fail(index + 1, "versions go from the newest down") }
+                if let last = versions.last, !version.lexicographicallyPrecedes(last) {
+                    fail(index + 1, "versions go from the newest down")
+                }
                 versions.append(version)
             } else if line.hasPrefix("### ") {
                 let kinds = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
@@ -168,7 +172,8 @@ enum Documents {
         let rest = line[line.index(after: end)...]
         guard numbers.count == 3, rest.hasPrefix(" - ") else { return nil }
         let date = rest.dropFirst(3)
-        let isDate = date.count == 10 && date.split(separator: "-").map(\.count) == [4, 2, 2] && date.allSatisfy { $0.isNumber || $0 == "-" }
+        let isDate =
+            date.count == 10 && date.split(separator: "-").map(\.count) == [4, 2, 2] && date.allSatisfy { $0.isNumber || $0 == "-" }
         return isDate || date == "unreleased" ? numbers : nil
     }
 }

@@ -17,7 +17,8 @@ struct Layer: Sendable {
         "synchronization": ["Synchronization"],
         "collections": ["Collections", "DequeModule", "HeapModule", "OrderedCollections", "HashTreeCollections", "BitCollections"],
         "nio": [
-            "NIO", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOEmbedded", "NIOConcurrencyHelpers", "NIOFoundationCompat", "NIOTLS", "_NIOFileSystem",
+            "NIO", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOEmbedded", "NIOConcurrencyHelpers", "NIOFoundationCompat", "NIOTLS",
+            "_NIOFileSystem",
         ],
         "nio-core": ["NIOCore"],
         "telemetry": ["Logging", "Metrics", "CoreMetrics", "Tracing", "Instrumentation"],

@@ -32,8 +32,8 @@ extension Rule {
     static let purity = Rule(
         name: "Core, Workload and Simulator are pure",
         reason: """
-            Decisions are made in pure code, so that the simulator runs exactly what the node runs and a seed replays it: no clock, no chance, no task, \
-            no lock and no output of its own. Time and chance are arguments; effects are returned as outputs.
+            Decisions are made in pure code, so that the simulator runs exactly what the node runs and a seed replays it: no clock, no \
+            chance, no task, no lock and no output of its own. Time and chance are arguments; effects are returned as outputs.
             """,
         bad: [
             Sample("Sources/Core/Engine/A.swift", "import Foundation"),
@@ -101,8 +101,8 @@ extension Rule {
     static let orderedIteration = Rule(
         name: "pure code never iterates over a Dictionary or Set",
         reason: """
-            The order of a Dictionary or Set differs between two runs of one program, so a decision taken in that order cannot be replayed. Keep an array \
-            or an OrderedDictionary, or sort first: `for key in table.keys.sorted()`.
+            The order of a Dictionary or Set differs between two runs of one program, so a decision taken in that order cannot be \
+            replayed. Keep an array or an OrderedDictionary, or sort first: `for key in table.keys.sorted()`.
             """,
         bad: [
             Sample("Sources/Core/Engine/A.swift", "var t: [Int: String] = [:]\nfunc f() { for (k, v) in t { g(k, v) } }"),
@@ -132,7 +132,9 @@ extension Rule {
 /// Finds, by words alone, the names of dictionaries and sets and where they are walked through.
 enum UnorderedNames {
     /// Walking calls whose result shows the order.
-    private static let ordered: Set<String> = ["map", "forEach", "compactMap", "flatMap", "first", "reduce", "prefix", "dropFirst", "makeIterator"]
+    private static let ordered: Set<String> = [
+        "map", "forEach", "compactMap", "flatMap", "first", "reduce", "prefix", "dropFirst", "makeIterator",
+    ]
     /// What may follow `.keys`, `.values` or a walk, and makes the order unimportant.
     private static let harmless: Set<String> = [
         "sorted", "count", "isEmpty", "contains", "allSatisfy", "min", "max", "subtracting", "union", "intersection", "isDisjoint",

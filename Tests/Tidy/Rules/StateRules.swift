@@ -5,8 +5,8 @@ extension Rule {
     static let noMutableGlobals = Rule(
         name: "no mutable globals",
         reason: """
-            A variable that everybody can reach makes two nodes in one process, and two tests side by side, share what they should not. Hold it in the \
-            component that owns it and pass it on.
+            A variable that everybody can reach makes two nodes in one process, and two tests side by side, share what they should \
+            not. Hold it in the component that owns it and pass it on.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "enum A { static var count = 0 }"),
@@ -30,9 +30,11 @@ extension Rule {
                 if token.is("}") || token.is(")") || token.is("]") { depth -= 1 }
                 let shared = depth == 0 || (tokens.at(index - 1)?.is("static") ?? false) || (tokens.at(index - 1)?.is("class") ?? false)
                 if shared, token.is("var") && isStored(tokens, from: index + 1) || token.is("let") && holdsLock(tokens, from: index + 1) {
-                    findings.append(Finding(path: file.path, line: token.line, what: "`\(tokens.at(index + 1)?.text ?? "")` is a mutable global"))
+                    findings.append(
+                        Finding(path: file.path, line: token.line, what: "`\(tokens.at(index + 1)?.text ?? "")` is a mutable global"))
                 } else if tokens.reads(["nonisolated", "(", "unsafe", ")"], at: index) {
-                    findings.append(Finding(path: file.path, line: token.line, what: "`nonisolated(unsafe)` switches the compiler's check off"))
+                    findings.append(
+                        Finding(path: file.path, line: token.line, what: "`nonisolated(unsafe)` switches the compiler's check off"))
                 }
             }
             return findings
@@ -56,8 +58,8 @@ extension Rule {
     static let environmentOnlyInBrume = Rule(
         name: "the environment and the logging set-up are touched only in brume",
         reason: """
-            Configuration is read in one place and handed down as plain values, so that a component behaves the same wherever it is put and two of them \
-            can differ. Take the value as an argument and read the variable in Sources/brume.
+            Configuration is read in one place and handed down as plain values, so that a component behaves the same wherever it is \
+            put and two of them can differ. Take the value as an argument and read the variable in Sources/brume.
             """,
         bad: [
             Sample("Sources/Adapters/Sandbox/A.swift", "let path = ProcessInfo.processInfo.environment[\"PATH\"]"),
@@ -79,7 +81,8 @@ extension Rule {
                 let read = token.is("processInfo") && tokens.reads([".", "environment"], at: index + 1)
                 let setUp = (token.is("LoggingSystem") || token.is("MetricsSystem") || token.is("InstrumentationSystem"))
                 let arguments = token.is("CommandLine")
-                guard named && !isOwnMember(tokens, index) || read || setUp && tokens.reads([".", "bootstrap"], at: index + 1) || arguments else {
+                guard named && !isOwnMember(tokens, index) || read || setUp && tokens.reads([".", "bootstrap"], at: index + 1) || arguments
+                else {
                     return nil
                 }
                 return Finding(path: file.path, line: token.line, what: "`\(token.text)` outside Sources/brume")
@@ -92,8 +95,8 @@ extension Rule {
     static let libraryIsSilent = Rule(
         name: "only brume writes to the terminal, and the engine does not log",
         reason: """
-            The engine returns `.note` and the shell logs it; adapters log through the Logger they are given. Whatever prints by itself mixes with the \
-            output of a command and cannot be tested.
+            The engine returns `.note` and the shell logs it; adapters log through the Logger they are given. Whatever prints by \
+            itself mixes with the output of a command and cannot be tested.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "func f() { print(\"x\") }"),
@@ -126,8 +129,8 @@ extension Rule {
     static let bytesStayOutside = Rule(
         name: "bytes never enter the engine",
         reason: """
-            The engine sees sizes and handles, never bodies: it stays small, can be copied into a scenario and logged, and no body is copied on its way. \
-            Keep the bytes in the node beside the call's id.
+            The engine sees sizes and handles, never bodies: it stays small, can be copied into a scenario and logged, and no body is \
+            copied on its way. Keep the bytes in the node beside the call's id.
             """,
         bad: [
             Sample("Sources/Core/Engine/A.swift", "let body: ByteBuffer"),
@@ -150,8 +153,8 @@ extension Rule {
     static let everythingHasALimit = Rule(
         name: "every queue has a named limit",
         reason: """
-            A queue without a bound turns overload into death by memory, later and far from its cause. Name the limit, say why it is that number, and \
-            say what happens at it.
+            A queue without a bound turns overload into death by memory, later and far from its cause. Name the limit, say why it is \
+            that number, and say what happens at it.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "let (s, c) = AsyncStream<Int>.makeStream()"),
@@ -160,7 +163,9 @@ extension Rule {
             Sample("Sources/Adapters/Gateway/A.swift", "let b = try await body.collect(upTo: Int.max)"),
         ],
         good: [
-            Sample("Sources/Node/A.swift", "let (s, c) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingOldest(Self.eventsMax))"),
+            Sample(
+                "Sources/Node/A.swift",
+                "let (s, c) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingOldest(Self.eventsMax))"),
             Sample("Sources/Node/A.swift", "let s: AsyncStream<Int>"),
         ],
         check: { file in
@@ -171,7 +176,9 @@ extension Rule {
                 if token.is("unbounded"), tokens.at(index - 1)?.is(".") ?? false {
                     return Finding(path: file.path, line: token.line, what: "`.unbounded`")
                 }
-                if token.is("upTo"), tokens.reads([":", ".", "max"], at: index + 1) || tokens.reads([":", "Int", ".", "max"], at: index + 1) {
+                if token.is("upTo"),
+                    tokens.reads([":", ".", "max"], at: index + 1) || tokens.reads([":", "Int", ".", "max"], at: index + 1)
+                {
                     return Finding(path: file.path, line: token.line, what: "collects without a limit")
                 }
                 guard token.is("AsyncStream") || token.is("AsyncThrowingStream"), let open = streamCall(tokens, at: index),
@@ -181,7 +188,7 @@ extension Rule {
             }
         })
 
-    /// The opening parenthesis of `AsyncStream<T>(`, `AsyncStream.makeStream(` or `AsyncStream<T>.makeStream(`, if the word at `index` begins one.
+    /// The opening parenthesis of `AsyncStream<T>(` or `AsyncStream<T>.makeStream(`, if the word at `index` begins one.
     private static func streamCall(_ tokens: [Token], at index: Int) -> Int? {
         var next = index + 1
         if tokens.at(next)?.is("<") ?? false {

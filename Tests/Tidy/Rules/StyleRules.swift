@@ -19,7 +19,8 @@ extension Rule {
         reason: "A file has one job. Past \(fileLinesMax) lines it has two: split it along the seam.",
         bad: [Sample("Sources/Node/A.swift", String(repeating: "\n", count: fileLinesMax + 1))],
         good: [
-            Sample("Sources/Node/A.swift", String(repeating: "\n", count: fileLinesMax)), Sample("a.md", String(repeating: "\n", count: 900)),
+            Sample("Sources/Node/A.swift", String(repeating: "\n", count: fileLinesMax)),
+            Sample("a.md", String(repeating: "\n", count: 900)),
         ],
         check: { file in
             guard isCode(file), file.lines.count > fileLinesMax + 1 else { return [] }
@@ -68,7 +69,9 @@ extension Rule {
         return tokens.indices.compactMap { index in
             let token = tokens[index]
             let declares = token.is("func") || (token.is("init") || token.is("subscript")) && !(tokens.at(index - 1)?.is(".") ?? false)
-            guard declares, token.kind == .identifier, let open = body(tokens, after: index), let end = tokens.closing(open) else { return nil }
+            guard declares, token.kind == .identifier, let open = body(tokens, after: index), let end = tokens.closing(open) else {
+                return nil
+            }
             let name = token.is("func") ? tokens.at(index + 1)?.text ?? "" : token.text
             return Function(name: name, line: token.line, lines: tokens[end].line - token.line + 1)
         }
@@ -98,7 +101,9 @@ extension Rule {
         var start: Int?
         for (index, line) in file.lines.enumerated() {
             if line.hasPrefix("}") {
-                if let first = start { found.append(Function(name: String(file.lines[first].prefix(60)), line: first + 1, lines: index - first + 1)) }
+                if let first = start {
+                    found.append(Function(name: String(file.lines[first].prefix(60)), line: first + 1, lines: index - first + 1))
+                }
                 start = nil
             } else if line == "{" {
                 start = max(0, index - 1)
@@ -128,7 +133,8 @@ extension Rule {
         name: "nothing is left to do later",
         reason: "Work that is left for later belongs in the issue tracker, where somebody finds it; the tree holds what is finished.",
         bad: [
-            Sample("Sources/Node/A.swift", "// TO" + "DO: later"), Sample("a.c", "/* FIX" + "ME */"), Sample("README.md", "X" + "XX: write this"),
+            Sample("Sources/Node/A.swift", "// TO" + "DO: later"), Sample("a.c", "/* FIX" + "ME */"),
+            Sample("README.md", "X" + "XX: write this"),
         ],
         good: [Sample("Sources/Node/A.swift", "let todoList = 3"), Sample("Scripts/demo", "mktemp -d brume.XX" + "XXXX")],
         check: { file in
@@ -143,8 +149,8 @@ extension Rule {
     static let crashesSayWhy = Rule(
         name: "a crash says why, and nothing is forced",
         reason: """
-            A trap with a sentence is a report; one without is a riddle. Say what was expected in `fatalError` and `preconditionFailure`, and let \
-            optionals and errors take their way with `guard`, `try` and `??` instead of `!`.
+            A trap with a sentence is a report; one without is a riddle. Say what was expected in `fatalError` and \
+            `preconditionFailure`, and let optionals and errors take their way with `guard`, `try` and `??` instead of `!`.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "func f() { fatalError() }"),
@@ -168,10 +174,14 @@ extension Rule {
                 if token.is("fatalError") || token.is("preconditionFailure"), tokens.reads(["(", ")"], at: index + 1) {
                     return Finding(path: file.path, line: token.line, what: "`\(token.text)()` without a sentence")
                 }
-                guard token.is("!"), !token.spaced, tokens.at(index + 1)?.is("=") != true, let before = tokens.at(index - 1) else { return nil }
+                guard token.is("!"), !token.spaced, tokens.at(index + 1)?.is("=") != true, let before = tokens.at(index - 1) else {
+                    return nil
+                }
                 let value = before.kind != .symbol || [")", "]", "}", "?"].contains(before.text)
                 let next = tokens.at(index + 1)
-                let prefix = !(next?.spaced ?? true) && (next?.kind == .identifier || next?.is("(") ?? false) && !["try", "as"].contains(before.text)
+                let prefix =
+                    !(next?.spaced ?? true) && (next?.kind == .identifier || next?.is("(") ?? false)
+                    && !["try", "as"].contains(before.text)
                 guard value, !prefix else { return nil }
                 return Finding(path: file.path, line: token.line, what: "`\(before.text)!`")
             }
@@ -180,8 +190,8 @@ extension Rule {
     static let tasksHaveOwners = Rule(
         name: "every task has an owner",
         reason: """
-            A task that nobody holds outlives what it works for, and its error is lost. Run it in the task group of its component, or keep the handle and \
-            end it where the component ends.
+            A task that nobody holds outlives what it works for, and its error is lost. Run it in the task group of its component, or \
+            keep the handle and end it where the component ends.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "func f() {\n  Task { g() }\n}"),
@@ -197,7 +207,9 @@ extension Rule {
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in
                 let token = tokens[index]
-                guard token.is("Task"), tokens.at(index + 1)?.is("{") ?? false || tokens.reads([".", "detached"], at: index + 1) else { return nil }
+                guard token.is("Task"), tokens.at(index + 1)?.is("{") ?? false || tokens.reads([".", "detached"], at: index + 1) else {
+                    return nil
+                }
                 guard token.startsLine || tokens.reads(["_", "="], at: index - 2) else { return nil }
                 return Finding(path: file.path, line: token.line, what: "a task that nobody holds")
             }
@@ -205,7 +217,8 @@ extension Rule {
 
     static let noMachinePaths = Rule(
         name: "no path of somebody's machine",
-        reason: "The tree builds and runs in any folder of any machine. Find files from the file that asks, from an argument, or from PATH.",
+        reason:
+            "The tree builds and runs in any folder of any machine. Find files from the file that asks, from an argument, or from PATH.",
         bad: [
             Sample("Sources/Node/A.swift", "let p = \"/ho" + "me/ann/brume\""), Sample("Scripts/demo", "cd /wo" + "rk/brume"),
             Sample("README.md", "see (/ro" + "ot/x)"),
@@ -223,7 +236,9 @@ extension Rule {
             }
         })
 
-    /// Whether `root` begins a path in the line: what stands before it is no part of a longer path. `/home/app` is OpenFaaS's, not a person's.
+    /// Whether `root` begins a path in the line: what stands before it is no part of a longer path.
+    ///
+    /// `/home/app` is OpenFaaS's, not a person's.
     private static func startsPath(_ root: String, in line: Substring) -> Bool {
         var rest = line
         while let range = rest.firstRange(of: root) {

@@ -3,13 +3,15 @@
 extension Rule {
     /// Rule 7 of the architecture.
     static let oneErrorStruct = Rule(
-        name: "errors are structs with a code, and there is one of them",
+        name: "errors are structs of the model, with a code",
         reason: """
-            An error says what went wrong and what to do, with a code that callers switch over: that is `BrumeError`. An enum of errors grows a case for \
-            each place that throws, and its words are lost at the rim. A normal outcome (a refusal, a full queue) is not an error at all.
+            An error says what went wrong and what to do, with a code that callers switch over: that is `BrumeError`. An enum of \
+            errors grows a case for each place that throws, and its words are lost at the rim. A normal outcome (a refusal, a full \
+            queue) is not an error at all.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "enum NodeError: Error { case a }"),
+            Sample("Sources/Core/Model/A.swift", "public enum ModelError: Error { case a }"),
             Sample("Sources/Node/A.swift", "private struct Broken: Sendable, Error {}"),
             Sample("Sources/Node/A.swift", "extension Fault: Error {}"),
             Sample("Sources/Node/A.swift", "final class E: Swift.Error {}"),
@@ -19,13 +21,16 @@ extension Rule {
             Sample("Sources/Node/A.swift", "struct A { var cause: (any Error)?; func f<E: Error>(_ e: E) throws(BrumeError) {} }"),
         ],
         check: { file in
-            guard file.isSwift, file.isUnder(["Sources"]), file.path != "Sources/Core/Model/BrumeError.swift" else { return [] }
+            guard file.isSwift, file.isUnder(["Sources"]) else { return [] }
+            let inModel = file.path.hasPrefix("Sources/Core/Model/")
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in
                 guard ["enum", "struct", "class", "actor", "extension"].contains(tokens[index].text), tokens[index].kind == .identifier,
-                    tokens.at(index - 1)?.is(".") != true, inherits("Error", tokens, from: index + 1)
+                    tokens.at(index - 1)?.is(".") != true, !(inModel && tokens[index].is("struct")),
+                    inherits("Error", tokens, from: index + 1)
                 else { return nil }
-                return Finding(path: file.path, line: tokens[index].line, what: "`\(tokens.at(index + 1)?.text ?? "")` is an error type of its own")
+                return Finding(
+                    path: file.path, line: tokens[index].line, what: "`\(tokens.at(index + 1)?.text ?? "")` is an error type of its own")
             }
         })
 
@@ -48,8 +53,9 @@ extension Rule {
     static let exactUnits = Rule(
         name: "resources, prices and times are exact",
         reason: """
-            Prices and resources are integers (micro-credits, millicores, bytes), so that sums are exact and the same on every machine; durations are \
-            `Duration`, so that nobody has to guess a unit. Round once, in one named function, where a ratio enters.
+            Prices and resources are integers (micro-credits, millicores, bytes), so that sums are exact and the same on every \
+            machine; durations are `Duration`, so that nobody has to guess a unit. Round once, in one named function, where a ratio \
+            enters.
             """,
         bad: [
             Sample("Sources/Core/Model/A.swift", "let memoryBytes: Double"),
@@ -63,7 +69,9 @@ extension Rule {
             Sample("Sources/Adapters/Telemetry/A.swift", "let cpuSeconds: Double"),
         ],
         check: { file in
-            guard file.isSwift, file.isUnder(["Sources/Core", "Sources/Node", "Sources/Adapters", "Sources/Lab/Simulator"]) else { return [] }
+            guard file.isSwift, file.isUnder(["Sources/Core", "Sources/Node", "Sources/Adapters", "Sources/Lab/Simulator"]) else {
+                return []
+            }
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in
                 let token = tokens[index]
