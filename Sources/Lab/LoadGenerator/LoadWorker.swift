@@ -112,7 +112,7 @@ final class LoadWorker {
 
     private func takeNextDue() { nextDue = schedule?.next().map { beginning + $0 } }
 
-    /// The due alarm: the first request of a closed loop or a burst on every connection, or all requests of an open loop that are due by now.
+    /// The due alarm: sends all requests of an open loop that are due by now; in the other loops, the first request on every connection.
     private func sendDueRequests(now: UInt64) {
         guard isSending else { return }
         guard case .open = plan.pace else {

@@ -23,7 +23,8 @@ public enum ArrivalProcess: Hashable, Sendable {
     /// - Throws: `BrumeError` (`invalid`) if the rate is not above 0 and at most ``rateMax``, or a phase has no length.
     public func validate() throws(BrumeError) {
         guard rate > 0, rate <= Self.rateMax else {
-            throw BrumeError(.invalid, "A rate of \(rate) calls per second is not possible; give a number above 0, at most \(Int(Self.rateMax)).")
+            throw BrumeError(
+                .invalid, "A rate of \(rate) calls per second is not possible; give a number above 0, at most \(Int(Self.rateMax)).")
         }
         if case .onOff(_, let on, let off) = self, on <= .zero || off < .zero {
             throw BrumeError(.invalid, "The phases of an on/off process must last: give 'on' a positive and 'off' a non-negative duration.")

@@ -48,7 +48,7 @@ public struct FunctionMix: Sendable {
     /// Running sum of the weights, for one draw and a binary search per call.
     private let bounds: [Int]
 
-    /// - Throws: `BrumeError` (`invalid`) if there is no profile, too many, a weight below 1, a sum of weights past `Int`, or an impossible quantity.
+    /// - Throws: `BrumeError` (`invalid`) for no profile or too many, a weight below 1, weights that add up past `Int`, an impossible quantity.
     public init(_ profiles: [FunctionProfile]) throws(BrumeError) {
         guard !profiles.isEmpty, profiles.count <= Self.profilesMax else {
             throw BrumeError(.invalid, "A mix of \(profiles.count) functions is not possible; give 1 to \(Self.profilesMax).")
@@ -58,7 +58,8 @@ public struct FunctionMix: Sendable {
         for profile in profiles {
             let (next, overflow) = sum.addingReportingOverflow(profile.weight)
             guard profile.weight >= 1, !overflow else {
-                throw BrumeError(.invalid, "The weight \(profile.weight) of '\(profile.name)' is not possible; give a whole number from 1 on.")
+                throw BrumeError(
+                    .invalid, "The weight \(profile.weight) of '\(profile.name)' is not possible; give a whole number from 1 on.")
             }
             try profile.durationNanoseconds.validate()
             try profile.requestBytes.validate()

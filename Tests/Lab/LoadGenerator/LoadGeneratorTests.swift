@@ -121,7 +121,8 @@ struct LoadGeneratorTests {
         ])
     func broken(behaviour: TestServer.Behaviour, kind: LoadFailure) async throws {
         try await TestServer.run(behaviour) { server in
-            let report = try await LoadGenerator(plan(server, .open(.constant(rate: 200)), connections: 4, duration: .milliseconds(300))).run()
+            let report = try await LoadGenerator(plan(server, .open(.constant(rate: 200)), connections: 4, duration: .milliseconds(300)))
+                .run()
             #expect(report.succeeded == 0)
             #expect(report.count(of: kind) == report.due, "\(report.failures)")
             #expect(report.reconnects > 0)
@@ -132,7 +133,8 @@ struct LoadGeneratorTests {
     @Test("statuses other than 2xx are failures, counted one by one, and their latencies do not flatter")
     func statuses() async throws {
         try await TestServer.run(.statuses([200, 503, 201, 429])) { server in
-            let report = try await LoadGenerator(plan(server, .open(.constant(rate: 400)), connections: 1, duration: .milliseconds(502))).run()
+            let report = try await LoadGenerator(plan(server, .open(.constant(rate: 400)), connections: 1, duration: .milliseconds(502)))
+                .run()
             #expect(report.due == 200)
             #expect([200, 201, 429, 503].map(report.count(ofStatus:)) == [50, 50, 50, 50])
             #expect(report.succeeded == 100)
@@ -158,7 +160,8 @@ struct LoadGeneratorTests {
     @Test("connections that the server closes after an answer are opened again and lose nothing")
     func closeAfterEach() async throws {
         try await TestServer.run(.closeAfterEach) { server in
-            let report = try await LoadGenerator(plan(server, .open(.constant(rate: 200)), connections: 4, duration: .milliseconds(500))).run()
+            let report = try await LoadGenerator(plan(server, .open(.constant(rate: 200)), connections: 4, duration: .milliseconds(500)))
+                .run()
             #expect(report.failed == 0, "\(report.failures)")
             #expect(report.reconnects >= report.due - 4)
             expectBalanced(report)

@@ -11,7 +11,10 @@ struct LoadPlanTests {
     @Test(
         "a target reads as it is written",
         arguments: [
-            ("http://127.0.0.1:8080/function/echo?x=1", LoadTarget(endpoint: .tcp(host: "127.0.0.1", port: 8080), path: "/function/echo?x=1")),
+            (
+                "http://127.0.0.1:8080/function/echo?x=1",
+                LoadTarget(endpoint: .tcp(host: "127.0.0.1", port: 8080), path: "/function/echo?x=1")
+            ),
             ("http://localhost", LoadTarget(endpoint: .tcp(host: "localhost", port: 80), path: "/")),
             ("http://[::1]:9000/", LoadTarget(endpoint: .tcp(host: "::1", port: 9000), path: "/")),
             ("http://example.org?q", LoadTarget(endpoint: .tcp(host: "example.org", port: 80), path: "/?q")),
@@ -27,7 +30,8 @@ struct LoadPlanTests {
     @Test(
         "what is no target is refused",
         arguments: [
-            "", "echo", "https://h/", "http://", "http://:80/", "http://h:0/", "http://h:65536/", "http://a:b@h/", "http://h/\r\nX: 1", "unix:",
+            "", "echo", "https://h/", "http://", "http://:80/", "http://h:0/", "http://h:65536/", "http://a:b@h/", "http://h/\r\nX: 1",
+            "unix:",
             "unix::/x", "unix:/s:x", "http://::1/",
         ])
     func refuses(text: String) {

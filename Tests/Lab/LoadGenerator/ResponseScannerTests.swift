@@ -7,7 +7,6 @@ import Testing
 
 @Suite("Finding the end of a response")
 struct ResponseScannerTests {
-    
 
     static let responses: [(String, ResponseScanner.Progress)] = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", .complete(status: 200, reusable: true)),

@@ -175,7 +175,7 @@ private final class RequestHandler: ChannelInboundHandler {
             (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenComplete { _ in
                 bound.value.context.close(promise: nil)
             }
-        case .garbage: 
+        case .garbage:
             // From the head of the pipeline, past the HTTP encoder.
             let encoder = try? context.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
             encoder?.writeAndFlush(NIOAny(ByteBuffer(string: "SSH-2.0-OpenSSH_9.2\r\n")), promise: nil)

@@ -20,7 +20,9 @@ struct FunctionMixTests {
             counts[demand.function] += 1
             #expect((10...20).contains(demand.requestBytes), "seed \(seed)")
         }
-        for (count, share) in zip(counts, [0.1, 0.7, 0.2]) { #expect(abs(Double(count) / 100_000 - share) < 0.01, "seed \(seed): \(counts)") }
+        for (count, share) in zip(counts, [0.1, 0.7, 0.2]) {
+            #expect(abs(Double(count) / 100_000 - share) < 0.01, "seed \(seed): \(counts)")
+        }
     }
 
     @Test("lognormal amounts have their median, their spread and their maximum", arguments: [3, 4, 5] as [UInt64])
