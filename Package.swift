@@ -130,7 +130,7 @@ let package = Package(
         tests(
             "SandboxTests", "Adapters/Sandbox",
             ["BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1, .logging]),
-        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", .grdb, .nioCore, .logging]),
+        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", "BrumeSimulator", .grdb, .nioCore, .logging]),
         tests(
             "GatewayTests", "Adapters/Gateway",
             ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
