@@ -134,7 +134,7 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
-        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeTelemetry", .logging, .metrics]),
+        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests("NodeTests", "Node", ["BrumeModel", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
