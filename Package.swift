@@ -130,11 +130,11 @@ let package = Package(
         tests(
             "SandboxTests", "Adapters/Sandbox",
             ["BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1, .logging]),
-        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", .grdb, .nioCore, .logging]),
+        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", "BrumeSimulator", .grdb, .nioCore, .logging]),
         tests(
             "GatewayTests", "Adapters/Gateway",
             ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
-        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeTelemetry", .logging, .metrics]),
+        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests("NodeTests", "Node", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
