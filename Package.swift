@@ -138,7 +138,7 @@ let package = Package(
         tests("NodeTests", "Node", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
-            ["BrumeModel", "brume", .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
+            ["BrumeModel", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
         tests("TidyTests", "Tidy", []),
     ],
     swiftLanguageModes: [.v6]

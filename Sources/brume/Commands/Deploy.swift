@@ -13,8 +13,8 @@ struct Deploy: AsyncParsableCommand {
 
             Examples:
               brume deploy upper --command 'tr a-z A-Z'
-              brume deploy hello --handler hello.py --memory 128Mi --timeout 10s --env GREETING=Bonjour
-              brume deploy shop --http './server' --directory build --concurrency 16 --min 1
+              brume deploy hello --handler hello.py --memory 64Mi --env WHO=Ada
+              brume deploy shop --http './server' --concurrency 16 --min 1
               brume deploy -f stack.yml --filter 'image-*'
             """)
 

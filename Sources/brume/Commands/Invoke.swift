@@ -16,9 +16,9 @@ struct Invoke: AsyncParsableCommand {
 
             Examples:
               echo hello | brume invoke upper
-              brume invoke hello -d '{"name":"Ada"}' -H 'Content-Type: application/json' -v
-              brume invoke resize --file photo.jpg --query width=200 > small.jpg
-              brume invoke report --async --callback http://127.0.0.1:9000/done
+              brume invoke hello -d '{}' -H 'Content-Type: application/json' -v
+              brume invoke resize --file a.jpg --query width=200 > small.jpg
+              brume invoke report --async --callback http://localhost:9000/
             """)
 
     @Argument(help: ArgumentHelp("Name of the function, or NAME.NAMESPACE.", valueName: "name"))

@@ -26,6 +26,9 @@ struct DeploymentPlan {
         try settings.validate()
         deployment = settings.deployment()
         var bundle = Bundle()
+        if case .image = settings.source, settings.directory != nil {
+            throw CommandFailure.words("An image brings its own files; leave out --directory.")
+        }
         if let directory = settings.directory { try bundle.add(directory: directory) }
         switch settings.source {
         case .handler(let path): try addHandler(path, directory: settings.directory, to: &bundle)
@@ -39,7 +42,6 @@ struct DeploymentPlan {
             try await addLambda(path, to: &bundle)
             return
         case .image(let reference, let command):
-            guard bundle.isEmpty else { throw CommandFailure.words("An image brings its own files; leave out --directory.") }
             deployment.image = reference
             deployment.envProcess = command
             return
