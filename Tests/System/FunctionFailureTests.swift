@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import NIOHTTP1
 import Testing
 
 /// What goes wrong inside a function ends that call with a clear error, and only that call.

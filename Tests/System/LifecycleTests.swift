@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import NIOHTTP1
 import Testing
 
 /// The node's own life: what survives, what is cleaned up, what a bad surrounding is told.

@@ -46,7 +46,7 @@ final class NodeUnderTest: Sendable {
         process.executableURL = Self.binaries.appending(path: "brume")
         process.arguments = ["up", "--port", "0", "--data-dir", directory] + options
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        FileManager.default.createFile(atPath: errorLog, contents: nil)
+        _ = FileManager.default.createFile(atPath: errorLog, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: errorLog)
         process.standardOutput = FileHandle(forWritingAtPath: errorLog)
         process.standardInput = FileHandle.nullDevice
@@ -140,7 +140,7 @@ final class NodeUnderTest: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         for name in ["in", "out", "err"] {
-            FileManager.default.createFile(atPath: folder + "/" + name, contents: name == "in" ? Data((input ?? "").utf8) : nil)
+            _ = FileManager.default.createFile(atPath: folder + "/" + name, contents: name == "in" ? Data((input ?? "").utf8) : nil)
         }
         process.standardInput = input == nil ? FileHandle.nullDevice : FileHandle(forReadingAtPath: folder + "/in")
         process.standardOutput = FileHandle(forWritingAtPath: folder + "/out")
@@ -178,7 +178,7 @@ final class NodeUnderTest: Sendable {
 
 /// Runs a test against a node that is ended whatever happens.
 func withNode(
-    options: [String] = [], environment: [String: String] = [:], _ body: (NodeUnderTest) async throws -> Void
+    options: [String] = [], environment: [String: String] = [:], _ body: @Sendable (NodeUnderTest) async throws -> Void
 ) async throws {
     let node = try await NodeUnderTest(options: options, environment: environment)
     do {

@@ -3,6 +3,7 @@
 import Foundation
 import NIOCore
 import Synchronization
+import NIOHTTP1
 import Testing
 
 /// Replicas over time: scaling, warm reuse, replacement, queueing, deadlines.
@@ -49,18 +50,16 @@ struct ReplicaTests {
             }
             try await deploy(0)
             #expect(try await node.call("echo", "x").text == "x0")
-            let failures = Mutex<[String]>([])
-            let answered = Mutex(0)
-            let finished = Mutex(false)
+            let tally = Tally()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for client in 0..<8 {
                     group.addTask {
-                        while !finished.withLock({ $0 }) {
+                        while !tally.finished.withLock({ $0 }) {
                             let answer = try await node.call("echo", "\(client)-")
                             if answer.status == 200 {
-                                answered.withLock { $0 += 1 }
+                                tally.answered.withLock { $0 += 1 }
                             } else {
-                                failures.withLock { $0.append("\(answer.status) \(answer.text)") }
+                                tally.failures.withLock { $0.append("\(answer.status) \(answer.text)") }
                             }
                         }
                     }
@@ -69,11 +68,11 @@ struct ReplicaTests {
                     try await deploy(revision)
                     try await Task.sleep(for: .milliseconds(400))
                 }
-                finished.withLock { $0 = true }
+                tally.finished.withLock { $0 = true }
                 try await group.waitForAll()
             }
-            #expect(failures.withLock { $0 } == [])
-            #expect(answered.withLock { $0 } > 50)
+            #expect(tally.failures.withLock { $0 } == [])
+            #expect(tally.answered.withLock { $0 } > 50)
             #expect(try await node.call("echo", "x").text == "x5")
         }
     }
@@ -127,4 +126,11 @@ struct ReplicaTests {
             #expect(next.text == "done\n")
         }
     }
+}
+
+/// What the clients of a test saw.
+private final class Tally: Sendable {
+    let failures = Mutex<[String]>([])
+    let answered = Mutex(0)
+    let finished = Mutex(false)
 }

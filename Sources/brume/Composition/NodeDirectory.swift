@@ -24,8 +24,8 @@ struct NodeDirectory {
             }
         }
         // Sandboxes run as other users and must reach their packages inside, so the directory itself may be passed through.
-        chmod(path.string, 0o711)
-        chmod(path.appending(Credentials.folder).string, 0o700)
+        _ = unsafe chmod(path.string, 0o711)
+        _ = unsafe chmod(path.appending(Credentials.folder).string, 0o700)
     }
 
     /// Reads the credentials, making them at the first start.
@@ -68,7 +68,7 @@ struct NodeDirectory {
     /// Takes the announcement back, unless another node has replaced it.
     func withdraw() {
         for path in [nodeFilePath, NodeFile.registryPath] where NodeFile(path: path)?.pid == getpid() {
-            unlink(path)
+            _ = unsafe unlink(path)
         }
     }
 
