@@ -20,9 +20,11 @@ struct CommandLinePackingTests {
 
     /// What the system's tar says about an archive: the judge of whether ours is one.
     private func tar(_ arguments: [String], _ archive: ByteBuffer) async throws -> String {
-        let result = try await Subprocess.run(
-            .name("tar"), arguments: Arguments(arguments), input: .array(Array(archive.readableBytesView)),
-            output: .string(limit: Self.toolOutputBytesMax), error: .string(limit: Self.toolOutputBytesMax))
+        let result = try await withInputFile(archive.readableBytesView) { descriptor in
+            try await Subprocess.run(
+                .name("tar"), arguments: Arguments(arguments), input: .fileDescriptor(descriptor, closeAfterSpawningProcess: false),
+                output: .string(limit: Self.toolOutputBytesMax), error: .string(limit: Self.toolOutputBytesMax))
+        }
         #expect(result.terminationStatus.isSuccess, "tar: \(result.standardError)")
         return result.standardOutput
     }
