@@ -130,15 +130,15 @@ let package = Package(
         tests(
             "SandboxTests", "Adapters/Sandbox",
             ["BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1, .logging]),
-        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", .grdb, .nioCore, .logging]),
+        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", "BrumeSimulator", .grdb, .nioCore, .logging]),
         tests(
             "GatewayTests", "Adapters/Gateway",
             ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
-        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeTelemetry", .logging, .metrics]),
-        tests("NodeTests", "Node", ["BrumeModel", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
+        tests("NodeTests", "Node", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
-            ["BrumeModel", "brume", .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
+            ["BrumeModel", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
         tests("TidyTests", "Tidy", []),
     ],
     swiftLanguageModes: [.v6]
