@@ -57,7 +57,7 @@ import Testing
     @Test("rule 6: every queue has a named limit")
     func limits() { Rule.everythingHasALimit.expect() }
 
-    @Test("rule 7: errors are structs of the model, with a code")
+    @Test("rule 7: adapters and shells throw the model's errors")
     func errors() { Rule.oneErrorStruct.expect() }
 
     @Test("rule 8: resources, prices and times are exact")

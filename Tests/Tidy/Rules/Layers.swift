@@ -13,7 +13,7 @@ struct Layer: Sendable {
     /// Modules that are replaced together, by the name of their family.
     static let families: [String: Set<String>] = [
         "foundation": ["Foundation", "FoundationEssentials", "FoundationNetworking", "Dispatch"],
-        "system": ["Glibc", "Musl", "Synchronization", "SystemPackage", "CSystem"],
+        "system": ["Glibc", "Musl", "Darwin", "Synchronization", "SystemPackage", "CSystem"],
         "synchronization": ["Synchronization"],
         "collections": ["Collections", "DequeModule", "HeapModule", "OrderedCollections", "HashTreeCollections", "BitCollections"],
         "nio": [
@@ -41,7 +41,7 @@ struct Layer: Sendable {
         Layer(target: "BrumeWorkload", folder: "Sources/Lab/Workload", own: ["BrumeModel"], outside: ["collections"]),
         Layer(
             target: "BrumeSimulator", folder: "Sources/Lab/Simulator",
-            own: ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeWorkload"], outside: ["collections"]),
+            own: ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeWorkload"], outside: ["collections", "synchronization"]),
         Layer(
             target: "BrumeLoad", folder: "Sources/Lab/LoadGenerator", own: ["BrumeModel", "BrumeWorkload"],
             outside: ["nio", "histogram", "system", "foundation"]),
@@ -53,10 +53,10 @@ struct Layer: Sendable {
             outside: ["grdb", "crypto", "nio-core", "system", "telemetry", "foundation"]),
         Layer(
             target: "BrumeGateway", folder: "Sources/Adapters/Gateway", own: ["BrumeModel"],
-            outside: ["hummingbird", "crypto", "nio", "synchronization", "telemetry", "foundation"]),
+            outside: ["hummingbird", "crypto", "nio", "lifecycle", "system", "telemetry", "foundation"]),
         Layer(
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
-            outside: ["telemetry", "synchronization", "system", "foundation"]),
+            outside: ["telemetry", "system", "foundation"]),
         Layer(
             target: "BrumeNode", folder: "Sources/Node", own: ["BrumeModel", "BrumeEngine"],
             outside: ["nio-core", "lifecycle", "telemetry", "collections", "synchronization"]),
@@ -76,9 +76,9 @@ struct Layer: Sendable {
         "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Engine", "Sources/Lab/Workload", "Sources/Lab/Simulator",
     ]
 
-    /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface.
+    /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service.
     static let currency: Set<String> = [
-        "foundation", "system", "synchronization", "collections", "nio", "nio-core", "telemetry", "crypto",
+        "foundation", "system", "synchronization", "collections", "nio", "nio-core", "telemetry", "lifecycle", "crypto",
     ]
 
     /// The layer a file belongs to.

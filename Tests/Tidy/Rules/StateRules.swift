@@ -12,6 +12,7 @@ extension Rule {
             Sample("Sources/Node/A.swift", "enum A { static var count = 0 }"),
             Sample("Sources/Node/A.swift", "var count = 0"),
             Sample("Sources/Node/A.swift", "nonisolated(unsafe) let p: Int"),
+            Sample("Sources/Node/A.swift", "enum A { nonisolated(unsafe) static let p = make() }"),
             Sample("Sources/Node/A.swift", "enum A { static let count = Mutex(0) }"),
             Sample("Sources/Node/A.swift", "private let count = Atomic<Int>(0)"),
         ],
@@ -19,6 +20,7 @@ extension Rule {
             Sample("Sources/Node/A.swift", "enum A { static var count: Int { 3 }\nstatic let limit = 3 }"),
             Sample("Sources/Node/A.swift", "struct A { var count = 0; let lock = Mutex(0) }\nfunc f() { var x = 1 }"),
             Sample("Sources/Node/A.swift", "protocol P { static var name: String { get } }"),
+            Sample("Sources/Node/A.swift", "enum A { static let lock = Mutex(()) }\nfunc f() { nonisolated(unsafe) let writer = w }"),
         ],
         check: { file in
             guard file.isSwift, file.isUnder(["Sources"]) else { return [] }
@@ -32,13 +34,17 @@ extension Rule {
                 if shared, token.is("var") && isStored(tokens, from: index + 1) || token.is("let") && holdsLock(tokens, from: index + 1) {
                     findings.append(
                         Finding(path: file.path, line: token.line, what: "`\(tokens.at(index + 1)?.text ?? "")` is a mutable global"))
-                } else if tokens.reads(["nonisolated", "(", "unsafe", ")"], at: index) {
+                } else if tokens.reads(["nonisolated", "(", "unsafe", ")"], at: index), depth == 0 || isShared(tokens, after: index + 4) {
                     findings.append(
                         Finding(path: file.path, line: token.line, what: "`nonisolated(unsafe)` switches the compiler's check off"))
                 }
             }
             return findings
         })
+
+    private static func isShared(_ tokens: [Token], after index: Int) -> Bool {
+        tokens.at(index)?.is("static") ?? false || tokens.at(index)?.is("var") ?? false || tokens.at(index + 1)?.is("static") ?? false
+    }
 
     /// Whether the variable whose name is at `start` has a value of its own: `=` comes before any `{`, or its line ends without either.
     private static func isStored(_ tokens: [Token], from start: Int) -> Bool {
@@ -51,6 +57,8 @@ extension Rule {
 
     private static func holdsLock(_ tokens: [Token], from start: Int) -> Bool {
         guard let sign = tokens[start...].prefix(12).firstIndex(where: { $0.is("=") }), let type = tokens.at(sign + 1) else { return false }
+        // A lock of nothing guards something of the whole process, such as standard error, and holds no state itself.
+        if tokens.reads(["(", "(", ")", ")"], at: sign + 2) { return false }
         return ["Mutex", "Atomic", "ManagedAtomic", "NIOLockedValueBox", "NIOLock", "Lock"].contains(type.text)
     }
 
@@ -66,14 +74,16 @@ extension Rule {
             Sample("Sources/Adapters/Sandbox/A.swift", "let path = unsafe getenv(\"PATH\")"),
             Sample("Sources/Adapters/Telemetry/A.swift", "func f() { LoggingSystem.bootstrap(g) }"),
             Sample("Sources/Node/A.swift", "let a = CommandLine.arguments"),
-            Sample("Sources/Native/Spawner/a.c", "char *p = getenv(\"X\");"),
+            Sample("Sources/Native/CBrumeLinux/a.c", "char *p = getenv(\"X\");"),
         ],
         good: [
             Sample("Sources/brume/A.swift", "let path = ProcessInfo.processInfo.environment[\"PATH\"]"),
             Sample("Sources/Adapters/Sandbox/A.swift", "let e = spec.environment[\"PATH\"]"),
+            Sample("Sources/Native/Agent/a.c", "char *p = getenv(\"X\"); // a program of its own, told by its environment"),
         ],
         check: { file in
-            guard file.isUnder(["Sources"]), !file.isUnder(["Sources/brume"]), file.isSwift || file.path.hasSuffix(".c") else { return [] }
+            let programs = ["Sources/brume", "Sources/Native/Agent", "Sources/Native/Spawner"]
+            guard file.isUnder(["Sources"]), !file.isUnder(programs), file.isSwift || file.path.hasSuffix(".c") else { return [] }
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in
                 let token = tokens[index]

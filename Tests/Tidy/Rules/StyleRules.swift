@@ -244,7 +244,7 @@ extension Rule {
         while let range = rest.firstRange(of: root) {
             let before = range.lowerBound == rest.startIndex ? " " : rest[rest.index(before: range.lowerBound)]
             let partOfPath = before.isLetter || before.isNumber || "/.-_}$*)".contains(before)
-            if !partOfPath, !rest[range.lowerBound...].hasPrefix("/home/app") { return true }
+            if !partOfPath, !["/home/app", "/home/nonexistent"].contains(where: rest[range.lowerBound...].hasPrefix) { return true }
             rest = rest[range.upperBound...]
         }
         return false

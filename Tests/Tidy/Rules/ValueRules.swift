@@ -3,30 +3,35 @@
 extension Rule {
     /// Rule 7 of the architecture.
     static let oneErrorStruct = Rule(
-        name: "errors are structs of the model, with a code",
+        name: "adapters and shells throw the model's errors",
         reason: """
             An error says what went wrong and what to do, with a code that callers switch over: that is `BrumeError`. An enum of \
             errors grows a case for each place that throws, and its words are lost at the rim. A normal outcome (a refusal, a full \
-            queue) is not an error at all.
+            queue) is not an error at all. Only `brume` may end with a failure of its own, which it prints; a private struct that never \
+            leaves its file is no API.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "enum NodeError: Error { case a }"),
             Sample("Sources/Core/Model/A.swift", "public enum ModelError: Error { case a }"),
-            Sample("Sources/Node/A.swift", "private struct Broken: Sendable, Error {}"),
+            Sample("Sources/Node/A.swift", "struct Broken: Sendable, Error {}"),
+            Sample("Sources/brume/A.swift", "enum Failure: Error {}"),
             Sample("Sources/Node/A.swift", "extension Fault: Error {}"),
             Sample("Sources/Node/A.swift", "final class E: Swift.Error {}"),
         ],
         good: [
             Sample("Sources/Core/Model/BrumeError.swift", "public struct BrumeError: Error, Sendable {}"),
+            Sample("Sources/brume/A.swift", "struct Failure: Error {}"),
+            Sample("Sources/Node/A.swift", "private struct TooLong: Error {}"),
             Sample("Sources/Node/A.swift", "struct A { var cause: (any Error)?; func f<E: Error>(_ e: E) throws(BrumeError) {} }"),
         ],
         check: { file in
             guard file.isSwift, file.isUnder(["Sources"]) else { return [] }
-            let inModel = file.path.hasPrefix("Sources/Core/Model/")
+            let mayHaveStructs = file.isUnder(["Sources/Core/Model", "Sources/brume"])
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in
                 guard ["enum", "struct", "class", "actor", "extension"].contains(tokens[index].text), tokens[index].kind == .identifier,
-                    tokens.at(index - 1)?.is(".") != true, !(inModel && tokens[index].is("struct")),
+                    tokens.at(index - 1)?.is(".") != true,
+                    !(tokens[index].is("struct") && (mayHaveStructs || tokens.at(index - 1)?.is("private") ?? false)),
                     inherits("Error", tokens, from: index + 1)
                 else { return nil }
                 return Finding(
@@ -69,7 +74,7 @@ extension Rule {
             Sample("Sources/Adapters/Telemetry/A.swift", "let cpuSeconds: Double"),
         ],
         check: { file in
-            guard file.isSwift, file.isUnder(["Sources/Core", "Sources/Node", "Sources/Adapters", "Sources/Lab/Simulator"]) else {
+            guard file.isSwift, file.isUnder(["Sources/Core", "Sources/Node", "Sources/Lab/Simulator"]) else {
                 return []
             }
             let tokens = Lexer.tokens(of: file.text)

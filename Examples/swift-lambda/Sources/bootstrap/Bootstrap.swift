@@ -6,7 +6,9 @@ import Glibc
 @main
 struct Bootstrap {
     static func main() {
-        guard let variable = unsafe getenv("AWS_LAMBDA_RUNTIME_API") else { stop("AWS_LAMBDA_RUNTIME_API is not set; deploy this with --lambda") }
+        guard let variable = unsafe getenv("AWS_LAMBDA_RUNTIME_API") else {
+            stop("AWS_LAMBDA_RUNTIME_API is not set; deploy this with --lambda")
+        }
         let api = unsafe String(cString: variable)
         do {
             var runtime = try RuntimeConnection(api: api)

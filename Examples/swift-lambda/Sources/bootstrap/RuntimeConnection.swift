@@ -42,7 +42,9 @@ struct RuntimeConnection {
             throw RuntimeError("'\(parts[0])' is not an IPv4 address")
         }
         let connected = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
         guard connected == 0 else { throw RuntimeError("cannot connect to \(api) (errno \(errno))") }
     }
