@@ -122,4 +122,7 @@ extension SQLiteStore {
             (try String.fetchOne(db, sql: "PRAGMA journal_mode"), try Int.fetchOne(db, sql: "PRAGMA synchronous"))
         }
     }
+
+    /// SQLite's own full check.
+    func integrity() throws -> [String] { try pool.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } }
 }
