@@ -19,7 +19,7 @@ struct Brume: AsyncParsableCommand {
         version: Version.current,
         groupedSubcommands: [
             // `Up` and `Simulate` belong to the first group, `Bench` beside `Doctor`.
-            CommandGroup(name: "Nodes", subcommands: [Status.self, Doctor.self, Bench.self]),
+            CommandGroup(name: "Nodes", subcommands: [Status.self, Doctor.self]),
             CommandGroup(
                 name: "Functions",
                 subcommands: [Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self]),

@@ -101,7 +101,7 @@ public struct ComparisonReport: Sendable, Codable {
         public var failed: Int
         /// This throughput over the first subject's; nil where that is nothing.
         public var throughputRatio: Double?
-        /// This p50 over the first subject's; nil where that is nothing.
+        /// This p50 over the first subject's; nil where either answered nothing.
         public var p50Ratio: Double?
         /// Every round, in order.
         public var runs: [LoadReport]
@@ -123,7 +123,7 @@ public struct ComparisonReport: Sendable, Codable {
         guard let first = subjects.first else { return }
         for index in subjects.indices {
             if first.throughput > 0 { subjects[index].throughputRatio = subjects[index].throughput / first.throughput }
-            if first.p50 > 0 { subjects[index].p50Ratio = subjects[index].p50 / first.p50 }
+            if first.p50 > 0 && subjects[index].p50 > 0 { subjects[index].p50Ratio = subjects[index].p50 / first.p50 }
         }
     }
 

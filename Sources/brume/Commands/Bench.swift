@@ -208,7 +208,9 @@ struct BenchTable {
                 .init("MAX", .right), .init("MEAN", .right), .init("REQUESTS", .right), .init("FAILED", .right),
             ] + (isComparison ? [.init("REQ/S RATIO", .right), .init("P50 RATIO", .right)] : []))
         for subject in report.subjects {
-            let times = [subject.p50, subject.p90, subject.p99, subject.p999, subject.max, subject.mean].map(Wording.milliseconds)
+            let times = [subject.p50, subject.p90, subject.p99, subject.p999, subject.max, subject.mean].map {
+                subject.p50 > 0 ? Wording.milliseconds($0) : "-"
+            }
             let ratios = [subject.throughputRatio, subject.p50Ratio].map { $0.map { Wording.decimal($0, places: 2) } ?? "-" }
             table.add(
                 [subject.name, Wording.decimal(subject.throughput, places: 0)] + times + ["\(subject.due)", "\(subject.failed)"]
@@ -216,7 +218,7 @@ struct BenchTable {
         }
         var text = table.rendered(style: style)
         if case .open = pace {
-            for subject in report.subjects {
+            for subject in report.subjects where subject.p50 > 0 {
                 text += "\(subject.name): from the moment of sending p50 \(Wording.milliseconds(subject.p50FromSend))"
                 text += ", p99 \(Wording.milliseconds(subject.p99FromSend))\n"
             }
