@@ -70,7 +70,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         startedAt = clock.now
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
         books = Mutex(Books(engine: Engine(settings: settings.engine), firstCall: epoch << 40))
-        (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self)
+        // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
+        (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
         // Beyond a thousand undelivered results the oldest are dropped: their calls are recorded, and a dead receiver must not fill memory.
         (callbackDeliveries, callbacks) = AsyncStream.makeStream(of: CallbackDelivery.self, bufferingPolicy: .bufferingNewest(1000))
         let relay = EventRelay()
