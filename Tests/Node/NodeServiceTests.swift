@@ -47,14 +47,13 @@ struct NodeServiceTests {
     ) async throws {
         let delivered = Delivered()
         var settings = NodeSettings(
-            name: "n1", version: "test", engine: EngineSettings(capacity: Resources(millicores: 8000, memoryBytes: 8 << 30)),
-            isolation: "none")
+            name: "n1", version: "test", engine: EngineSettings(capacity: Resources(millicores: 8000, memoryBytes: 8 << 30)))
         settings.shutdownGrace = .milliseconds(200)
         settings.engine.asynchronousBackoff = .init(base: .milliseconds(5), ceiling: .milliseconds(20))
         settings.engine.startBackoff = .init(base: .milliseconds(5), ceiling: .seconds(5))
         change(&settings)
         let holder = Mutex<ScriptedDriver?>(nil)
-        let node = TestNode(
+        let node = try await TestNode(
             settings: settings,
             world: NodeWorld(
                 wallClock: { Instant(nanoseconds: 1_700_000_000_000_000_000) }, residentBytes: { 1 },

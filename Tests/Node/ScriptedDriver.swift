@@ -19,6 +19,7 @@ final class ScriptedDriver: SandboxDriver {
         var prepared = 0
     }
 
+    let isolation = "none: calls are scripted in the test"
     let state = Mutex(State())
     private let events: @Sendable (SandboxEvent) -> Void
 

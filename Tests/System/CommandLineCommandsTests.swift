@@ -12,7 +12,8 @@ import Testing
 struct CommandLineCommandsTests {
     private static let hello = """
         {"name":"hello","image":"brume:bundle/0123456789abcdef0123456789abcdef","namespace":"openfaas-fn","envProcess":"",\
-        "envVars":{"B":"2","A":"1"},"labels":{"team":"a"},"annotations":{"dev.brume.contract":"handler"},"limits":{"cpu":"500m","memory":"128Mi"},\
+        "envVars":{"B":"2","A":"1"},"labels":{"team":"a"},"annotations":{"dev.brume.contract":"handler"},\
+        "limits":{"cpu":"500m","memory":"128Mi"},\
         "invocationCount":1234,"replicas":2,"availableReplicas":1,"createdAt":"2026-11-21T10:00:00.123456789Z"}
         """
     private static let report = """
@@ -31,7 +32,8 @@ struct CommandLineCommandsTests {
         case ("GET", "/system/namespaces"): .json(#"["openfaas-fn","team-a"]"#)
         case ("GET", "/system/functions"):
             request.query["namespace"] == "openfaas-fn"
-                ? .json("[\(hello)]") : .json(#"[{"name":"shop","image":"me/shop:1","namespace":"team-a","replicas":0,"availableReplicas":0}]"#)
+                ? .json("[\(hello)]")
+                : .json(#"[{"name":"shop","image":"me/shop:1","namespace":"team-a","replicas":0,"availableReplicas":0}]"#)
         case ("GET", "/system/function/hello"): .json(hello)
         case ("GET", "/v1/functions/hello"): .json(report)
         case ("DELETE", "/system/functions"): .init(.accepted)
@@ -42,13 +44,18 @@ struct CommandLineCommandsTests {
         case ("GET", "/v1/queue"): .json(#"{"waiting":3,"running":1,"dead":2}"#)
         case ("GET", "/v1/queue/dead"):
             .json(
-                #"[{"id":17,"call":"4f2a","function":"hello","namespace":"openfaas-fn","accepted":"2026-11-21T10:00:00Z","attempts":5,"lastFailure":"timed-out"}]"#)
+                """
+                [{"id":17,"call":"4f2a","function":"hello","namespace":"openfaas-fn","accepted":"2026-11-21T10:00:00Z","attempts":5,\
+                "lastFailure":"timed-out"}]
+                """
+            )
         case ("POST", "/v1/queue/dead/redrive"): .json(#"{"redriven":1}"#)
         case ("POST", "/v1/queue/dead/discard"): .json(#"{"discarded":2}"#)
         case ("GET", "/v1/status"):
             .json(
                 """
-                {"node":"edge-1","version":"0.1.0","started":"2026-11-21T10:00:00Z","uptimeSeconds":3725.5,"capacity":{"cpu":"2","memory":"24Gi"},\
+                {"node":"edge-1","version":"0.1.0","started":"2026-11-21T10:00:00Z","uptimeSeconds":3725.5,\
+                "capacity":{"cpu":"2","memory":"24Gi"},\
                 "reserved":{"cpu":"50m","memory":"128Mi"},"replicas":1,"startingReplicas":1,"runningCalls":2,"queuedCalls":3,"functions":4,\
                 "isolation":"bubblewrap, cgroup v2","residentBytes":62914560}
                 """)
@@ -134,7 +141,9 @@ struct CommandLineCommandsTests {
 
     @Test("calls shows where the time went and passes the filters on")
     func calls() async throws {
-        let (outcome, server) = try await run(["calls", "hello", "--outcome", "timed-out", "--since", "2026-11-21T09:00:00Z", "--limit", "5"])
+        let (outcome, server) = try await run([
+            "calls", "hello", "--outcome", "timed-out", "--since", "2026-11-21T09:00:00Z", "--limit", "5",
+        ])
         #expect(
             outcome.output == """
                 CALL  FUNCTION  ARRIVED                  OUTCOME  STATUS  START   QUEUED  STARTING  RUNNING    TOTAL  REPLICA
@@ -142,7 +151,10 @@ struct CommandLineCommandsTests {
 
                 """)
         let query = try #require(server.requests.first).query
-        #expect(query == ["function": "hello", "namespace": "openfaas-fn", "outcome": "timed-out", "since": "2026-11-21T09%3A00%3A00Z", "limit": "5"])
+        #expect(
+            query == [
+                "function": "hello", "namespace": "openfaas-fn", "outcome": "timed-out", "since": "2026-11-21T09%3A00%3A00Z", "limit": "5",
+            ])
         let wrong = try await CommandLineProgram.run(["calls", "--outcome", "bad"])
         #expect(wrong.exitCode == 2)
         #expect(wrong.complaint.contains("it is one of running, succeeded, failed, timed-out, refused, abandoned."))
@@ -243,7 +255,8 @@ struct CommandLineCommandsTests {
     func doctor() async throws {
         let checks = [
             DoctorCheck(name: "bubblewrap", state: .missing, detail: "not installed", remedy: "apt-get install bubblewrap"),
-            DoctorCheck(name: "cgroup", state: .degraded, detail: "only v1 is mounted", remedy: "boot with systemd.unified_cgroup_hierarchy=1"),
+            DoctorCheck(
+                name: "cgroup", state: .degraded, detail: "only v1 is mounted", remedy: "boot with systemd.unified_cgroup_hierarchy=1"),
             DoctorCheck(name: "python", state: .good, detail: "3.11", remedy: "never shown"),
         ]
         #expect(
@@ -295,7 +308,8 @@ struct CommandLineCommandsTests {
         try await withTemporaryDirectory { root in
             try await CommandLineServer.run(node) { server in
                 // The process of this test stands for the node's.
-                let file = NodeFile(pid: ProcessInfo.processInfo.processIdentifier, address: "127.0.0.1", port: server.port, dataDirectory: nil)
+                let file = NodeFile(
+                    pid: ProcessInfo.processInfo.processIdentifier, address: "127.0.0.1", port: server.port, dataDirectory: nil)
                 try write("", to: "\(root)/brume-data/x")
                 try file.write(to: "\(root)/brume-data/node.json")
                 try write("\(CommandLineServer.user)\n", to: "\(root)/brume-data/credentials/basic-auth-user")
@@ -309,7 +323,8 @@ struct CommandLineCommandsTests {
 
     @Test("an answer that is not a node's is said to be so")
     func foreign() async throws {
-        try await CommandLineServer.run({ _ in .init(.ok, "<html></html>") }) { server in
+        let page: CommandLineServer.Script = { _ in .init(.ok, "<html></html>") }
+        try await CommandLineServer.run(page) { server in
             let outcome = try await CommandLineProgram.run(["status"], at: server)
             #expect(outcome.exitCode == 1)
             #expect(outcome.complaint.contains("/v1/status answered something that is not what a Brume node answers"))
@@ -319,7 +334,8 @@ struct CommandLineCommandsTests {
     // MARK: Terminals
 
     /// Runs the program on a pseudo-terminal of util-linux's `script`.
-    private func runOnTerminal(_ words: String, environment: [Environment.Key: String], at server: CommandLineServer) async throws -> String {
+    private func runOnTerminal(_ words: String, environment: [Environment.Key: String], at server: CommandLineServer) async throws -> String
+    {
         var variables: [Environment.Key: String] = [
             "PATH": "/usr/bin:/bin", "TERM": "xterm", "BRUME_URL": server.url, "BRUME_USER": CommandLineServer.user,
             "BRUME_PASSWORD": CommandLineServer.password,

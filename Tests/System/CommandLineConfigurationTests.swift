@@ -82,7 +82,8 @@ struct CommandLineNodeSearchTests {
     @Test(
         "the address of node.json becomes one that a client can use",
         arguments: [
-            ("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80"), ("::1", "http://[::1]:80"), ("10.0.0.1", "http://10.0.0.1:80"), ("", "http://127.0.0.1:80"),
+            ("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80"), ("::1", "http://[::1]:80"), ("10.0.0.1", "http://10.0.0.1:80"),
+            ("", "http://127.0.0.1:80"),
         ])
     func wildcard(address: String, url: String) {
         #expect(NodeFile(pid: 1, address: address, port: 80, dataDirectory: nil).url == url)
@@ -235,7 +236,8 @@ struct CommandLineStackFileTests {
     @Test(
         "a pattern chooses names",
         arguments: [
-            ("*", "abc", true), ("a*", "abc", true), ("*c", "abc", true), ("a?c", "abc", true), ("a?", "abc", false), ("a*b*c", "axxbxxc", true),
+            ("*", "abc", true), ("a*", "abc", true), ("*c", "abc", true), ("a?c", "abc", true), ("a?", "abc", false),
+            ("a*b*c", "axxbxxc", true),
             ("", "", true), ("", "a", false), ("abc", "abc", true), ("*b", "abc", false), ("**", "x", true),
         ])
     func glob(pattern: String, name: String, matches: Bool) {

@@ -13,7 +13,8 @@ struct CommandLineDeployTests {
         { request in
             switch (request.method, request.path) {
             case ("POST", "/v1/code"):
-                return .init(.created, #"{"digest":"\#(NodeClient.digest(of: request.body))"}"#, headers: [("content-type", "application/json")])
+                return .init(
+                    .created, #"{"digest":"\#(NodeClient.digest(of: request.body))"}"#, headers: [("content-type", "application/json")])
             case ("PUT", "/system/functions"): return known ? .init(.accepted) : .init(.notFound, "There is no function of this name.")
             case ("POST", "/system/functions"): return .init(.accepted)
             case ("GET", let path) where path.hasPrefix("/v1/functions/"):
@@ -35,8 +36,10 @@ struct CommandLineDeployTests {
             try await CommandLineServer.run(node()) { server in
                 let outcome = try await CommandLineProgram.run(
                     [
-                        "deploy", "hello.team-a", "--handler", "hello.py", "--cpu", "500m", "--memory", "128Mi", "--timeout", "60s", "--concurrency", "4",
-                        "--min", "0", "--max", "8", "--keep-alive", "10m", "--env", "A=1", "--env", "B=x=y", "--secret", "api-key", "--network", "--label",
+                        "deploy", "hello.team-a", "--handler", "hello.py", "--cpu", "500m", "--memory", "128Mi", "--timeout", "60s",
+                        "--concurrency", "4",
+                        "--min", "0", "--max", "8", "--keep-alive", "10m", "--env", "A=1", "--env", "B=x=y", "--secret", "api-key",
+                        "--network", "--label",
                         "team=a", "--annotation", "note=hi", "--schedule", "*/5 * * * *",
                     ], at: server, directory: root)
                 #expect(outcome.exitCode == 0, "\(outcome.complaint)")
@@ -76,7 +79,8 @@ struct CommandLineDeployTests {
     @Test("--no-wait does not ask whether a replica is there")
     func noWait() async throws {
         try await CommandLineServer.run(node(known: true, available: 0)) { server in
-            let outcome = try await CommandLineProgram.run(["deploy", "f", "--image", "oci:/images/f:1", "--port", "9000", "--no-wait"], at: server)
+            let outcome = try await CommandLineProgram.run(
+                ["deploy", "f", "--image", "oci:/images/f:1", "--port", "9000", "--no-wait"], at: server)
             #expect(outcome.exitCode == 0, "\(outcome.complaint)")
             #expect(server.requests.map(\.method) == ["PUT"])
             let sent = try #require(server.requests.first).json(FunctionDeployment.self)

@@ -59,19 +59,23 @@ struct CommandLineHelpTests {
         var text = """
             # The command line
 
-            What `brume COMMAND --help` says, written down by a test: run `UPDATE_SNAPSHOTS=1 swift test --filter CommandLineHelpTests` after a
-            change. Exit codes: 0 good, 1 the function or the platform failed, 2 the words were wrong. Errors are one sentence on standard error
-            that begins with `brume: `. Colours and moving progress appear on terminals only; `NO_COLOR` switches colours off.
+            What `brume COMMAND --help` says, written down by a test: after a change run
+            `UPDATE_SNAPSHOTS=1 swift test --filter CommandLineHelpTests`.
 
-            A command finds its node in this order: `--url`; `--data-dir`; `BRUME_URL`; `OPENFAAS_URL`; `node.json` in `./brume-data`, in
-            `/var/lib/brume`, and `/run/brume/node.json`; a stack file's `provider.gateway`; `http://127.0.0.1:8080`. It takes credentials from
-            `--user` and `--password`, the URL, `BRUME_USER` and `BRUME_PASSWORD`, or the data directory of the node that listens at the URL.
+            Exit codes: 0 good, 1 the function or the platform failed, 2 the words were wrong. Errors are one sentence on standard
+            error that begins with `brume: `. Colours and moving progress appear on terminals only; `NO_COLOR` switches colours off.
+
+            A command finds its node in this order: `--url`; `--data-dir`; `BRUME_URL`; `OPENFAAS_URL`; `node.json` in
+            `./brume-data`, in `/var/lib/brume`, and `/run/brume/node.json`; a stack file's `provider.gateway`;
+            `http://127.0.0.1:8080`. It takes credentials from `--user` and `--password`, the URL, `BRUME_USER` and
+            `BRUME_PASSWORD`, or the data directory of the node that listens at the URL.
 
             """
         for words in Self.commands {
             let help = Brume.helpMessage(for: try command(words), columns: Self.columns)
             let title = (["brume"] + words).joined(separator: " ")
-            text += "\n## \(title)\n\n```\n\(help.split(separator: "\n", omittingEmptySubsequences: false).map(Self.trimmed).joined(separator: "\n"))```\n"
+            let lines = help.split(separator: "\n", omittingEmptySubsequences: false).map(Self.trimmed)
+            text += "\n## \(title)\n\n```\n\(lines.joined(separator: "\n"))```\n"
         }
         if ProcessInfo.processInfo.environment["UPDATE_SNAPSHOTS"] == "1" {
             try write(text, to: Self.manual)
@@ -86,7 +90,9 @@ struct CommandLineHelpTests {
         return String(line)
     }
 
-    @Test("completions are made for each shell", arguments: [("bash", "complete"), ("zsh", "#compdef brume"), ("fish", "complete -c 'brume'")])
+    @Test(
+        "completions are made for each shell",
+        arguments: [("bash", "complete"), ("zsh", "#compdef brume"), ("fish", "complete -c 'brume'")])
     func completions(shell: String, mark: String) async throws {
         let outcome = try await CommandLineProgram.run(["completions", shell])
         #expect(outcome.exitCode == 0)
@@ -101,8 +107,14 @@ struct CommandLineHelpTests {
             (["list", "--jsn"], "brume: Unknown option '--jsn'. Did you mean '--json'? See 'brume list --help' for more information.\n"),
             (["describe"], "brume: Missing expected argument '<name>'. See 'brume describe --help' for more information.\n"),
             (["completions", "tcsh"], "brume: There are completions for bash, zsh and fish, not for 'tcsh'.\n"),
-            (["list", "--url", "gopher://x"], "brume: 'gopher://x' (--url) is not the address of a node; write for example http://127.0.0.1:8080.\n"),
-            (["logs", "f", "--since", "yesterday"], "brume: 'yesterday' is neither an age like 10m nor a time like 2026-11-21T10:00:00Z.\n"),
+            (
+                ["list", "--url", "gopher://x"],
+                "brume: 'gopher://x' (--url) is not the address of a node; write for example http://127.0.0.1:8080.\n"
+            ),
+            (
+                ["logs", "f", "--since", "yesterday"],
+                "brume: 'yesterday' is neither an age like 10m nor a time like 2026-11-21T10:00:00Z.\n"
+            ),
             (["logs", "f", "--tail", "-1"], ""),
             (["calls", "--limit", "0"], "brume: --limit takes a number of calls, 1 or more.\n"),
             (["queue", "discard"], "brume: Name the calls by their ids from 'brume queue dead', or say --all.\n"),

@@ -51,7 +51,8 @@ struct CommandLineInvokeTests {
         try await CommandLineServer.run(echo) { server in
             let outcome = try await CommandLineProgram.run(
                 [
-                    "invoke", "echo", "-n", "team-a", "-d", "text", "--method", "put", "--path", "a/b", "--query", "x=1 2", "--query", "y", "-H",
+                    "invoke", "echo", "-n", "team-a", "-d", "text", "--method", "put", "--path", "a/b", "--query", "x=1 2", "--query", "y",
+                    "-H",
                     "X-One: 1", "-H", "Content-Type: application/json",
                 ], at: server, input: "not this")
             #expect(outcome.output == "PUT /function/echo.team-a/a/b?x=1%202&y text")
@@ -161,7 +162,8 @@ struct CommandLineInvokeTests {
             (["f", "-d", "x", "-H", "nonsense"], "-H takes 'Name: value', not 'nonsense'."),
             (["f", "-d", "x", "--callback", "http://x"], "add --async."),
             (["f", "-d", "x", "--path", "/a?b"], "--path takes a path without '?'"),
-            (["-bad-", "-d", "x"], ""), (["a/b", "-d", "x"], "The function name 'a/b' is not valid"), ([], "Missing expected argument '<name>'"),
+            (["-bad-", "-d", "x"], ""), (["a/b", "-d", "x"], "The function name 'a/b' is not valid"),
+            ([], "Missing expected argument '<name>'"),
         ])
     func wrongWords(arguments: [String], sentence: String) async throws {
         let outcome = try await CommandLineProgram.run(["invoke"] + arguments, environment: ["BRUME_URL": "http://127.0.0.1:1"])

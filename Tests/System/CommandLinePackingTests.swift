@@ -20,9 +20,11 @@ struct CommandLinePackingTests {
 
     /// What the system's tar says about an archive: the judge of whether ours is one.
     private func tar(_ arguments: [String], _ archive: ByteBuffer) async throws -> String {
-        let result = try await Subprocess.run(
-            .name("tar"), arguments: Arguments(arguments), input: .array(Array(archive.readableBytesView)),
-            output: .string(limit: Self.toolOutputBytesMax), error: .string(limit: Self.toolOutputBytesMax))
+        let result = try await withInputFile(archive.readableBytesView) { descriptor in
+            try await Subprocess.run(
+                .name("tar"), arguments: Arguments(arguments), input: .fileDescriptor(descriptor, closeAfterSpawningProcess: false),
+                output: .string(limit: Self.toolOutputBytesMax), error: .string(limit: Self.toolOutputBytesMax))
+        }
         #expect(result.terminationStatus.isSuccess, "tar: \(result.standardError)")
         return result.standardOutput
     }
@@ -74,7 +76,9 @@ struct CommandLinePackingTests {
     @Test("what version control and interpreters leave behind stays out")
     func ignored() async throws {
         try await withTemporaryDirectory { root in
-            for file in ["handler.py", ".git/HEAD", "__pycache__/x.pyc", "lib/__pycache__/y.pyc", "lib/y.py", ".env"] { try write("x", to: "\(root)/\(file)") }
+            for file in ["handler.py", ".git/HEAD", "__pycache__/x.pyc", "lib/__pycache__/y.pyc", "lib/y.py", ".env"] {
+                try write("x", to: "\(root)/\(file)")
+            }
             var bundle = Bundle()
             try bundle.add(directory: root)
             #expect(bundle.names == [".env", "handler.py", "lib", "lib/y.py"])
@@ -122,7 +126,8 @@ struct CommandLinePackingTests {
     @Test(
         "a command line splits as a shell splits it",
         arguments: [
-            ("cat", ["cat"]), ("tr a-z A-Z", ["tr", "a-z", "A-Z"]), ("  a\t b ", ["a", "b"]), ("sh -c 'echo hi; cat'", ["sh", "-c", "echo hi; cat"]),
+            ("cat", ["cat"]), ("tr a-z A-Z", ["tr", "a-z", "A-Z"]), ("  a\t b ", ["a", "b"]),
+            ("sh -c 'echo hi; cat'", ["sh", "-c", "echo hi; cat"]),
             (#"a "b c" d\ e"#, ["a", "b c", "d e"]), (#"a "x\"y" ''"#, ["a", "x\"y", ""]), (#"'$HOME' "\n""#, ["$HOME", #"\n"#]), ("", []),
         ])
     func shellWords(line: String, words: [String]) throws {
@@ -201,7 +206,10 @@ struct CommandLinePackingTests {
         "a source that cannot be packed is a mistake in the words, and the sentence names it",
         arguments: [
             (FunctionSource.handler(path: "/nonexistent/h.py"), "There is no handler file /nonexistent/h.py."),
-            (.handler(path: "/etc/passwd"), "The handler file /etc/passwd is neither Python nor Node; its name must end in .py, .js, .mjs or .cjs."),
+            (
+                .handler(path: "/etc/passwd"),
+                "The handler file /etc/passwd is neither Python nor Node; its name must end in .py, .js, .mjs or .cjs."
+            ),
             (.command("./nonexistent -v"), "There is no program ./nonexistent."),
             (.http("/home/nonexistent/server"), "There is no program /home/nonexistent/server."),
             (.lambda(path: "/nonexistent/p"), "There is no Lambda program /nonexistent/p."),

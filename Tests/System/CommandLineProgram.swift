@@ -32,10 +32,13 @@ enum CommandLineProgram {
     ) async throws -> Outcome {
         var variables: [Environment.Key: String] = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"]
         for (key, value) in environment { variables[Environment.Key(stringLiteral: key)] = value }
-        let result = try await Subprocess.run(
-            .path(FilePath(try path)), arguments: Arguments(arguments), environment: .custom(variables),
-            workingDirectory: directory.map { FilePath($0) }, input: .string(input ?? ""), output: .string(limit: outputBytesMax),
-            error: .string(limit: outputBytesMax))
+        // A file rather than a pipe: many of these runs end before they read anything, and a writer would be left behind.
+        let result = try await withInputFile((input ?? "").utf8) { descriptor in
+            try await Subprocess.run(
+                .path(FilePath(try path)), arguments: Arguments(arguments), environment: .custom(variables),
+                workingDirectory: directory.map { FilePath($0) }, input: .fileDescriptor(descriptor, closeAfterSpawningProcess: false),
+                output: .string(limit: outputBytesMax), error: .string(limit: outputBytesMax))
+        }
         guard case .exited(let code) = result.terminationStatus else {
             throw Unexpected(description: "brume ended with \(result.terminationStatus)")
         }
@@ -53,6 +56,18 @@ enum CommandLineProgram {
     }
 
     struct Unexpected: Error { var description: String }
+}
+
+/// Opens a file with this content for reading; it is gone afterwards.
+func withInputFile<Result: ~Copyable>(
+    _ content: some Sequence<UInt8>, _ body: (SystemPackage.FileDescriptor) async throws -> Result
+) async throws -> Result {
+    let path = FileManager.default.temporaryDirectory.appending(path: "brume-cli-\(UUID().uuidString)").path()
+    try Data(content).write(to: URL(filePath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let descriptor = try SystemPackage.FileDescriptor.open(FilePath(path), .readOnly)
+    defer { try? descriptor.close() }
+    return try await body(descriptor)
 }
 
 /// A directory that is gone after the test.

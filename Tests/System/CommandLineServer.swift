@@ -143,7 +143,9 @@ final class CommandLineServer: Sendable {
             var headers = HTTPHeaders(reply.headers)
             if reply.chunks.isEmpty { headers.add(name: "content-length", value: "0") }
             context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: reply.status, headers: headers))), promise: nil)
-            for chunk in reply.chunks { context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: chunk)))), promise: nil) }
+            for chunk in reply.chunks {
+                context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: chunk)))), promise: nil)
+            }
             if reply.breaksOff { return context.close(promise: nil) }
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }

@@ -30,7 +30,8 @@ struct Invoke: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A file that is the body.", valueName: "file"), completion: .file())
     var file: String?
 
-    @Option(name: [.customShort("H"), .long], parsing: .singleValue, help: ArgumentHelp("Header of the request.", valueName: "name: value"))
+    @Option(
+        name: [.customShort("H"), .long], parsing: .singleValue, help: ArgumentHelp("Header of the request.", valueName: "name: value"))
     var header: [String] = []
 
     @Option(help: ArgumentHelp("HTTP method. Default: POST.", valueName: "method"))
@@ -91,7 +92,8 @@ struct Invoke: AsyncParsableCommand {
         }
         guard !query.isEmpty else { return url }
         let words = query.map { word in
-            word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { NodeClient.escape(String($0)) }.joined(separator: "=")
+            word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { NodeClient.escape(String($0)) }.joined(
+                separator: "=")
         }
         return url + "?" + words.joined(separator: "&")
     }

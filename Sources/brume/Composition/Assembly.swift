@@ -49,18 +49,17 @@ struct Assembly {
         let store = try SQLiteStore(directory: directory.path.string, settings: StoreSettings(version: Version.current))
         let epoch = try await store.beginEpoch()
 
-        let sandbox = try SandboxAssembly(plan: plan, directory: directory, logger: logger)
+        let sandbox = SandboxAssembly(plan: plan, directory: directory)
         let callbacks = CallbackClient(client: .shared)
-        let node = try NodeService(
-            settings: NodeSettings(
-                name: plan.name, version: Version.current, engine: EngineSettings(capacity: plan.capacity),
-                isolation: sandbox.isolation),
+        let node = try await NodeService(
+            settings: NodeSettings(name: plan.name, version: Version.current, engine: EngineSettings(capacity: plan.capacity)),
             world: NodeWorld(
                 wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) }),
             store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
+        if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
         try await node.restore()
 
-        let gateway = try Gateway(
+        let gateway = Gateway(
             node: node,
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
@@ -76,7 +75,7 @@ struct Assembly {
                 } catch {
                     logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
                 }
-                welcome(port: port, directory: directory, isolation: sandbox.isolation)
+                welcome(port: port, directory: directory, isolation: node.driver.isolation)
             })
         defer { directory.withdraw() }
         let services = ServiceGroup(

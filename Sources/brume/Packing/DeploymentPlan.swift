@@ -103,7 +103,9 @@ struct DeploymentPlan {
     /// Packs the program that a command line begins with, where it is a local file, and returns the line as the sandbox must see it.
     private static func addProgram(of line: String, directory: String?, to bundle: inout Bundle) throws(CommandFailure) -> String {
         var words = try ShellWords.split(line)
-        guard let program = words.first, program.contains("/"), !systemFolders.contains(where: { program.hasPrefix($0) }) else { return line }
+        guard let program = words.first, program.contains("/"), !systemFolders.contains(where: { program.hasPrefix($0) }) else {
+            return line
+        }
         if let directory, let inside = relative(program, in: directory), bundle.contains(inside) {
             words[0] = "\(packageRoot)/\(inside)"
             return ShellWords.join(words)
