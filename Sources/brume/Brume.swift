@@ -19,12 +19,12 @@ struct Brume: AsyncParsableCommand {
         version: Version.current,
         groupedSubcommands: [
             // `Up` and `Simulate` belong to the first group, `Bench` beside `Doctor`.
-            CommandGroup(name: "Nodes", subcommands: [Status.self, Doctor.self]),
+            CommandGroup(name: "Node", subcommands: [Status.self, Doctor.self]),
             CommandGroup(
-                name: "Functions",
+                name: "Function",
                 subcommands: [Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self]),
-            CommandGroup(name: "Calls", subcommands: [Calls.self, Explain.self, QueueCommand.self]),
-            CommandGroup(name: "This program", subcommands: [Completions.self, VersionCommand.self]),
+            CommandGroup(name: "Call", subcommands: [Calls.self, Explain.self, QueueCommand.self]),
+            CommandGroup(name: "Program", subcommands: [Completions.self, VersionCommand.self]),
         ]
     )
 

@@ -30,7 +30,8 @@ struct Deployer {
         }
         guard waits else { return "; not waiting for a replica." }
         progress.now("Waiting for a replica of \(id.name)")
-        return try await wait(for: id, startsByItself: plan.deployment.annotations?[Annotation.prewarm] != "false") ? "." : "; it starts with its first call."
+        return try await wait(for: id, startsByItself: plan.deployment.annotations?[Annotation.prewarm] != "false")
+            ? "." : "; it starts with its first call."
     }
 
     /// Looks until a replica can take calls. There is no event to wait for in the OpenFaaS API.

@@ -13,8 +13,8 @@ struct Deploy: AsyncParsableCommand {
 
             Examples:
               brume deploy upper --command 'tr a-z A-Z'
-              brume deploy hello --handler hello.py --memory 128Mi --timeout 10s --env GREETING=Bonjour
-              brume deploy shop --http './server' --directory build --concurrency 16 --min 1
+              brume deploy hello --handler hello.py --memory 64Mi --env WHO=Ada
+              brume deploy shop --http './server' --concurrency 16 --min 1
               brume deploy -f stack.yml --filter 'image-*'
             """)
 
@@ -59,13 +59,16 @@ struct Deploy: AsyncParsableCommand {
         guard let filter = source.filter else { return (stack.functions, stack.gateway, stack.warnings) }
         let chosen = stack.functions.filter { GlobPattern(filter).matches($0.id.name) }
         guard !chosen.isEmpty else {
-            throw CommandFailure.words("No function of \(file) matches '\(filter)'; it has \(stack.functions.map(\.id.name).joined(separator: ", ")).")
+            throw CommandFailure.words(
+                "No function of \(file) matches '\(filter)'; it has \(stack.functions.map(\.id.name).joined(separator: ", ")).")
         }
         return (chosen, stack.gateway, stack.warnings)
     }
 
     private func single() throws -> FunctionSettings {
-        guard let name else { throw CommandFailure.words("Name the function: brume deploy NAME --handler f.py, or deploy a stack file with -f.") }
+        guard let name else {
+            throw CommandFailure.words("Name the function: brume deploy NAME --handler f.py, or deploy a stack file with -f.")
+        }
         guard source.filter == nil else { throw CommandFailure.words("--filter chooses functions of a stack file; give one with -f.") }
         let given = source.given
         guard let first = given.first else {
@@ -74,7 +77,8 @@ struct Deploy: AsyncParsableCommand {
         guard given.count == 1 else {
             throw CommandFailure.words("A function has one source; \(given.map(\.option).joined(separator: " and ")) do not go together.")
         }
-        return try settings.settings(for: FunctionID.said(name, namespace: place.namespace), source: first.source, directory: source.directory)
+        return try settings.settings(
+            for: FunctionID.said(name, namespace: place.namespace), source: first.source, directory: source.directory)
     }
 }
 
@@ -207,7 +211,8 @@ extension FunctionID {
         guard name.contains(".") else { return try FunctionID(name: name, namespace: namespace) }
         let id = try FunctionID(parsing: name)
         guard id.namespace == namespace else {
-            throw CommandFailure.words("'\(name)' names the namespace \(id.namespace), but --namespace says \(namespace); give one of them.")
+            throw CommandFailure.words(
+                "'\(name)' names the namespace \(id.namespace), but --namespace says \(namespace); give one of them.")
         }
         return id
     }

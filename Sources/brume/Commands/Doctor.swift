@@ -62,7 +62,9 @@ struct DoctorReport {
                 case .missing: style.bad("missing ")
                 }
             text += "\(mark)  \(check.name)\(String(repeating: " ", count: width - check.name.count))  \(check.detail)\n"
-            if check.state != .good, !check.remedy.isEmpty { text += "\(String(repeating: " ", count: width + 12))\(style.strong("mend:")) \(check.remedy)\n" }
+            if check.state != .good, !check.remedy.isEmpty {
+                text += "\(String(repeating: " ", count: width + 12))\(style.strong("mend:")) \(check.remedy)\n"
+            }
         }
         return text + summary
     }
@@ -90,7 +92,8 @@ struct NodeChecks {
             let report = try await NodeClient.with(address) { try await $0.status() }
             return [
                 DoctorCheck(
-                    name: "node", state: .good, detail: "\(report.node) at \(address.url) (from \(address.origin)), version \(report.version)",
+                    name: "node", state: .good,
+                    detail: "\(report.node) at \(address.url) (from \(address.origin)), version \(report.version)",
                     remedy: ""),
                 credentials(of: address),
             ]

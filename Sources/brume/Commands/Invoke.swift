@@ -16,9 +16,9 @@ struct Invoke: AsyncParsableCommand {
 
             Examples:
               echo hello | brume invoke upper
-              brume invoke hello -d '{"name":"Ada"}' -H 'Content-Type: application/json' -v
-              brume invoke resize --file photo.jpg --query width=200 > small.jpg
-              brume invoke report --async --callback http://127.0.0.1:9000/done
+              brume invoke hello -d '{}' -H 'Content-Type: application/json' -v
+              brume invoke resize --file a.jpg --query width=200 > small.jpg
+              brume invoke report --async --callback http://localhost:9000/
             """)
 
     @Argument(help: ArgumentHelp("Name of the function, or NAME.NAMESPACE.", valueName: "name"))
@@ -30,7 +30,8 @@ struct Invoke: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A file that is the body.", valueName: "file"), completion: .file())
     var file: String?
 
-    @Option(name: [.customShort("H"), .long], parsing: .singleValue, help: ArgumentHelp("Header of the request.", valueName: "name: value"))
+    @Option(
+        name: [.customShort("H"), .long], parsing: .singleValue, help: ArgumentHelp("Header of the request.", valueName: "name: value"))
     var header: [String] = []
 
     @Option(help: ArgumentHelp("HTTP method. Default: POST.", valueName: "method"))
@@ -91,7 +92,8 @@ struct Invoke: AsyncParsableCommand {
         }
         guard !query.isEmpty else { return url }
         let words = query.map { word in
-            word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { NodeClient.escape(String($0)) }.joined(separator: "=")
+            word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { NodeClient.escape(String($0)) }.joined(
+                separator: "=")
         }
         return url + "?" + words.joined(separator: "&")
     }

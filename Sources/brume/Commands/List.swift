@@ -28,7 +28,8 @@ struct List: AsyncParsableCommand {
                 return Console.standard.note("There are no functions yet; deploy one with: brume deploy NAME --command 'cat'")
             }
             var table = Table([
-                .init("NAME"), .init("NAMESPACE"), .init("CONTRACT"), .init("REPLICAS", .right), .init("INVOCATIONS", .right), .init("IMAGE"),
+                .init("NAME"), .init("NAMESPACE"), .init("CONTRACT"), .init("REPLICAS", .right), .init("INVOCATIONS", .right),
+                .init("IMAGE"),
             ])
             for function in functions {
                 table.add([

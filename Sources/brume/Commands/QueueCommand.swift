@@ -59,11 +59,13 @@ struct QueueCommand: AsyncParsableCommand {
                 if format.json { return try Console.standard.print(JSONText.of(letters)) }
                 guard !letters.isEmpty else { return Console.standard.note("There are no dead calls.") }
                 var table = Table([
-                    .init("ID", .right), .init("CALL"), .init("FUNCTION"), .init("ACCEPTED"), .init("ATTEMPTS", .right), .init("LAST FAILURE"),
+                    .init("ID", .right), .init("CALL"), .init("FUNCTION"), .init("ACCEPTED"), .init("ATTEMPTS", .right),
+                    .init("LAST FAILURE"),
                 ])
                 for letter in letters {
                     table.add([
-                        "\(letter.id)", letter.call, letter.function, Wording.time(letter.accepted), "\(letter.attempts)", letter.lastFailure,
+                        "\(letter.id)", letter.call, letter.function, Wording.time(letter.accepted), "\(letter.attempts)",
+                        letter.lastFailure,
                     ])
                 }
                 try Console.standard.print(table.rendered(style: Console.standard.outputStyle))
@@ -153,7 +155,8 @@ struct DeadChoiceOptions: ParsableArguments {
     func check(_ count: Int) throws(CommandFailure) {
         let missing = Set(ids).count - count
         guard all || missing <= 0 else {
-            throw .failed("\(Wording.count(missing, "call")) of those named \(missing == 1 ? "is" : "are") not among the dead; see: brume queue dead")
+            throw .failed(
+                "\(Wording.count(missing, "call")) of those named \(missing == 1 ? "is" : "are") not among the dead; see: brume queue dead")
         }
     }
 }

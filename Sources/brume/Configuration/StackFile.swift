@@ -131,7 +131,8 @@ struct StackFile {
             if let image, !image.isEmpty { return (.image(image, command: command), nil) }
             if let language, !language.isEmpty {
                 throw CommandFailure.words(
-                    "\(node.place): lang \(language) has to be built into an image first; name it with image:, or use a python or node template.")
+                    "\(node.place): lang \(language) has to be built into an image first; name it with image:, or use python or node."
+                )
             }
             guard let command, !command.isEmpty else {
                 throw CommandFailure.words("\(node.place): nothing to run; give it handler: with lang:, image: or fprocess:.")

@@ -36,7 +36,9 @@ struct StackNode {
         var seen: [String: Int] = [:]
         var unique: [(key: String, value: Node)] = []
         for pair in merged {
-            if let index = seen[pair.key] { unique[index] = pair } else {
+            if let index = seen[pair.key] {
+                unique[index] = pair
+            } else {
                 seen[pair.key] = unique.count
                 unique.append(pair)
             }

@@ -69,7 +69,8 @@ struct Bundle {
             }
             guard Self.staysInside(target, from: name) else {
                 throw .words(
-                    "The symbolic link \(path) leads out of the package, to \(target); put the file itself there, or link inside the package.")
+                    "The symbolic link \(path) leads out of the package, to \(target); put the file itself there."
+                )
             }
             try insert(name, .link(target: target), bytes: 0)
         default:

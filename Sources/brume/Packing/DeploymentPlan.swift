@@ -26,6 +26,9 @@ struct DeploymentPlan {
         try settings.validate()
         deployment = settings.deployment()
         var bundle = Bundle()
+        if case .image = settings.source, settings.directory != nil {
+            throw CommandFailure.words("An image brings its own files; leave out --directory.")
+        }
         if let directory = settings.directory { try bundle.add(directory: directory) }
         switch settings.source {
         case .handler(let path): try addHandler(path, directory: settings.directory, to: &bundle)
@@ -39,7 +42,6 @@ struct DeploymentPlan {
             try await addLambda(path, to: &bundle)
             return
         case .image(let reference, let command):
-            guard bundle.isEmpty else { throw CommandFailure.words("An image brings its own files; leave out --directory.") }
             deployment.image = reference
             deployment.envProcess = command
             return
@@ -101,7 +103,9 @@ struct DeploymentPlan {
     /// Packs the program that a command line begins with, where it is a local file, and returns the line as the sandbox must see it.
     private static func addProgram(of line: String, directory: String?, to bundle: inout Bundle) throws(CommandFailure) -> String {
         var words = try ShellWords.split(line)
-        guard let program = words.first, program.contains("/"), !systemFolders.contains(where: { program.hasPrefix($0) }) else { return line }
+        guard let program = words.first, program.contains("/"), !systemFolders.contains(where: { program.hasPrefix($0) }) else {
+            return line
+        }
         if let directory, let inside = relative(program, in: directory), bundle.contains(inside) {
             words[0] = "\(packageRoot)/\(inside)"
             return ShellWords.join(words)

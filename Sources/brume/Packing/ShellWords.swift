@@ -38,7 +38,8 @@ enum ShellWords {
     private static func quoted(_ word: String) -> String {
         let isPlain = word.utf8.allSatisfy { byte in
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
-                || (UInt8(ascii: "+")...UInt8(ascii: ":")).contains(byte) || [UInt8(ascii: "="), UInt8(ascii: "_"), UInt8(ascii: "@")].contains(byte)
+                || (UInt8(ascii: "+")...UInt8(ascii: ":")).contains(byte)
+                || [UInt8(ascii: "="), UInt8(ascii: "_"), UInt8(ascii: "@")].contains(byte)
         }
         return isPlain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
     }

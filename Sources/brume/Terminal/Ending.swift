@@ -63,7 +63,7 @@ struct Ending: Equatable {
         } else if code == .validationFailure {
             let sentence = Brume.message(for: error).split(separator: "\n").first.map(String.init) ?? "The arguments are not valid"
             let hint = Self.hint(in: Brume.fullMessage(for: error))
-            self.init(exitCode: CommandFailure.Kind.words.rawValue, complaint: "\(Self.withoutFullStop(sentence)). \(hint)")
+            self.init(exitCode: CommandFailure.Kind.words.rawValue, complaint: "\(Self.ended(sentence)) \(hint)")
         } else {
             self.init(exitCode: CommandFailure.Kind.failed.rawValue, complaint: "\(error)")
         }
@@ -75,7 +75,8 @@ struct Ending: Equatable {
         return line.map { String($0.drop { $0 == " " }) } ?? "See 'brume --help'."
     }
 
-    private static func withoutFullStop(_ text: String) -> String { text.hasSuffix(".") ? String(text.dropLast()) : text }
+    /// With a mark at its end, and one only.
+    private static func ended(_ text: String) -> String { text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "." }
 
     /// Prints what there is to say and returns the exit code.
     func announce(on console: Console) -> Int32 {
