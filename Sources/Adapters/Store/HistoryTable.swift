@@ -43,7 +43,9 @@ final class HistoryTable: Sendable {
         var counts: [String: Int] = [:]
         for line in lines {
             let function = line.function.description
-            try statement.execute(arguments: [function, line.time.nanoseconds, line.instance, line.stream.rawValue, StoredText.column(line.text)])
+            try statement.execute(arguments: [
+                function, line.time.nanoseconds, line.instance, line.stream.rawValue, StoredText.column(line.text),
+            ])
             counts[function, default: 0] += 1
         }
         let (due, isTotalDue) = sincePrune.withLock { [counts] since in

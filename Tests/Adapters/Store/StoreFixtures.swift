@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
 import BrumeSimulator
-@testable import BrumeStore
 import Foundation
 import GRDB
 import NIOCore
+
+@testable import BrumeStore
 
 /// The implementations that must behave alike.
 enum StoreKind: String, CaseIterable, Sendable {
@@ -63,7 +64,8 @@ enum Sample {
             id: CallID(number), label: label ?? "label-\(number)", function: try self.function(function), node: "edge-1",
             arrived: Instant(nanoseconds: time ?? Int64(clamping: number)),
             timing: CallTiming(queued: .nanoseconds(1), starting: .milliseconds(2), running: .seconds(3)), outcome: outcome,
-            status: outcome == .succeeded ? 200 : 500, cold: number.isMultiple(of: 2), replica: number.isMultiple(of: 3) ? nil : ReplicaID(number),
+            status: outcome == .succeeded ? 200 : 500, cold: number.isMultiple(of: 2),
+            replica: number.isMultiple(of: 3) ? nil : ReplicaID(number),
             asynchronous: number.isMultiple(of: 5), attempt: attempt, failureKind: outcome == .failed ? "crashed" : "",
             message: outcome == .failed ? "It fell \u{0} over." : "", decisions: ["admitted", "two\nlines,\u{0} and a \\", ""])
     }
@@ -81,7 +83,8 @@ enum Sample {
                 function: try self.function(function), method: "PUT", path: "/a/b", query: "x=1&y=%20",
                 headers: [HeaderField("X-One", "1"), HeaderField("x-one", ""), HeaderField("Text", "a\\b: c")],
                 body: .whole(ByteBuffer(bytes: body)), label: "label-\(number)", timeout: .milliseconds(250)),
-            callbackURL: number.isMultiple(of: 2) ? "http://127.0.0.1:9/callback" : nil, accepted: Instant(nanoseconds: Int64(clamping: number)))
+            callbackURL: number.isMultiple(of: 2) ? "http://127.0.0.1:9/callback" : nil,
+            accepted: Instant(nanoseconds: Int64(clamping: number)))
     }
 }
 
