@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
 import BrumeSimulator
+import Dispatch
 import Foundation
 import GRDB
 import NIOCore
@@ -126,6 +127,44 @@ extension SQLiteStore {
         }
     }
 
-    /// SQLite's own full check.
-    func integrity() throws -> [String] { try pool.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } }
+    /// SQLite's own check of the whole file.
+    func integrity(quick: Bool = false) throws -> [String] {
+        try pool.read { try String.fetchAll($0, sql: "PRAGMA \(quick ? "quick_check" : "integrity_check")") }
+    }
+
+    /// Lets the database grow no further, as a full disk would, or frees it again.
+    func fillDisk(_ isFull: Bool) throws {
+        try pool.writeWithoutTransaction { db in
+            let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            _ = try Int.fetchOne(db, sql: "PRAGMA max_page_count = \(isFull ? pages : 1_000_000)")
+        }
+    }
+
+    /// Makes every function of this name fail in the database.
+    func refuseFunction(_ name: String) throws {
+        try pool.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER refuse BEFORE INSERT ON functions WHEN NEW.function = '\(name).openfaas-fn'
+                    BEGIN SELECT RAISE(ABORT, 'refused by the test'); END
+                    """)
+        }
+    }
+
+    /// Runs `body` while a write transaction is open on the writer.
+    func whileTransactionIsOpen(_ body: () async throws -> Void) async throws {
+        let release = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { continuation in
+            pool.asyncWriteWithoutTransaction { db in
+                try? db.inTransaction(.immediate) {
+                    try db.execute(sql: "DELETE FROM functions")
+                    continuation.resume()
+                    release.wait()
+                    return .rollback
+                }
+            }
+        }
+        defer { release.signal() }
+        try await body()
+    }
 }
