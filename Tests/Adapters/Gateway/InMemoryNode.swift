@@ -79,6 +79,7 @@ final class InMemoryNode: NodeOperations {
                     ], body: .whole(ByteBuffer(string: "ok"))))
         case "empty": return .answered(CallResponse(status: 204, body: .whole(ByteBuffer())))
         case "slow":
+            waitingSource.yield(request.label)
             for await _ in gate { break }
             return .answered(CallResponse(status: 200, body: .whole(ByteBuffer(string: "done"))))
         case "hang": return await hang(request)

@@ -126,3 +126,30 @@ struct TextTests {
         #expect(Credentials(user: "admin", password: "s3cret").accept(user: user.utf8, password: password.utf8) == accepted)
     }
 }
+
+struct JSONTests {
+    @Test("JSON is read with its escapes and its numbers as they were written")
+    func values() throws {
+        let text = #" {"a":[1,-2.5e+3,18446744073709551615,true,false,null,{}],"\u00e9\n\"\/":"\ud83d\ude00 \ud83d x","b":""} "#
+        #expect(
+            try JSONParser.parse(Array(text.utf8))
+                == .object([
+                    "a": .array([.number("1"), .number("-2.5e+3"), .number("18446744073709551615"), .bool(true), .bool(false), .null, .object([:])]),
+                    "é\n\"/": .string("😀 \u{FFFD} x"), "b": .string(""),
+                ]))
+    }
+
+    @Test(
+        "what is not JSON is refused with its line and column",
+        arguments: [
+            ("{", "line 1, column 2"), ("{\"a\":1,}", "line 1, column 8"), ("[1,]", "line 1, column 4"), ("{\"a\"\n 1}", "line 2, column 2"),
+            ("[01]", "line 1, column 3"), ("[1.]", "column 4"), ("[-]", "column 3"), ("\"a", "column 3"), ("\"\\x\"", "column 3"), ("\"\\u12g4\"", "column 6"),
+            ("tru", "column 1"), ("{}{}", "column 3"), ("{a:1}", "column 2"), ("[1 2]", "column 4"), ("\"\u{1}\"", "column 2"), ("", "column 1"),
+            (String(repeating: "[", count: 100), "nesting"),
+        ])
+    func mistakes(text: String, place: String) throws {
+        let error = try #require(throws: BrumeError.self) { try JSONParser.parse(Array(text.utf8)) }
+        #expect(error.code == .invalid)
+        #expect(error.message.contains(place), "\(error.message)")
+    }
+}

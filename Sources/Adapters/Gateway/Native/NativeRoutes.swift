@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -87,15 +86,16 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
         try request.queryNumber("limit", in: 1...Self.limitMax) ?? Self.limitDefault
     }
 
-    /// The ids of a body, or nil for all. They use all 64 bits, so they are not read as floating-point numbers.
+    /// The ids of a body, or nil for all.
     private func ids(_ request: Request) async throws -> [CallID]? {
         let body = try await request.wholeBody(limit: GatewaySettings.documentBytesMax)
         guard body.readableBytes > 0 else { return nil }
-        _ = try JSONFields(parsing: body)
-        do {
-            return try JSONDecoder().decode(Selection.self, from: Data(body.readableBytesView)).ids?.map { CallID($0) }
-        } catch {
-            throw BrumeError(.invalid, "The field 'ids' must be a list of whole numbers, as /v1/queue/dead lists them.")
+        let fields = try JSONFields(parsing: body)
+        guard fields["ids"] != nil else { return nil }
+        let error = BrumeError(.invalid, "The field 'ids' must be a list of whole numbers, as /v1/queue/dead lists them.")
+        return try fields.strings("ids").map { text in
+            guard let number = UInt64(text) else { throw error }
+            return CallID(number)
         }
     }
 }
@@ -103,4 +103,3 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
 private struct Stored: Encodable { let digest: String }
 private struct Redriven: Encodable { let redriven: Int }
 private struct Discarded: Encodable { let discarded: Int }
-private struct Selection: Decodable { let ids: [UInt64]? }

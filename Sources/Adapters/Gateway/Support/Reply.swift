@@ -28,7 +28,7 @@ enum Reply {
             return text(HTTPResponse.Status(code: error.code.httpStatus), error.message)
         }
         if let error = error as? any HTTPResponseError {
-            return text(error.status, error.status == .notFound ? "There is nothing at this path." : error.status.reasonPhrase + ".")
+            return text(error.status, error.status.reasonPhrase + ".")
         }
         return text(.internalServerError, "The node failed to answer; its log says why.")
     }
