@@ -83,7 +83,9 @@ struct OpenAPITests {
     func references() throws {
         let file = try #require(try JSONSerialization.jsonObject(with: Data(Console.openAPI)) as? [String: Any])
         let components = try #require(file["components"] as? [String: [String: Any]])
-        let defined = Set(components.filter { $0.key != "securitySchemes" }.flatMap { kind, members in members.keys.map { "#/components/\(kind)/\($0)" } })
+        let defined = Set(
+            components.filter { $0.key != "securitySchemes" }.flatMap { kind, members in members.keys.map { "#/components/\(kind)/\($0)" } }
+        )
         var used: Set<String> = []
         func walk(_ value: Any) {
             if let object = value as? [String: Any] {

@@ -48,7 +48,7 @@ enum WireClient {
         /// Reads until the text has come, or to the end of the connection; `received` keeps what follows.
         mutating func read(until text: String) async throws {
             while !received.contains(text) {
-                guard let bytes = try await inbound.next() else {
+                guard let bytes = try await inbound.next(isolation: #isolation) else {
                     throw BrumeError(.failed, "The connection ended before '\(text)' came; so far: \(received)")
                 }
                 received += String(buffer: bytes)
@@ -57,7 +57,7 @@ enum WireClient {
 
         /// Reads to the end of the connection.
         mutating func readToEnd() async throws -> String {
-            while let bytes = try await inbound.next() { received += String(buffer: bytes) }
+            while let bytes = try await inbound.next(isolation: #isolation) { received += String(buffer: bytes) }
             return received
         }
 

@@ -63,7 +63,8 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
         let label = try context.parameters.require("id")
         // An asynchronous call has a record for each attempt; the newest comes first.
         guard let call = try await node.calls(CallQuery(label: label, limit: 1)).first else {
-            throw BrumeError(.notFound, "There is no call '\(label.prefix(64))'; old calls are pruned, see /v1/calls for those that are kept.")
+            throw BrumeError(
+                .notFound, "There is no call '\(label.prefix(64))'; old calls are pruned, see /v1/calls for those that are kept.")
         }
         return try Reply.json(CallDocument(call, decisions: true))
     }

@@ -67,7 +67,8 @@ extension Request {
         guard let text = query(name) else { return nil }
         guard let number = Int(text), range.contains(number) else {
             throw BrumeError(
-                .invalid, "The parameter '\(name)' is '\(text.prefix(32))'; write a whole number from \(range.lowerBound) to \(range.upperBound).")
+                .invalid,
+                "The parameter '\(name)' is '\(text.prefix(32))'; write a whole number from \(range.lowerBound) to \(range.upperBound).")
         }
         return number
     }
