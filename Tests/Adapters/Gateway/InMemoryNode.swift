@@ -91,7 +91,9 @@ final class InMemoryNode: NodeOperations {
             let (chunks, source) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
             source.yield(ByteBuffer(string: "four"))
             source.finish()
-            return .answered(CallResponse(status: 200, headers: [HeaderField("Content-Length", request.path == "/more" ? "3" : "5")], body: .stream(chunks)))
+            return .answered(
+                CallResponse(
+                    status: 200, headers: [HeaderField("Content-Length", request.path == "/more" ? "3" : "5")], body: .stream(chunks)))
         case "file":
             let (chunks, source) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
             for _ in 0..<4 { source.yield(ByteBuffer(string: "1234")) }
