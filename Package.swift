@@ -38,6 +38,7 @@ extension Target.Dependency {
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
     static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
     static let hummingbirdCore = product(name: "HummingbirdCore", package: "hummingbird")
     static let hummingbirdTesting = product(name: "HummingbirdTesting", package: "hummingbird")
@@ -120,7 +121,7 @@ let package = Package(
             dependencies: [
                 "BrumeModel", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
-                .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .logging, .metrics, .nioCore, .nioPosix, .nioHTTP1,
+                .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix, .nioHTTP1,
                 .subprocess, .systemPackage,
             ],
             path: "Sources/brume", swiftSettings: strict),

@@ -18,8 +18,7 @@ struct Brume: AsyncParsableCommand {
             """,
         version: Version.current,
         groupedSubcommands: [
-            // `Up` and `Simulate` belong to the first group, `Bench` beside `Doctor`.
-            CommandGroup(name: "Node", subcommands: [Status.self, Doctor.self]),
+            CommandGroup(name: "Node", subcommands: [Up.self, Status.self, Doctor.self]),
             CommandGroup(
                 name: "Function",
                 subcommands: [Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self]),

@@ -196,3 +196,9 @@ public struct Secret: Hashable, Sendable {
         self.value = value
     }
 }
+
+extension Secret: CustomStringConvertible, CustomReflectable {
+    /// Never the value: what is printed ends up in logs.
+    public var description: String { "secret \(name) in \(namespace) (\(value.count) bytes)" }
+    public var customMirror: Mirror { Mirror(self, children: ["name": name, "namespace": namespace, "size": value.count]) }
+}

@@ -110,7 +110,7 @@ int brume_receive_event(int socket, struct brume_event *event, int *fd) {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     *fd = -1;
     ssize_t got;
-    do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
     if (got < 0) return -errno;
     if (got == 0) return 0;

@@ -13,6 +13,8 @@ import Logging
 import Metrics
 import NIOPosix
 import ServiceLifecycle
+import SystemPackage
+import UnixSignals
 
 /// What `brume up` was told.
 struct NodePlan: Sendable {
@@ -66,7 +68,7 @@ struct Assembly {
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
             renderMetrics: {
                 node.publishMetrics()
-                return registry.render()
+                return String(decoding: registry.render(), as: UTF8.self)
             },
             logger: Logger(label: "brume.gateway"),
             onListening: { _, port in

@@ -4,6 +4,7 @@ import BrumeModel
 import BrumeSandbox
 import FoundationEssentials
 import NIOPosix
+import SystemPackage
 
 /// Makes the sandbox driver of a node from its plan.
 struct SandboxAssembly {

@@ -2,7 +2,6 @@
 
 package import BrumeModel
 import CBrumeLinux
-import Dispatch
 import Glibc
 package import NIOCore
 import Synchronization
@@ -25,12 +24,13 @@ package final class LinuxSandbox: SandboxDriver {
     /// Makes the directories, clears away what a killed node left, and starts the spawner.
     ///
     /// - Parameters:
+    ///   - group: reads the output of all replicas.
     ///   - events: told everything that happens, from several threads, in order for each replica.
     ///   - makeChannel: makes a contract's way to talk to one replica.
     ///   - prepare: makes a function's files ready.
     /// - Throws: `BrumeError` (`unsupported` where a tool or a right is missing).
     package init(
-        settings: SandboxSettings, events: @escaping EventSink, makeChannel: @escaping ChannelFactory,
+        settings: SandboxSettings, group: any EventLoopGroup, events: @escaping EventSink, makeChannel: @escaping ChannelFactory,
         prepare: @escaping @Sendable (FunctionSpec, String?) async throws -> Void
     ) async throws(BrumeError) {
         var settings = settings
@@ -52,7 +52,7 @@ package final class LinuxSandbox: SandboxDriver {
             throw error
         }
         host = Replica.Host(
-            settings: settings, tree: tree, client: client, launcher: launcher, queue: DispatchQueue(label: "brume.sandbox.output"),
+            settings: settings, tree: tree, client: client, launcher: launcher, loops: group,
             events: events, makeChannel: makeChannel)
         prepareFunction = prepare
     }

@@ -2,7 +2,6 @@
 
 import BrumeModel
 import CBrumeLinux
-import Dispatch
 import Glibc
 import NIOCore
 import Synchronization
@@ -24,7 +23,7 @@ final class Replica: Sendable {
         let tree: CgroupTree
         let client: SpawnerClient
         let launcher: any Launcher
-        let queue: DispatchQueue
+        let loops: any EventLoopGroup
         let events: @Sendable (SandboxEvent) -> Void
         let makeChannel: @Sendable (FunctionSpec, ReplicaID) throws -> any ReplicaChannel
     }
@@ -145,7 +144,7 @@ final class Replica: Sendable {
         defer { for end in [pipes[1], pipes[3]] where end >= 0 { _ = close(end) } }
         for (index, stream) in [LogLine.Stream.stdout, .stderr].enumerated() where pipes[2 * index] >= 0 {
             outputs.append(
-                ReplicaOutput(pipes[2 * index], stream, queue: host.queue) { [events = host.events, id] stream, text in
+                ReplicaOutput(pipes[2 * index], stream, on: host.loops.next()) { [events = host.events, id] stream, text in
                     events(.log(id, stream, text))
                 })
         }

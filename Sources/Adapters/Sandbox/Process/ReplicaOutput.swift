@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import CBrumeLinux
-import Dispatch
 import Glibc
+import NIOCore
+import NIOPosix
 import Synchronization
 
 /// Cuts bytes into lines; a line longer than the limit becomes several.
@@ -14,13 +14,19 @@ struct LineSplitter {
     init(lineBytesMax: Int = SandboxLimits.lineBytes) { self.lineBytesMax = lineBytesMax }
 
     /// Takes the next bytes and hands out the lines that they complete.
-    mutating func push(_ bytes: some Collection<UInt8>, _ line: (String) -> Void) {
-        for byte in bytes {
-            if byte == UInt8(ascii: "\n") {
+    mutating func push(_ bytes: ByteBufferView, _ line: (String) -> Void) {
+        var bytes = bytes
+        while !bytes.isEmpty {
+            let end = bytes.firstIndex(of: UInt8(ascii: "\n"))
+            let room = lineBytesMax - rest.count
+            let part = bytes[..<(end ?? bytes.endIndex)].prefix(room)
+            rest.append(contentsOf: part)
+            if part.endIndex == end {
                 finish(line, evenEmpty: true)
+                bytes = bytes[(part.endIndex + 1)...]
             } else {
-                rest.append(byte)
                 if rest.count == lineBytesMax { finish(line) }
+                bytes = bytes[part.endIndex...]
             }
         }
     }
@@ -64,132 +70,103 @@ struct LineLimiter {
     }
 }
 
-/// Reads one output stream of a replica without a thread of its own.
+/// Reads one output stream of a replica on an event loop.
 final class ReplicaOutput: Sendable {
-    private struct State {
-        var splitter = LineSplitter()
-        var limiter = LineLimiter()
-        var tail: [String] = []
-        var read = 0
-        var periodEnds = DispatchTime(uptimeNanoseconds: 0)
-        var paused = false
-        var done = false
+    private let channel: EventLoopFuture<any Channel>
+    private let shared: Shared
+    /// Set when the last writer has closed its end and everything has been read.
+    var finished: OneShot<Void> { shared.finished }
+
+    /// What the event loop writes and the replica's task reads.
+    fileprivate final class Shared: Sendable {
+        let finished = OneShot<Void>()
+        let tail = Mutex<[String]>([])
     }
 
-    // Dispatch sources may be used from any thread; the overlay does not say so.
-    private struct Source: @unchecked Sendable { let read: any DispatchSourceRead }
-
-    private let descriptor: CInt
-    private let source: Source
-    private let queue: DispatchQueue
-    private let state = Mutex(State())
-    private let line: @Sendable (LogLine.Stream, String) -> Void
-    private let stream: LogLine.Stream
-    /// Set when the last writer has closed its end and everything has been read.
-    let finished = OneShot<Void>()
-
-    /// Bytes taken by one read: what a pipe holds.
-    private static let chunk = 64 << 10
-
-    /// Takes over `descriptor`, the non-blocking reading end of a pipe.
+    /// Takes over `descriptor`, the reading end of a pipe.
     init(
-        _ descriptor: CInt, _ stream: LogLine.Stream, queue: DispatchQueue, line: @escaping @Sendable (LogLine.Stream, String) -> Void
+        _ descriptor: CInt, _ stream: LogLine.Stream, on loop: any EventLoop, line: @escaping @Sendable (LogLine.Stream, String) -> Void
     ) {
-        (self.descriptor, self.stream, self.queue, self.line) = (descriptor, stream, queue, line)
-        let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
-        self.source = Source(read: source)
-        source.setEventHandler { [self] in readable() }
-        source.setCancelHandler { [self] in
+        let shared = Shared()
+        self.shared = shared
+        channel = NIOPipeBootstrap(group: loop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Reader(stream, shared, line))
+                }
+            }
+            .takingOwnershipOfDescriptor(input: descriptor)
+            .map { $0 as any Channel }
+        channel.whenFailure { _ in
             _ = Glibc.close(descriptor)
-            finished.set(())
+            shared.finished.set(())
         }
-        source.resume()
     }
 
     /// The last lines, oldest first.
-    var tail: [String] { state.withLock { $0.tail } }
+    var tail: [String] { shared.tail.withLock { $0 } }
 
     /// Stops reading, whatever is still to come.
-    func close() {
-        queue.async { [self] in end() }
-    }
+    func close() { channel.whenSuccess { $0.close(promise: nil) } }
 
-    private func readable() {
-        var bytes = [UInt8](repeating: 0, count: Self.chunk)
-        let got = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-        if got < 0 && (errno == EAGAIN || errno == EINTR) { return }
-        guard got > 0 else { return end() }
-        take(bytes.prefix(got))
-        hold(got)
-    }
+    /// Cuts what comes into lines and slows down a writer that writes too much.
+    private final class Reader: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
 
-    private func take(_ bytes: ArraySlice<UInt8>) {
-        let now = Instant(nanoseconds: Int64(clamping: DispatchTime.now().uptimeNanoseconds))
-        var passed: [(LogLine.Stream, String)] = []
-        state.withLock { state in
-            var lines: [String] = []
-            state.splitter.push(bytes) { lines.append($0) }
-            for text in lines { Self.pass(text, now, stream, &state, &passed) }
+        private let stream: LogLine.Stream
+        private let shared: Shared
+        private let line: @Sendable (LogLine.Stream, String) -> Void
+        private var splitter = LineSplitter()
+        private var limiter = LineLimiter()
+        private var periodBegan = NIODeadline.uptimeNanoseconds(0)
+        private var read = 0
+
+        init(_ stream: LogLine.Stream, _ shared: Shared, _ line: @escaping @Sendable (LogLine.Stream, String) -> Void) {
+            (self.stream, self.shared, self.line) = (stream, shared, line)
         }
-        for (stream, text) in passed { line(stream, text) }
-    }
 
-    private static func pass(
-        _ text: String, _ now: Instant, _ stream: LogLine.Stream, _ state: inout State, _ passed: inout [(LogLine.Stream, String)]
-    ) {
-        state.tail.append(text)
-        if state.tail.count > SandboxLimits.failureLines { state.tail.removeFirst() }
-        guard state.limiter.allows(at: now) else { return }
-        if let notice = notice(state.limiter.takeDropped()) { passed.append((.platform, notice)) }
-        passed.append((stream, text))
-    }
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let buffer = unwrapInboundIn(data)
+            splitter.push(buffer.readableBytesView) { pass($0) }
+            hold(context, buffer.readableBytes)
+        }
 
-    private static func notice(_ dropped: Int) -> String? {
-        dropped == 0
-            ? nil : "\(dropped) lines were left out here: a replica may write \(SandboxLimits.linesPerSecond) lines a second; log less."
-    }
+        func channelInactive(context: ChannelHandlerContext) {
+            splitter.finish { pass($0) }
+            tellDropped()
+            shared.finished.set(())
+            context.fireChannelInactive()
+        }
 
-    /// After so many bytes in one period reading rests until the next, and the writer waits with it.
-    private func hold(_ count: Int) {
-        let now = DispatchTime.now()
-        let resume: DispatchTime? = state.withLock { state in
-            if now >= state.periodEnds {
-                state.periodEnds = now + .milliseconds(SandboxLimits.outputPeriodMilliseconds)
-                state.read = 0
+        private func pass(_ text: String) {
+            shared.tail.withLock { tail in
+                tail.append(text)
+                if tail.count > SandboxLimits.failureLines { tail.removeFirst() }
             }
-            state.read += count
-            guard state.read >= SandboxLimits.outputBytesPerPeriod, !state.paused, !state.done else { return nil }
-            state.paused = true
-            return state.periodEnds
+            guard limiter.allows(at: Instant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))) else { return }
+            tellDropped()
+            line(stream, text)
         }
-        guard let resume else { return }
-        source.read.suspend()
-        queue.asyncAfter(deadline: resume) { [self] in wake() }
-    }
 
-    private func wake() {
-        let wasPaused = state.withLock { state in
-            defer { state.paused = false }
-            return state.paused
+        private func tellDropped() {
+            let dropped = limiter.takeDropped()
+            guard dropped > 0 else { return }
+            line(
+                .platform,
+                "\(dropped) lines were left out here: a replica may write \(SandboxLimits.linesPerSecond) lines a second; log less.")
         }
-        if wasPaused { source.read.resume() }
-    }
 
-    private func end() {
-        var passed: [(LogLine.Stream, String)] = []
-        let first = state.withLock { state in
-            defer { state.done = true }
-            guard !state.done else { return false }
-            let now = Instant(nanoseconds: Int64(clamping: DispatchTime.now().uptimeNanoseconds))
-            var lines: [String] = []
-            state.splitter.finish { lines.append($0) }
-            for text in lines { Self.pass(text, now, stream, &state, &passed) }
-            if let notice = Self.notice(state.limiter.takeDropped()) { passed.append((.platform, notice)) }
-            return true
+        /// After so many bytes in one period reading rests until the next, and the writer waits with it.
+        private func hold(_ context: ChannelHandlerContext, _ count: Int) {
+            let now = NIODeadline.now()
+            if now - periodBegan >= SandboxLimits.outputPeriod { (periodBegan, read) = (now, 0) }
+            read += count
+            guard read >= SandboxLimits.outputBytesPerPeriod, let options = context.channel.syncOptions else { return }
+            read = 0
+            try? options.setOption(.autoRead, value: false)
+            context.eventLoop.assumeIsolated().scheduleTask(deadline: periodBegan + SandboxLimits.outputPeriod) {
+                try? options.setOption(.autoRead, value: true)
+            }
         }
-        guard first else { return }
-        for (stream, text) in passed { line(stream, text) }
-        wake()  // A suspended source must not be released, nor does it see its cancellation.
-        source.read.cancel()
     }
 }

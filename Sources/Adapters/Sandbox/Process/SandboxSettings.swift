@@ -2,6 +2,7 @@
 
 import CBrumeLinux
 import Glibc
+import NIOCore
 
 /// How sandboxes are made on this node.
 package struct SandboxSettings: Sendable {
@@ -79,7 +80,7 @@ enum SandboxLimits {
     static let linesSaved = 2000
     /// Bytes read from one stream of a replica in one period; past it the writer waits, so that endless output costs the node little.
     static let outputBytesPerPeriod = 1 << 20
-    static let outputPeriodMilliseconds = 100
+    static let outputPeriod = TimeAmount.milliseconds(100)
     /// Lines of standard error repeated in the message of a failed start.
     static let failureLines = 8
     /// Largest private `/tmp`, `/home/app` and `/dev/shm`, each also at most this part of the memory limit, to which their pages count.

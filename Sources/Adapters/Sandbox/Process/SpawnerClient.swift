@@ -58,7 +58,6 @@ final class SpawnerClient: Sendable {
 
     private let socket: CInt
     let pid: pid_t
-    private let queue = DispatchQueue(label: "brume.spawner")
     private let state = Mutex(State())
     private let ready = OneShot<(version: Int32, can: Int32)>()
     /// Set when the spawner has ended, with everything it started.
@@ -69,7 +68,7 @@ final class SpawnerClient: Sendable {
         self.pid = pid
     }
 
-    // Nobody can be using the descriptor any more: every use holds the object, and so does the event source.
+    // Nobody can be using the descriptor any more: every use holds the object, and so does the thread that listens.
     deinit { _ = Glibc.close(socket) }
 
     /// What the spawner is able to do: `BRUME_CAN_` bits.
@@ -90,21 +89,17 @@ final class SpawnerClient: Sendable {
         return client
     }
 
+    /// One thread waits for the spawner as long as it lives; an event loop cannot receive descriptors over a packet socket.
     private func listen() {
-        let source = DispatchSource.makeReadSource(fileDescriptor: socket, queue: queue)
-        source.setEventHandler { [self] in
-            while receive() {}
-            if ended.value != nil { source.cancel() }
-        }
-        source.resume()
+        DispatchQueue(label: "brume.spawner").async { [self] in while receive() {} }
     }
 
-    /// Handles one event; false where nothing waits.
+    /// Handles one event; false after the last.
     private func receive() -> Bool {
         var event = brume_event()
         var descriptor: CInt = -1
         let got = unsafe brume_receive_event(socket, &event, &descriptor)
-        if got == -EAGAIN || got == -EBADMSG { return false }
+        if got == -EBADMSG { return true }
         guard got == 1 else {
             finish()
             return false

@@ -27,8 +27,7 @@ int brume_send_spawn(
 /// Sends a request without descriptors. Returns 0.
 int brume_send_request(int socket, uint32_t type, uint32_t request, uint64_t sandbox, int32_t value);
 
-/// Receives one event of the spawner if there is one; `*fd` is -1 or a descriptor (close-on-exec).
-/// Returns 1, or 0 at the end of the stream; -EAGAIN where nothing waits.
+/// Receives one event of the spawner; `*fd` is -1 or a descriptor (close-on-exec). Blocks. Returns 1, or 0 at the end of the stream.
 int brume_receive_event(int socket, struct brume_event *event, int *fd);
 
 /// An anonymous memory file with this content, at its beginning, close-on-exec.
