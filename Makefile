@@ -41,9 +41,9 @@ build: ## release build of brume, brume-spawner and brume-agent
 	$(call step,Scripts/bootstrap build,installing what is missing)
 	$(call step,Scripts/build,the release build)
 
-bench: build ## measure against direct calls and nginx (BENCH="--peer NAME=URL")
+bench: build ## measure beside direct calls and nginx (BENCH="--quick --peer NAME=URL")
 	$(call step,Scripts/bootstrap bench,installing what is missing)
-	$(call step,$(release)/brume bench $(BENCH),the benchmark)
+	$(call step,Benchmarks/run --brume $(release)/brume $(BENCH),the benchmark; its lines say which figure)
 
 sim: build ## replay one seed in virtual time (SEED=1)
 	$(call step,$(release)/brume simulate --seed $(SEED),seed $(SEED); the same command replays it)

@@ -26,9 +26,11 @@ final class ProgressTicker {
         alarm.set(at: .now() + Self.interval)
     }
 
+    /// Tells the last count, so that every run is told of at least once.
     func stop() {
         alarm?.cancel()
         alarm = nil
+        tell(counted)
     }
 
     func count(ok: Bool) { if ok { counted.succeeded += 1 } else { counted.failed += 1 } }
