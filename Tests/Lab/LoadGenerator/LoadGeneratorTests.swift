@@ -66,7 +66,8 @@ struct LoadGeneratorTests {
             let seen = server.state.seen
             #expect(seen.mostInProgress <= concurrency)
             #expect(seen.connections == concurrency)
-            #expect(report.succeeded > 50)
+            // More answers than connections: they are used again.
+            #expect(report.succeeded > concurrency)
             #expect(report.failed == 0)
             #expect(abs(report.throughput - Double(report.succeeded) / report.seconds) < Double(concurrency + 1) / report.seconds)
             expectBalanced(report)
@@ -176,7 +177,7 @@ struct LoadGeneratorTests {
             let report = try await LoadGenerator(
                 LoadPlan(target: target, pace: .closed, connections: 2, duration: .milliseconds(200), warmUp: .zero)
             ).run()
-            #expect(report.succeeded > 10)
+            #expect(report.succeeded > 2)
             #expect(report.failed == 0)
         }
         try? FileManager.default.removeItem(atPath: path)
