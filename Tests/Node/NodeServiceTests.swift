@@ -53,12 +53,13 @@ struct NodeServiceTests {
         settings.engine.startBackoff = .init(base: .milliseconds(5), ceiling: .seconds(5))
         change(&settings)
         let holder = Mutex<ScriptedDriver?>(nil)
-        let node = try await TestNode(
+        let epoch = try await store.beginEpoch()
+        let node = await TestNode(
             settings: settings,
             world: NodeWorld(
                 wallClock: { Instant(nanoseconds: 1_700_000_000_000_000_000) }, residentBytes: { 1 },
                 deliver: { delivery in delivered.all.withLock { $0.append(delivery) } }),
-            store: store, epoch: try await store.beginEpoch(), logger: Logger(label: "test")
+            store: store, epoch: epoch, logger: Logger(label: "test")
         ) { events in
             let driver = ScriptedDriver(events: events)
             holder.withLock { $0 = driver }

@@ -95,6 +95,18 @@ struct CommandLineCommandsTests {
         }
     }
 
+    @Test("a gateway without namespaces is asked for its functions", arguments: [404, 501])
+    func listWithoutNamespaces(status: Int) async throws {
+        let script: CommandLineServer.Script = { request in
+            request.path == "/system/namespaces" ? .init(.init(statusCode: status)) : .json(#"[{"name":"f","image":"me/f:1"}]"#)
+        }
+        try await CommandLineServer.run(script) { server in
+            let outcome = try await CommandLineProgram.run(["list"], at: server)
+            #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+            #expect(outcome.output.contains("f     openfaas-fn  http           0/0            0  me/f:1"))
+        }
+    }
+
     @Test("describe joins what OpenFaaS and what Brume know")
     func describe() async throws {
         let (text, server) = try await run(["describe", "hello"])

@@ -173,6 +173,23 @@ struct CommandLineStackFileTests {
         }
     }
 
+    @Test("a program beside the stack file is packed, an image built elsewhere is used")
+    func local() async throws {
+        try await withTemporaryDirectory { root in
+            try write("#!/bin/sh\ncat\n", to: "\(root)/bin/run", isExecutable: true)
+            let text = """
+                functions:
+                  run: {fprocess: ./bin/run -x}
+                  built: {lang: python3, handler: ./nothing, image: "me/built:1", skip_build: true}
+                """
+            let functions = try stack(text, folder: root).functions
+            #expect(functions.map(\.source) == [.command("\(root)/bin/run -x"), .image("me/built:1", command: nil)])
+            let plan = try await DeploymentPlan(functions[0])
+            #expect(plan.packed == ["run"])
+            #expect(plan.deployment.envProcess == "/function/run -x")
+        }
+    }
+
     @Test("anchors and merge keys are understood, unknown keys are warned about")
     func merges() throws {
         let file = try stack(

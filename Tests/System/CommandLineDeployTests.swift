@@ -113,6 +113,18 @@ struct CommandLineDeployTests {
         }
     }
 
+    @Test("a gateway that takes no packages is told apart")
+    func noPackages() async throws {
+        try await withTemporaryDirectory { root in
+            try write("x", to: "\(root)/h.py")
+            try await CommandLineServer.run({ _ in nil }) { server in
+                let outcome = try await CommandLineProgram.run(["deploy", "f", "--handler", "\(root)/h.py"], at: server)
+                #expect(outcome.exitCode == 1)
+                #expect(outcome.complaint == "brume: \(server.url) takes no packages, so it is no Brume node; deploy an image with --image.\n")
+            }
+        }
+    }
+
     @Test("a damaged upload is noticed")
     func damagedUpload() async throws {
         let script: CommandLineServer.Script = { $0.path == "/v1/code" ? .json(#"{"digest":"00"}"#) : nil }

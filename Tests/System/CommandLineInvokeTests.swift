@@ -2,6 +2,7 @@
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
+import SystemPackage
 import Testing
 
 @testable import brume
@@ -69,6 +70,7 @@ struct CommandLineInvokeTests {
             try await CommandLineServer.run(echo) { server in
                 let outcome = try await CommandLineProgram.run(["invoke", "echo", "--file", "\(root)/body"], at: server)
                 #expect(outcome.output == "POST /function/echo from a file")
+                #expect(server.requests.first?.headers.first(name: "content-length") == "11")
             }
         }
     }
@@ -136,6 +138,45 @@ struct CommandLineInvokeTests {
             #expect(outcome.output == "begin")
             #expect(outcome.complaint.hasPrefix("brume: The reply of f broke off: "))
         }
+    }
+
+    @Test("a node that answers before it has read a large body is heard")
+    func earlyAnswer() async throws {
+        let script: CommandLineServer.Script = { _ in
+            .init(.payloadTooLarge, "The body is larger than 16 MiB.", headers: [("connection", "close")])
+        }
+        try await CommandLineServer.run(answersAtHead: true, script) { server in
+            let body = String(repeating: "x", count: 8 << 20)
+            let outcome = try await CommandLineProgram.run(["invoke", "f"], at: server, input: body)
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.complaint == "brume: The body is larger than 16 MiB.\n")
+        }
+    }
+
+    @Test("a node that hangs up is not said to be missing")
+    func hungUp() async throws {
+        let script: CommandLineServer.Script = { _ in
+            var reply = CommandLineServer.Reply(.ok)
+            reply.saysNothing = true
+            return reply
+        }
+        try await CommandLineServer.run(script) { server in
+            let outcome = try await CommandLineProgram.run(["invoke", "f", "-d", "x"], at: server)
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.complaint == "brume: The node at \(server.url) closed the connection before it answered; its log says why.\n")
+        }
+    }
+
+    @Test("what a slow writer has written is taken before it has finished", arguments: [true, false])
+    func slowWriter(finishes: Bool) async throws {
+        let pipe = try Descriptor.pipe()
+        defer { try? pipe.readEnd.close() }
+        try pipe.writeEnd.writeAll("abc".utf8)
+        if finishes { try pipe.writeEnd.close() }
+        defer { if !finishes { try? pipe.writeEnd.close() } }
+        let (head, isWhole) = try await InputBytes.readAhead(pipe.readEnd)
+        #expect(String(buffer: head) == "abc")
+        #expect(isWhole == finishes)
     }
 
     @Test("a slow call says in one plain line that it waits, unless it must be quiet")

@@ -37,6 +37,8 @@ final class CommandLineServer: Sendable {
         var chunks: [String]
         /// Closes the connection in the middle of the body.
         var breaksOff = false
+        /// Closes the connection instead of answering.
+        var saysNothing = false
         /// Waits so long before the head.
         var delay = TimeAmount.zero
 
@@ -49,6 +51,7 @@ final class CommandLineServer: Sendable {
         static func json(_ text: String) -> Reply { Reply(.ok, text, headers: [("content-type", "application/json")]) }
     }
 
+    /// Answers a request; nil is a 404. Its body is empty where `answersAtHead` is set.
     typealias Script = @Sendable (Request) -> Reply?
 
     private struct State {
@@ -75,15 +78,17 @@ final class CommandLineServer: Sendable {
 
     /// Runs `body` beside a server on a free port of loopback.
     ///
-    /// - Parameter script: answers a request; nil is a 404.
-    static func run<Result>(_ script: @escaping Script, _ body: (CommandLineServer) async throws -> Result) async throws -> Result {
+    /// - Parameter answersAtHead: answers, and closes, without waiting for the body.
+    static func run<Result>(
+        answersAtHead: Bool = false, _ script: @escaping Script, _ body: (CommandLineServer) async throws -> Result
+    ) async throws -> Result {
         let state = Box(State())
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline()
                     try channel.pipeline.syncOperations.addHandler(
-                        Handler { request in
+                        Handler(answersAtHead: answersAtHead) { request in
                             state.value.withLock { $0.requests.append(request) }
                             return Self.answer(request, script)
                         })
@@ -123,23 +128,33 @@ final class CommandLineServer: Sendable {
         private var head: HTTPRequestHead?
         private var body = ByteBuffer()
 
-        init(_ answer: @escaping @Sendable (Request) -> Reply) { self.answer = answer }
+        private let answersAtHead: Bool
+
+        init(answersAtHead: Bool, _ answer: @escaping @Sendable (Request) -> Reply) {
+            self.answersAtHead = answersAtHead
+            self.answer = answer
+        }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
             case .head(let head):
                 self.head = head
                 body = ByteBuffer()
+                if answersAtHead { respond(to: head, on: context) }
             case .body(var part): body.writeBuffer(&part)
             case .end:
-                guard let head else { return }
-                let reply = answer(Request(method: head.method.rawValue, uri: head.uri, headers: head.headers, body: body))
-                let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-                context.eventLoop.scheduleTask(in: reply.delay) { bound.value.0.write(reply, on: bound.value.1) }
+                if let head, !answersAtHead { respond(to: head, on: context) }
             }
         }
 
+        private func respond(to head: HTTPRequestHead, on context: ChannelHandlerContext) {
+            let reply = answer(Request(method: head.method.rawValue, uri: head.uri, headers: head.headers, body: body))
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: reply.delay) { bound.value.0.write(reply, on: bound.value.1) }
+        }
+
         private func write(_ reply: Reply, on context: ChannelHandlerContext) {
+            if reply.saysNothing { return context.close(promise: nil) }
             var headers = HTTPHeaders(reply.headers)
             if reply.chunks.isEmpty { headers.add(name: "content-length", value: "0") }
             context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: reply.status, headers: headers))), promise: nil)

@@ -8,9 +8,9 @@ package import NIOCore
 import ServiceLifecycle
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// The HTTP front of a node: the OpenFaaS API, the native routes and the functions themselves, on one port.
@@ -46,7 +46,9 @@ package struct Gateway<Node: NodeOperations>: Service where Node.Payload == Byte
         return Application(
             responder: responder,
             server: HTTPServerBuilder { [front] responder in GatewayChannel(front: front, responder: responder) },
-            configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(settings.host, port: settings.port), backlog: GatewaySettings.backlog,
+                availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionsMax)),
             onServerRunning: { channel in
                 await onListening(channel.localAddress?.ipAddress ?? host, channel.localAddress?.port ?? 0)
             },
@@ -64,7 +66,8 @@ package struct Gateway<Node: NodeOperations>: Service where Node.Payload == Byte
             throw bindError(error)
         } catch let error as SocketAddressError {
             throw BrumeError(
-                .invalid, "The address '\(settings.host)' cannot be listened on; give one of this machine's, or 0.0.0.0 for all.", cause: error)
+                .invalid, "The address '\(settings.host)' cannot be listened on; give one of this machine's, or 0.0.0.0 for all.",
+                cause: error)
         }
     }
 
@@ -73,14 +76,16 @@ package struct Gateway<Node: NodeOperations>: Service where Node.Payload == Byte
         case EADDRINUSE:
             BrumeError(
                 .conflict,
-                "Port \(settings.port) on \(settings.host) is in use; stop the program that holds it, or choose another with --port.", cause: error)
+                "Port \(settings.port) on \(settings.host) is in use; stop the program that holds it, or choose another with --port.",
+                cause: error)
         case EACCES, EPERM:
             BrumeError(
                 .permission,
                 "Port \(settings.port) may not be bound by this user; choose one above 1023 with --port, or run as root.", cause: error)
         case EADDRNOTAVAIL:
             BrumeError(
-                .invalid, "The address '\(settings.host)' does not belong to this machine; give one that does, or 0.0.0.0 for all.", cause: error)
+                .invalid, "The address '\(settings.host)' does not belong to this machine; give one that does, or 0.0.0.0 for all.",
+                cause: error)
         default: BrumeError(.failed, "The gateway's socket failed.", cause: error)
         }
     }

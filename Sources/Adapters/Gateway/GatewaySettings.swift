@@ -15,6 +15,8 @@ package struct GatewaySettings: Sendable {
     package var bodyBytesMax: Int
     /// Web origins that may read replies: exact origins, or `*` for all. Empty: none.
     package var corsOrigins: [String]
+    /// Connections served at once; further ones wait in the kernel's queue.
+    package var connectionsMax: Int
     /// How long a connection may be silent between two requests before it is closed.
     package var idleTimeout: Duration
     /// What `/system/info` reports.
@@ -23,7 +25,8 @@ package struct GatewaySettings: Sendable {
 
     package init(
         host: String = "127.0.0.1", port: Int = 8080, credentials: Credentials? = nil,
-        bodyBytesMax: Int = GatewaySettings.defaultBodyBytesMax, corsOrigins: [String] = [], idleTimeout: Duration = .seconds(180),
+        bodyBytesMax: Int = GatewaySettings.defaultBodyBytesMax, corsOrigins: [String] = [],
+        connectionsMax: Int = GatewaySettings.defaultConnectionsMax, idleTimeout: Duration = .seconds(180),
         version: String = "dev", commit: String = ""
     ) {
         self.host = host
@@ -31,6 +34,7 @@ package struct GatewaySettings: Sendable {
         self.credentials = credentials
         self.bodyBytesMax = bodyBytesMax
         self.corsOrigins = corsOrigins
+        self.connectionsMax = connectionsMax
         self.idleTimeout = idleTimeout
         self.version = version
         self.commit = commit
@@ -38,6 +42,10 @@ package struct GatewaySettings: Sendable {
 
     /// 64 MiB: a large photograph or a small model fits, and sixteen such uploads at once do not end an edge box.
     package static let defaultBodyBytesMax = 64 << 20
+    /// 8192: an idle connection costs about 20 KiB, so that this many fit into 160 MiB.
+    package static let defaultConnectionsMax = 8192
+    /// Connections that the kernel keeps until they are accepted; a burst beyond it would have to wait for a retransmission.
+    static let backlog = 4096
     /// 1 MiB: no JSON body of the management API comes near it.
     package static let documentBytesMax = 1 << 20
 
@@ -48,6 +56,7 @@ package struct GatewaySettings: Sendable {
         guard (0...65_535).contains(port) else {
             throw BrumeError(.invalid, "The port \(port) is not valid; give one between 1 and 65535, or 0 for any free one.")
         }
+        guard connectionsMax >= 1 else { throw BrumeError(.invalid, "At least one connection must be allowed.") }
         guard bodyBytesMax >= 1 else { throw BrumeError(.invalid, "The body limit must be at least one byte.") }
         guard idleTimeout >= .seconds(1) else { throw BrumeError(.invalid, "The idle timeout must be at least one second.") }
     }

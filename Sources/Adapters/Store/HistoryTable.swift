@@ -8,6 +8,9 @@ final class HistoryTable: Sendable {
     /// Rows that may exceed a bound before the oldest are removed: removing a thousand at once is cheap per row and takes some 10 ms.
     static let pruneSlack = 1_000
 
+    /// All lines together may exceed their bound by a tenth: finding the oldest one to keep walks the whole table, some 100 ms.
+    private static let allLinesSlackShare = 10
+
     private struct SincePrune: Sendable {
         var calls = 0
         var lines: [String: Int] = [:]
@@ -43,7 +46,9 @@ final class HistoryTable: Sendable {
         var counts: [String: Int] = [:]
         for line in lines {
             let function = line.function.description
-            try statement.execute(arguments: [function, line.time.nanoseconds, line.instance, line.stream.rawValue, StoredText.column(line.text)])
+            try statement.execute(arguments: [
+                function, line.time.nanoseconds, line.instance, line.stream.rawValue, StoredText.column(line.text),
+            ])
             counts[function, default: 0] += 1
         }
         let (due, isTotalDue) = sincePrune.withLock { [counts] since in
@@ -53,7 +58,7 @@ final class HistoryTable: Sendable {
                 since.lines[function, default: 0] += count
                 if since.lines[function, default: 0] >= Self.pruneSlack { due.append(function) }
             }
-            return (due, since.allLines >= Self.pruneSlack * 10)
+            return (due, since.allLines >= settings.logLinesMax / Self.allLinesSlackShare)
         }
         for function in due { try pruneLines(of: function, db) }
         if isTotalDue { try pruneAllLines(db) }
@@ -94,6 +99,9 @@ final class HistoryTable: Sendable {
             // Functions come and go; forgetting their counts here keeps the table of counts bounded.
             $0.lines.removeAll(keepingCapacity: true)
         }
+        // Ids only grow: where they span no more than the bound, there is nothing to walk for.
+        let span = try Int.fetchOne(db, sql: "SELECT (SELECT max(id) FROM logs) - (SELECT min(id) FROM logs)") ?? 0
+        guard span >= settings.logLinesMax else { return }
         let statement = try db.cachedStatement(
             sql: "DELETE FROM logs WHERE id <= (SELECT id FROM logs ORDER BY id DESC LIMIT 1 OFFSET ?)")
         try statement.execute(arguments: [settings.logLinesMax])

@@ -13,13 +13,19 @@ extension SQLiteStore {
         guard case .whole(let body) = call.request.body else {
             throw BrumeError(.invalid, "A call with a streamed body cannot be queued; read the body first.")
         }
-        guard queuedCount.load(ordering: .relaxed) < settings.queuedMax else {
+        // The place is taken first, so that many callers at once cannot pass the bound together.
+        guard queuedCount.add(1, ordering: .relaxed).newValue <= settings.queuedMax else {
+            queuedCount.subtract(1, ordering: .relaxed)
             throw BrumeError(.unavailable, "The queue is full (\(settings.queuedMax) calls); try again later.")
         }
-        let row = QueueTable.arguments(call, body: Data(body.readableBytesView))
-        let isNew = try await committer.commit { try QueueTable.insert(row, $0) }
-        guard isNew else { throw BrumeError(.exists, "The call \(call.id) is in the queue already.") }
-        queuedCount.add(1, ordering: .relaxed)
+        do {
+            let row = QueueTable.arguments(call, body: Data(body.readableBytesView))
+            let isNew = try await committer.commit { try QueueTable.insert(row, $0) }
+            guard isNew else { throw BrumeError(.exists, "The call \(call.id) is in the queue already.") }
+        } catch {
+            queuedCount.subtract(1, ordering: .relaxed)
+            throw error
+        }
     }
 
     package func queued() async throws -> [QueuedCall<ByteBuffer>] {

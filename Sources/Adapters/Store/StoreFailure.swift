@@ -20,7 +20,8 @@ enum StoreFailure {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             return corrupt(path: path, finding: error.message ?? "it is not a database", cause: error)
         case .SQLITE_FULL:
-            return BrumeError(.unavailable, "The disk that holds \(path) is full; free some space, nothing accepted so far is lost.", cause: error)
+            return BrumeError(
+                .unavailable, "The disk that holds \(path) is full; free some space, nothing accepted so far is lost.", cause: error)
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             return BrumeError(.unavailable, "Another program holds \(path) locked; close it and try again.", cause: error)
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:

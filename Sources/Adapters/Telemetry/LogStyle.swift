@@ -67,7 +67,8 @@ struct LogRecord {
     }
 
     private static func quoted(_ text: String, always: Bool = false) -> String {
-        let isPlain = !text.isEmpty && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "=" && $0 != "\"" && $0 != "\\" && !isControl($0) }
+        let isPlain =
+            !text.isEmpty && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "=" && $0 != "\"" && $0 != "\\" && !isControl($0) }
         return isPlain && !always ? text : "\"\(escaped(text, quotes: true))\""
     }
 

@@ -61,25 +61,31 @@ package final class PrometheusRegistry: Sendable {
         let name = MetricText.name(name)
         let labels = Labels(dimensions)
         return families.withLock { families in
-            var family = families[name] ?? newFamily(name, kind)
-            defer { families[name] = family }
-            if let existing = family.series[labels] as? S { return existing }
-            // The name is taken by another kind: the values go nowhere, and the count of overflows tells.
-            guard family.kind == kind, family.series[labels] == nil else {
-                family.overflows += 1
-                return make(labels, family.buckets)
-            }
-            guard family.series.count < settings.seriesPerNameMax else {
-                family.overflows += 1
-                if let overflow = family.overflow as? S { return overflow }
-                let overflow = make(Labels([("overflow", "true")]), family.buckets)
-                family.overflow = overflow
-                return overflow
-            }
-            let made = make(labels, family.buckets)
-            family.series[labels] = made
-            return made
+            if let existing = families[name]?.series[labels] as? S { return existing }
+            // Changed in place: a copy of the family would copy its table of series.
+            return Self.add(
+                labels, kind, to: &families[name, default: newFamily(name, kind)], seriesMax: settings.seriesPerNameMax, make: make)
         }
+    }
+
+    private static func add<S: Series>(
+        _ labels: Labels, _ kind: Kind, to family: inout Family, seriesMax: Int, make: (Labels, [Double]) -> S
+    ) -> S {
+        // The name is taken by another kind: the values go nowhere, and the count of overflows tells.
+        guard family.kind == kind, family.series[labels] == nil else {
+            family.overflows += 1
+            return make(labels, family.buckets)
+        }
+        guard family.series.count < seriesMax else {
+            family.overflows += 1
+            if let overflow = family.overflow as? S { return overflow }
+            let overflow = make(Labels([("overflow", "true")]), family.buckets)
+            family.overflow = overflow
+            return overflow
+        }
+        let made = make(labels, family.buckets)
+        family.series[labels] = made
+        return made
     }
 
     /// Forgets a series, so that what it stood for (a removed function) leaves the report and makes room.

@@ -38,7 +38,9 @@ final class CounterSeries: Series, CounterHandler {
 
     func increment(by amount: Int64) { value.wrappingAdd(amount, ordering: .relaxed) }
     func reset() { value.store(0, ordering: .relaxed) }
-    func write(name: String, into text: inout MetricText) { text.sample(name: name, labels: labels, integer: value.load(ordering: .relaxed)) }
+    func write(name: String, into text: inout MetricText) {
+        text.sample(name: name, labels: labels, integer: value.load(ordering: .relaxed))
+    }
 }
 
 /// A sum of fractions that only grows.

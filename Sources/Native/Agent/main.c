@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -44,7 +45,10 @@ int gate(const char *path, char **command) {
     execvp(command[0], command);
     char text[512];
     int size = snprintf(text, sizeof text, "BRUME/1 failed cannot start %s: %s\n", command[0], strerror(errno));
-    if (write(fd, text, (size_t)size) < 0) perror("brume-agent");
+    // Until the node has read why (and closed), this process must not be seen to end.
+    struct timeval patience = {.tv_sec = 2};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (write(fd, text, (size_t)size) < 0 || read(fd, &word, 1) < 0) perror("brume-agent");
     fprintf(stderr, "brume-agent: cannot start %s: %s\n", command[0], strerror(errno));
     return 127;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import AsyncHTTPClient
+import BrumeModel
+import Glibc
 import NIOCore
 import NIOPosix
 import SystemPackage
@@ -9,6 +11,9 @@ struct InputBytes: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
     /// One read; also the most that is read ahead to learn whether the input is short.
     static let chunkBytes = 64 << 10
+
+    /// How long a whole body, with its length, is waited for: programs in a pipe write within this, people and timers do not.
+    static let patience = Duration.milliseconds(100)
 
     let descriptor: Descriptor
     /// What has been read already.
@@ -41,15 +46,31 @@ struct InputBytes: AsyncSequence, Sendable {
         }
     }
 
-    /// A request body out of a descriptor: whole, with its length, where the input is short; streamed where it is not.
-    static func body(of descriptor: Descriptor) async throws -> HTTPClientRequest.Body {
+    /// Waits until a read would not block, which it does not at the end of the input either; false where the time passes first.
+    private static func isReadable(_ descriptor: Descriptor, until deadline: ContinuousClock.Instant) async throws -> Bool {
+        try await NIOThreadPool.singleton.runIfActive {
+            let milliseconds = Int32(Swift.max(0, (deadline - .now).inMilliseconds).rounded(.up))
+            var watch = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+            return unsafe poll(&watch, 1, milliseconds) > 0
+        }
+    }
+
+    /// Reads what is there already, up to one chunk; the second value is true where that was everything.
+    static func readAhead(_ descriptor: Descriptor) async throws -> (head: ByteBuffer, isWhole: Bool) {
         var head = ByteBuffer()
-        while head.readableBytes < chunkBytes {
+        let deadline = ContinuousClock.now + patience
+        while head.readableBytes < chunkBytes, try await isReadable(descriptor, until: deadline) {
             var more = try await read(descriptor, atMost: chunkBytes - head.readableBytes)
-            if more.readableBytes == 0 { return .bytes(head) }
+            if more.readableBytes == 0 { return (head, true) }
             head.writeBuffer(&more)
         }
-        return .stream(InputBytes(descriptor: descriptor, head: head), length: .unknown)
+        return (head, false)
+    }
+
+    /// A request body out of a descriptor: whole, with its length, where the input is short and there already; streamed otherwise.
+    static func body(of descriptor: Descriptor) async throws -> HTTPClientRequest.Body {
+        let (head, isWhole) = try await readAhead(descriptor)
+        return isWhole ? .bytes(head) : .stream(InputBytes(descriptor: descriptor, head: head), length: .unknown)
     }
 
     /// Everything, up to a bound.

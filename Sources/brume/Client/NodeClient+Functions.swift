@@ -47,7 +47,12 @@ extension NodeClient {
     /// - Throws: `CommandFailure` where the node received other bytes than were sent.
     func upload(_ archive: ByteBuffer) async throws -> String {
         let headers = [HeaderField("content-type", "application/x-tar")]
-        let response = try await api(.POST, "/v1/code", headers: headers, body: .bytes(archive), within: Self.uploadTimeout)
+        let response: HTTPClientResponse
+        do {
+            response = try await api(.POST, "/v1/code", headers: headers, body: .bytes(archive), within: Self.uploadTimeout)
+        } catch let refusal as NodeRefusal where refusal.status == 404 || refusal.status == 405 {
+            throw CommandFailure.failed("\(address.url) takes no packages, so it is no Brume node; deploy an image with --image.")
+        }
         let receipt = try await decode(CodeReceipt.self, response, "/v1/code")
         guard receipt.digest == Self.digest(of: archive) else {
             throw CommandFailure.failed("The package arrived damaged at \(address.url) (digest \(receipt.digest)); deploy again.")

@@ -149,6 +149,9 @@ struct NodeClient: Sendable {
         if let timeout = error as? HTTPClientError, timeout == .deadlineExceeded || timeout == .readTimeout {
             return .failed("The node at \(address.url) (from \(address.origin)) did not answer in time; see: brume status.")
         }
+        if let closed = error as? HTTPClientError, closed == .remoteConnectionClosed {
+            return .failed("The node at \(address.url) closed the connection before it answered; its log says why.")
+        }
         return .failed(
             "No node answers at \(address.url) (from \(address.origin)): \(Self.reason(error)); start one with: brume up")
     }

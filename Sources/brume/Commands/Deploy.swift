@@ -34,8 +34,14 @@ struct Deploy: AsyncParsableCommand {
         let wanted = try functions()
         for warning in wanted.warnings { Console.standard.complain("\(warning).") }
         // Everything is checked and packed before the first function is sent.
-        var plans: [DeploymentPlan] = []
-        for function in wanted.functions { plans.append(try await DeploymentPlan(function)) }
+        let plans = try await ProgressDisplay.during("Packing", quiet: node.quiet) { progress in
+            var plans: [DeploymentPlan] = []
+            for function in wanted.functions {
+                progress.now("Packing \(function.id.name)")
+                plans.append(try await DeploymentPlan(function))
+            }
+            return plans
+        }
         try await node.withClient(gateway: wanted.gateway) { client in
             for (function, plan) in zip(wanted.functions, plans) {
                 let started = ContinuousClock.now

@@ -118,8 +118,9 @@ struct Invoke: AsyncParsableCommand {
         if let data { return .text(data) }
         if let file {
             do {
-                guard try Stat(FilePath(file)).type == .regular else { throw CommandFailure.words("\(file) is not a file.") }
-                return .file(try Descriptor.open(FilePath(file), .readOnly))
+                let status = try Stat(FilePath(file))
+                guard status.type == .regular else { throw CommandFailure.words("\(file) is not a file.") }
+                return .file(try Descriptor.open(FilePath(file), .readOnly), bytes: status.size)
             } catch let failure as CommandFailure {
                 throw failure
             } catch {
@@ -136,19 +137,19 @@ struct Invoke: AsyncParsableCommand {
 private enum CallInput {
     case nothing
     case text(String)
-    case file(Descriptor)
+    case file(Descriptor, bytes: Int64)
     case standardInput
 
     func body() async throws -> HTTPClientRequest.Body? {
         switch self {
         case .nothing: return nil
         case .text(let text): return .bytes(ByteBuffer(string: text))
-        case .file(let descriptor): return try await InputBytes.body(of: descriptor)
+        case .file(let descriptor, let bytes): return .stream(InputBytes(descriptor: descriptor), length: .known(bytes))
         case .standardInput: return try await InputBytes.body(of: .standardInput)
         }
     }
 
-    func close() { if case .file(let descriptor) = self { try? descriptor.close() } }
+    func close() { if case .file(let descriptor, _) = self { try? descriptor.close() } }
 }
 
 /// The reply to a call: its body for standard output, its timing and its failure for standard error.

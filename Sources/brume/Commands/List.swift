@@ -46,10 +46,19 @@ struct List: AsyncParsableCommand {
         do {
             if let namespace { return try await client.functions(namespace: namespace) }
             var all: [FunctionListing] = []
-            for namespace in try await client.namespaces().sorted() { all += try await client.functions(namespace: namespace) }
+            for namespace in try await Self.namespaces(client) { all += try await client.functions(namespace: namespace) }
             return all
         } catch let refusal as NodeRefusal {
             throw refusal.failure
+        }
+    }
+
+    /// A gateway without namespaces has one, and does not say its name.
+    private static func namespaces(_ client: NodeClient) async throws -> [String?] {
+        do {
+            return try await client.namespaces().sorted()
+        } catch let refusal as NodeRefusal where refusal.status == 404 || refusal.status == 501 {
+            return [nil]
         }
     }
 

@@ -118,7 +118,8 @@ struct StackFile {
             let handler = try node.text("handler")
             let image = try node.text("image")
             let command = try node.text("fprocess")
-            let isPacked = language.map { $0.hasPrefix("python") || $0.hasPrefix("node") } ?? false
+            let isBuiltElsewhere = try node.truth("skip_build") ?? false && image?.isEmpty == false
+            let isPacked = !isBuiltElsewhere && (language.map { $0.hasPrefix("python") || $0.hasPrefix("node") } ?? false)
             if let handler, isPacked, let language {
                 let path = resolve(handler)
                 guard Bundle.exists(path) else { throw CommandFailure.words("\(node.place): there is no handler \(path).") }
@@ -137,7 +138,15 @@ struct StackFile {
             guard let command, !command.isEmpty else {
                 throw CommandFailure.words("\(node.place): nothing to run; give it handler: with lang:, image: or fprocess:.")
             }
-            return (.command(command), nil)
+            return (.command(try localCommand(command)), nil)
+        }
+
+        /// The command with its program seen from the stack file's folder, where it is a file there.
+        private func localCommand(_ line: String) throws(CommandFailure) -> String {
+            var words = try ShellWords.split(line)
+            guard let program = words.first, program.contains("/"), Bundle.exists(resolve(program)) else { return line }
+            words[0] = resolve(program)
+            return ShellWords.join(words)
         }
 
         /// The file that the OpenFaaS templates call the handler.

@@ -42,7 +42,8 @@ struct ClientCommandTests {
                 let response = try await client.send(.get, "/system/functions\(query)")
                 #expect(response.status == .ok)
                 #expect(response.field("Content-Type") == "application/json")
-                let functions = try #require(try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView)) as? [[String: Any]])
+                let functions = try #require(
+                    try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView)) as? [[String: Any]])
                 #expect(functions.count == 1)
                 #expect(functions.first?["name"] as? String == name)
                 #expect(functions.first?["createdAt"] as? String == "2023-11-14T22:13:20Z")
@@ -101,7 +102,8 @@ struct ClientCommandTests {
             #expect(try await client.send(.post, "/system/secrets", secret).status == .created)
             #expect(try await client.send(.post, "/system/secrets", secret).status == .conflict)
             #expect(
-                try await client.send(.put, "/system/secrets", #"{"name":"token","namespace":"openfaas-fn","rawValue":"AAH/"}"#).status == .accepted)
+                try await client.send(.put, "/system/secrets", #"{"name":"token","namespace":"openfaas-fn","rawValue":"AAH/"}"#).status
+                    == .accepted)
             let list = try await client.send(.get, "/system/secrets?namespace=openfaas-fn")
             #expect(list.status == .ok)
             #expect(list.text == #"[{"name":"token","namespace":"openfaas-fn"}]"#)
@@ -178,7 +180,8 @@ struct ClientCommandTests {
         harness.node.state.withLock { state in
             state.lines = (0..<3).map { number in
                 LogLine(
-                    function: function, instance: "r1", time: Instant(nanoseconds: 1_700_000_000_000_000_000 + Int64(number)), stream: .stderr,
+                    function: function, instance: "r1", time: Instant(nanoseconds: 1_700_000_000_000_000_000 + Int64(number)),
+                    stream: .stderr,
                     text: "line \(number)")
             }
         }
@@ -234,7 +237,7 @@ struct ClientCommandTests {
     func invokeAsync() async throws {
         let harness = try GatewayHarness(functions: ["echo", "full"])
         try await harness.routed { client async throws -> Void in
-            let headers: HTTPFields = [.contentType: "text/plain", HTTPField.Name("X-Callback-Url")!: "http://127.0.0.1:9/done?x=1"]
+            let headers: HTTPFields = [.contentType: "text/plain", .named("X-Callback-Url"): "http://127.0.0.1:9/done?x=1"]
             let response = try await client.call("/async-function/echo.openfaas-fn/a/b?q=1", headers: headers, body: "hello")
             #expect(response.status == .accepted)
             #expect(response.text.isEmpty)
@@ -251,7 +254,7 @@ struct ClientCommandTests {
             #expect(full.status == .tooManyRequests)
             #expect(full.field("Retry-After") == "3")
             for url in ["ftp://a/b", "nonsense", "http://", "/path", "http://a b/"] {
-                let refused = try await client.call("/async-function/echo", headers: [HTTPField.Name("X-Callback-Url")!: url], body: "x")
+                let refused = try await client.call("/async-function/echo", headers: [.named("X-Callback-Url"): url], body: "x")
                 #expect(refused.status == .badRequest)
             }
         }

@@ -39,8 +39,8 @@ struct FunctionCallTests {
         let harness = try GatewayHarness()
         try await harness.live { client async throws -> Void in
             let headers: HTTPFields = [
-                .accept: "text/plain", HTTPField.Name("X-Call-Id")!: "my-id", HTTPField.Name("X-Hop")!: "1", HTTPField.Name("TE")!: "trailers",
-                HTTPField.Name("X-Timeout")!: "1500ms", HTTPField.Name("X-Start-Time")!: "forged", .authorization: "Bearer for-the-function",
+                .accept: "text/plain", .named("X-Call-Id"): "my-id", .named("X-Hop"): "1", .named("TE"): "trailers",
+                .named("X-Timeout"): "1500ms", .named("X-Start-Time"): "forged", .authorization: "Bearer for-the-function",
             ]
             let response = try await client.call("/function/echo", method: .put, headers: headers, body: "x")
             #expect(response.field("X-Call-Id") == "my-id")
@@ -82,7 +82,8 @@ struct FunctionCallTests {
     @Test(
         "a refusal or a failure has its status, its sentence and its fields", .timeLimit(.minutes(1)),
         arguments: [
-            ("unknown", 404, nil, nil), ("full", 429, nil, "3"), ("huge", 503, nil, nil), ("broken", 503, nil, nil), ("draining", 503, nil, "1"),
+            ("unknown", 404, nil, nil), ("full", 429, nil, "3"), ("huge", 503, nil, nil), ("broken", 503, nil, nil),
+            ("draining", 503, nil, "1"),
             ("timeout", 504, "timed-out", nil), ("oom", 500, "out-of-memory", nil), ("lambda", 500, "handler-error", nil),
         ] as [(String, Int, String?, String?)])
     func failures(name: String, status: Int, failure: String?, retryAfter: String?) async throws {
@@ -103,14 +104,16 @@ struct FunctionCallTests {
 
     @Test(
         "a bad name or a bad time limit is refused before it becomes a call", .timeLimit(.minutes(1)),
-        arguments: [("/function/", 404), ("/function/a%20b", 400), ("/function/-x", 400), ("/function/a..b", 400), ("/function/echo?", 200)])
+        arguments: [
+            ("/function/", 404), ("/function/a%20b", 400), ("/function/-x", 400), ("/function/a..b", 400), ("/function/echo?", 200),
+        ])
     func badNames(uri: String, status: Int) async throws {
         let harness = try GatewayHarness()
         try await harness.live { client async throws -> Void in
             #expect(try await client.call(uri, body: "x").status.code == status)
             // The connection goes on.
             #expect(try await client.call("/function/echo", body: "y").text == "y")
-            let refused = try await client.call("/function/echo", headers: [HTTPField.Name("X-Timeout")!: "soon"], body: "z")
+            let refused = try await client.call("/function/echo", headers: [.named("X-Timeout"): "soon"], body: "z")
             #expect(refused.status == .badRequest)
         }
     }
@@ -129,7 +132,10 @@ struct FunctionCallTests {
             #expect(empty.field("Content-Length") == nil)
             #expect(try await client.call("/function/echo", body: "after").text == "after")
         }
-        #expect(harness.node.state.withLock { $0.requests.map(\.method) } == ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "POST", "POST"])
+        #expect(
+            harness.node.state.withLock { $0.requests.map(\.method) } == [
+                "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "POST", "POST",
+            ])
     }
 
     @Test("a large body goes through as a stream, both ways", .timeLimit(.minutes(1)))

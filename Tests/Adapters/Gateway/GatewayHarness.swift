@@ -65,6 +65,11 @@ extension TestClientProtocol {
     }
 }
 
+extension HTTPField.Name {
+    /// A name that HTTPTypes has no constant for.
+    static func named(_ name: String) -> HTTPField.Name { HTTPField.Name(name) ?? .cookie }
+}
+
 extension TestResponse {
     var text: String { String(buffer: body) }
 

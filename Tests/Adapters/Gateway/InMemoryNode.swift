@@ -41,7 +41,9 @@ final class InMemoryNode: NodeOperations {
         (gate, gateSource) = AsyncStream.makeStream()
         for name in functions {
             let spec = FunctionSpec(id: try FunctionID(parsing: name), contract: .fork(command: ["cat"]), imageLabel: "brume:none")
-            state.withLock { $0.functions[spec.id] = FunctionStatus(spec: spec, created: Instant(nanoseconds: 1_700_000_000_000_000_000), revision: 1) }
+            state.withLock {
+                $0.functions[spec.id] = FunctionStatus(spec: spec, created: Instant(nanoseconds: 1_700_000_000_000_000_000), revision: 1)
+            }
         }
     }
 
@@ -66,7 +68,8 @@ final class InMemoryNode: NodeOperations {
         case "draining": return .refused(.draining)
         case "timeout": return .failed(CallFailure(.timedOut, "The call took longer than 60s."))
         case "oom": return .failed(CallFailure(.outOfMemory, "The function used more than its 128Mi of memory."))
-        case "lambda": return .answered(CallResponse(status: 500, body: .whole(ByteBuffer(string: "{}")), failure: CallFailure(.handlerError, "x")))
+        case "lambda":
+            return .answered(CallResponse(status: 500, body: .whole(ByteBuffer(string: "{}")), failure: CallFailure(.handlerError, "x")))
         case "headers":
             return .answered(
                 CallResponse(
@@ -74,14 +77,28 @@ final class InMemoryNode: NodeOperations {
                     headers: [
                         HeaderField("Content-Type", "text/x-test"), HeaderField("Set-Cookie", "a=1"), HeaderField("Set-Cookie", "b=2"),
                         HeaderField("Connection", "x-private"), HeaderField("X-Private", "1"), HeaderField("Keep-Alive", "timeout=5"),
-                        HeaderField("Transfer-Encoding", "chunked"), HeaderField("X-Call-Id", "forged"), HeaderField("X-Brume-Start", "forged"),
+                        HeaderField("Transfer-Encoding", "chunked"), HeaderField("X-Call-Id", "forged"),
+                        HeaderField("X-Brume-Start", "forged"),
                         HeaderField("X-Split", "a\r\nX-Injected: 1"),
                     ], body: .whole(ByteBuffer(string: "ok"))))
         case "empty": return .answered(CallResponse(status: 204, body: .whole(ByteBuffer())))
         case "slow":
+            waitingSource.yield(request.label)
             for await _ in gate { break }
             return .answered(CallResponse(status: 200, body: .whole(ByteBuffer(string: "done"))))
         case "hang": return await hang(request)
+        case "liar":
+            let (chunks, source) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
+            source.yield(ByteBuffer(string: "four"))
+            source.finish()
+            return .answered(
+                CallResponse(
+                    status: 200, headers: [HeaderField("Content-Length", request.path == "/more" ? "3" : "5")], body: .stream(chunks)))
+        case "file":
+            let (chunks, source) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
+            for _ in 0..<4 { source.yield(ByteBuffer(string: "1234")) }
+            source.finish()
+            return .answered(CallResponse(status: 200, headers: [HeaderField("Content-Length", "16")], body: .stream(chunks)))
         case "cut":
             let (chunks, source) = AsyncThrowingStream<ByteBuffer, any Error>.makeStream()
             source.yield(ByteBuffer(string: "half"))
@@ -98,7 +115,10 @@ final class InMemoryNode: NodeOperations {
 
     /// Answers with the body as it comes, and says in `X-Body` whether it came whole.
     private func echo(_ request: CallRequest<ByteBuffer>) async -> CallReply<ByteBuffer>.Result {
-        let fields = [HeaderField("Content-Type", "application/octet-stream"), HeaderField("X-Path", request.path), HeaderField("X-Query", request.query)]
+        let fields = [
+            HeaderField("Content-Type", "application/octet-stream"), HeaderField("X-Path", request.path),
+            HeaderField("X-Query", request.query),
+        ]
         switch request.body {
         case .whole: return .answered(CallResponse(status: 200, headers: fields + [HeaderField("X-Body", "whole")], body: request.body))
         case .stream: return .answered(CallResponse(status: 200, headers: fields + [HeaderField("X-Body", "stream")], body: request.body))
@@ -134,7 +154,8 @@ final class InMemoryNode: NodeOperations {
             let known = state.functions[spec.id]
             if mode == .update && known == nil { throw BrumeError(.notFound, "There is no function '\(spec.id.name)'; create it first.") }
             state.functions[spec.id] = FunctionStatus(
-                spec: spec, created: known?.created ?? Instant(nanoseconds: 1_700_000_000_000_000_000), revision: (known?.revision ?? 0) + 1)
+                spec: spec, created: known?.created ?? Instant(nanoseconds: 1_700_000_000_000_000_000), revision: (known?.revision ?? 0) + 1
+            )
         }
     }
 
@@ -178,7 +199,9 @@ final class InMemoryNode: NodeOperations {
 
     func removeSecret(name: String, namespace: String) async throws {
         try state.withLock { state in
-            guard state.secrets[namespace]?.removeValue(forKey: name) != nil else { throw BrumeError(.notFound, "There is no secret '\(name)'.") }
+            guard state.secrets[namespace]?.removeValue(forKey: name) != nil else {
+                throw BrumeError(.notFound, "There is no secret '\(name)'.")
+            }
         }
     }
 
@@ -231,7 +254,9 @@ final class InMemoryNode: NodeOperations {
         }
     }
 
-    func queueStatus() async throws -> QueueStatus { state.withLock { QueueStatus(waiting: $0.queued.count, running: 1, dead: $0.dead.count) } }
+    func queueStatus() async throws -> QueueStatus {
+        state.withLock { QueueStatus(waiting: $0.queued.count, running: 1, dead: $0.dead.count) }
+    }
 
     func deadLetters(limit: Int) async throws -> [DeadLetter] { state.withLock { Array($0.dead.prefix(limit)) } }
 

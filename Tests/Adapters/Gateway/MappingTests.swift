@@ -56,7 +56,8 @@ struct MappingTests {
             (deployment(image: "ghcr.io/a/b:1", process: ""), .http(command: [], port: 8080), .image(reference: "ghcr.io/a/b:1")),
             (deployment(image: "oci:/tmp/x:1", process: "node i.js"), .http(command: [], port: 8080), .image(reference: "oci:/tmp/x:1")),
             (
-                deployment(image: "docker://a/b", process: "./s -p 1", annotations: ["dev.brume.contract": "http", "dev.brume.port": "9000"]),
+                deployment(
+                    image: "docker://a/b", process: "./s -p 1", annotations: ["dev.brume.contract": "http", "dev.brume.port": "9000"]),
                 .http(command: ["./s", "-p", "1"], port: 9000), .image(reference: "docker://a/b")
             ),
             (deployment(image: "a/b", annotations: ["dev.brume.contract": "fork"]), .fork(command: ["cat"]), .image(reference: "a/b")),
@@ -109,7 +110,9 @@ struct MappingTests {
             deployment(
                 env: ["exec_timeout": "10s", "max_inflight": "5"],
                 labels: ["com.openfaas.scale.zero": "false", "com.openfaas.scale.zero-duration": "15m"],
-                annotations: ["dev.brume.timeout": "1m30s", "dev.brume.concurrency": "3", "dev.brume.keep-alive": "30s", "dev.brume.network": "none"]))
+                annotations: [
+                    "dev.brume.timeout": "1m30s", "dev.brume.concurrency": "3", "dev.brume.keep-alive": "30s", "dev.brume.network": "none",
+                ]))
         #expect(spec.timeout == .seconds(90))
         #expect(spec.concurrency == 3)
         #expect(spec.scale == Scale(min: 1, max: 8, keepAlive: .seconds(30)))
@@ -176,7 +179,9 @@ struct MappingTests {
         #expect(error.message.contains(word), "\(error.message)")
     }
 
-    @Test("a bad name or namespace is refused", arguments: [("", ""), ("a b", ""), ("-a", ""), ("f", "n/s"), (String(repeating: "a", count: 64), "")])
+    @Test(
+        "a bad name or namespace is refused",
+        arguments: [("", ""), ("a b", ""), ("-a", ""), ("f", "n/s"), (String(repeating: "a", count: 64), "")])
     func badNames(name: String, namespace: String) throws {
         let error = try #require(throws: BrumeError.self) {
             try FunctionSpec(FunctionDeployment(service: name, namespace: namespace, envProcess: "cat"))

@@ -21,7 +21,8 @@ struct RouteTests {
         try await GatewayHarness().routed { client async throws -> Void in
             for (method, path, allow) in [
                 (HTTPRequest.Method.patch, "/system/functions", "DELETE, GET, POST, PUT"), (.get, "/async-function/echo", "POST"),
-                (.post, "/healthz", "GET, HEAD"), (.delete, "/v1/calls/1", "GET"), (.post, "/", "GET"), (.put, "/system/namespace/a/", "DELETE, GET, POST, PUT"),
+                (.post, "/healthz", "GET, HEAD"), (.delete, "/v1/calls/1", "GET"), (.post, "/", "GET"),
+                (.put, "/system/namespace/a/", "DELETE, GET, POST, PUT"),
             ] where !(method == .put && path.contains("namespace")) {
                 let response = try await client.send(method, path)
                 #expect(response.status == .methodNotAllowed)
@@ -58,7 +59,9 @@ struct RouteTests {
             let response = try await client.send(.post, "/system/functions", "{\"service\": \"f\",\n \"labels\": }")
             #expect(response.status == .badRequest)
             #expect(response.text.contains("line 2"), "\(response.text)")
-            #expect(try await client.send(.post, "/system/functions", #"{"service":"f","envProcess":"cat","limits":{"memory":"1"}}"#).status == .badRequest)
+            #expect(
+                try await client.send(.post, "/system/functions", #"{"service":"f","envProcess":"cat","limits":{"memory":"1"}}"#).status
+                    == .badRequest)
             let long = "{\"service\":\"" + String(repeating: "a", count: GatewaySettings.documentBytesMax) + "\"}"
             #expect(try await client.send(.post, "/system/functions", long).status == .contentTooLarge)
         }
@@ -107,7 +110,8 @@ struct RouteTests {
             #expect((status["reserved"] as? [String: String]) == ["cpu": "50m", "memory": "128Mi"])
             #expect(
                 Set(status.keys) == [
-                    "node", "version", "started", "uptimeSeconds", "capacity", "reserved", "replicas", "startingReplicas", "runningCalls", "queuedCalls",
+                    "node", "version", "started", "uptimeSeconds", "capacity", "reserved", "replicas", "startingReplicas", "runningCalls",
+                    "queuedCalls",
                     "functions", "isolation", "residentBytes",
                 ])
             let function = try object(try await client.send(.get, "/v1/functions/echo"))
@@ -127,8 +131,10 @@ struct RouteTests {
     func calls() async throws {
         let harness = try GatewayHarness()
         let record = CallRecord(
-            id: CallID(1), label: "abc", function: try FunctionID(name: "echo"), node: "test", arrived: Instant(nanoseconds: 1_700_000_000_000_000_001),
-            timing: CallTiming(queued: .microseconds(500), running: .milliseconds(2)), outcome: .timedOut, status: 504, cold: true, replica: ReplicaID(3),
+            id: CallID(1), label: "abc", function: try FunctionID(name: "echo"), node: "test",
+            arrived: Instant(nanoseconds: 1_700_000_000_000_000_001),
+            timing: CallTiming(queued: .microseconds(500), running: .milliseconds(2)), outcome: .timedOut, status: 504, cold: true,
+            replica: ReplicaID(3),
             failureKind: "timed-out", message: "late", decisions: ["started r3"])
         harness.node.state.withLock { $0.records = [record] }
         try await harness.routed { client async throws -> Void in

@@ -31,7 +31,10 @@ struct TextTests {
 
     @Test(
         "what is not a time is refused",
-        arguments: ["", "now", "2023-11-14", "2023-13-14T00:00:00Z", "2023-11-14T24:00:00Z", "2023-11-14T22:13:20", "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20Zx"])
+        arguments: [
+            "", "now", "2023-11-14", "2023-13-14T00:00:00Z", "2023-11-14T24:00:00Z", "2023-11-14T22:13:20", "2023-11-14T22:13:20.Z",
+            "2023-11-14T22:13:20Zx",
+        ])
     func badTimes(text: String) {
         let error = #expect(throws: BrumeError.self) { try Timestamp.read(text) }
         #expect(error?.code == .invalid)
@@ -52,7 +55,8 @@ struct TextTests {
         #expect(DurationText.retryAfter(.milliseconds(2500)) == "3")
         #expect(DurationText.retryAfter(.zero) == "1")
         for (duration, text) in [
-            (Duration.seconds(90), "1m30s"), (.seconds(5400), "1h30m0s"), (.milliseconds(1500), "1.5s"), (.milliseconds(250), "250ms"), (.zero, "0s"),
+            (Duration.seconds(90), "1m30s"), (.seconds(5400), "1h30m0s"), (.milliseconds(1500), "1.5s"), (.milliseconds(250), "250ms"),
+            (.zero, "0s"),
         ] {
             #expect(DurationText.goNotation(duration) == text)
             #expect(try Duration(parsing: text) == duration)
@@ -80,8 +84,10 @@ struct TextTests {
         "header fields of one connection are told from those that go through",
         arguments: [
             ("Connection", HeaderFate.connection), ("Keep-Alive", .drop), ("TE", .drop), ("Trailer", .drop), ("Transfer-Encoding", .drop),
-            ("Upgrade", .drop), ("Proxy-Authorization", .drop), ("proxy-connection", .drop), ("X-CALL-ID", .callID), ("Host", .host), ("Hist", .pass),
-            ("Content-Length", .contentLength), ("Content-Type", .pass), ("Authorization", .pass), ("X-Forwarded-For", .forwardedFor), ("", .pass),
+            ("Upgrade", .drop), ("Proxy-Authorization", .drop), ("proxy-connection", .drop), ("X-CALL-ID", .callID), ("Host", .host),
+            ("Hist", .pass),
+            ("Content-Length", .contentLength), ("Content-Type", .pass), ("Authorization", .pass), ("X-Forwarded-For", .forwardedFor),
+            ("", .pass),
         ])
     func requestFates(name: String, fate: HeaderFate) { #expect(HeaderNames.requestFate(of: name) == fate) }
 
@@ -97,7 +103,8 @@ struct TextTests {
     @Test(
         "a target is taken apart at the name, the path and the query",
         arguments: [
-            ("/function/f", "f.openfaas-fn", "/", ""), ("/function/f/", "f.openfaas-fn", "/", ""), ("/function/f.ns/a/b?x=1?y", "f.ns", "/a/b", "x=1?y"),
+            ("/function/f", "f.openfaas-fn", "/", ""), ("/function/f/", "f.openfaas-fn", "/", ""),
+            ("/function/f.ns/a/b?x=1?y", "f.ns", "/a/b", "x=1?y"),
             ("/function/f?x=/a", "f.openfaas-fn", "/", "x=/a"), ("/function/f/a%20b", "f.openfaas-fn", "/a%20b", ""),
         ])
     func targets(target: String, function: String, path: String, query: String) throws {
@@ -111,7 +118,8 @@ struct TextTests {
     func alertScaling() throws {
         var status = FunctionStatus(
             spec: FunctionSpec(
-                id: try FunctionID(name: "f"), contract: .fork(command: ["cat"]), scale: Scale(min: 1, max: 10)), created: .zero, revision: 1)
+                id: try FunctionID(name: "f"), contract: .fork(command: ["cat"]), scale: Scale(min: 1, max: 10)), created: .zero,
+            revision: 1)
         status.replicas = 1
         #expect(AlertScaling.replicas(for: status, isFiring: true) == 3)
         status.replicas = 9
@@ -121,8 +129,42 @@ struct TextTests {
         #expect(AlertScaling.replicas(for: status, isFiring: true) == 1)
     }
 
-    @Test("a password is accepted only with its user", arguments: [("admin", "s3cret", true), ("admin", "s3cre", false), ("Admin", "s3cret", false), ("", "", false)])
+    @Test(
+        "a password is accepted only with its user",
+        arguments: [("admin", "s3cret", true), ("admin", "s3cre", false), ("Admin", "s3cret", false), ("", "", false)])
     func credentials(user: String, password: String, accepted: Bool) {
         #expect(Credentials(user: "admin", password: "s3cret").accept(user: user.utf8, password: password.utf8) == accepted)
+    }
+}
+
+struct JSONTests {
+    @Test("JSON is read with its escapes and its numbers as they were written")
+    func values() throws {
+        let text = #" {"a":[1,-2.5e+3,18446744073709551615,true,false,null,{}],"\u00e9\n\"\/":"\ud83d\ude00 \ud83d x","b":""} "#
+        #expect(
+            try JSONParser.parse(Array(text.utf8))
+                == .object([
+                    "a": .array([
+                        .number("1"), .number("-2.5e+3"), .number("18446744073709551615"), .bool(true), .bool(false), .null, .object([:]),
+                    ]),
+                    "é\n\"/": .string("😀 \u{FFFD} x"), "b": .string(""),
+                ]))
+    }
+
+    @Test(
+        "what is not JSON is refused with its line and column",
+        arguments: [
+            ("{", "line 1, column 2"), ("{\"a\":1,}", "line 1, column 8"), ("[1,]", "line 1, column 4"),
+            ("{\"a\"\n 1}", "line 2, column 2"),
+            ("[01]", "line 1, column 3"), ("[1.]", "column 4"), ("[-]", "column 3"), ("\"a", "column 3"), ("\"\\x\"", "column 3"),
+            ("\"\\u12g4\"", "column 6"),
+            ("tru", "column 1"), ("{}{}", "column 3"), ("{a:1}", "column 2"), ("[1 2]", "column 4"), ("\"\u{1}\"", "column 2"),
+            ("", "column 1"),
+            (String(repeating: "[", count: 100), "nesting"),
+        ])
+    func mistakes(text: String, place: String) throws {
+        let error = try #require(throws: BrumeError.self) { try JSONParser.parse(Array(text.utf8)) }
+        #expect(error.code == .invalid)
+        #expect(error.message.contains(place), "\(error.message)")
     }
 }

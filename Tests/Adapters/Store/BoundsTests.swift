@@ -58,7 +58,9 @@ struct BoundsTests {
 
     @Test("Lines of all functions together are bounded too, the oldest go")
     func allLines() async throws {
-        try await Self.with { $0.logLinesMax = 10 } _: { store in
+        try await Self.with {
+            $0.logLinesMax = 10
+        } _: { store in
             for number in 0..<30 { store.append([try Sample.line("\(number)", function: "f\(number)", at: 1)]) }
             try await store.prune()
             #expect(try await store.logs(LogQuery(function: try Sample.function("f19"))).isEmpty)
@@ -68,7 +70,9 @@ struct BoundsTests {
 
     @Test("A full queue refuses one more call, and has room again when one ends or dies")
     func queue() async throws {
-        try await Self.with { $0.queuedMax = 2 } _: { store in
+        try await Self.with {
+            $0.queuedMax = 2
+        } _: { store in
             for number in UInt64(1)...2 { try await store.enqueue(try Sample.queued(number)) }
             let error = await #expect(throws: BrumeError.self) { try await store.enqueue(try Sample.queued(3)) }
             #expect(error?.code == .unavailable)
@@ -85,7 +89,9 @@ struct BoundsTests {
 
     @Test("Dead letters are bounded, the oldest go, and waiting calls stay")
     func deadLetters() async throws {
-        try await Self.with { $0.deadLettersMax = 3 } _: { store in
+        try await Self.with {
+            $0.deadLettersMax = 3
+        } _: { store in
             for number in UInt64(1)...10 { try await store.enqueue(try Sample.queued(number)) }
             for number in UInt64(2)...9 { try await store.bury(CallID(number), attempt: 1, lastFailure: "") }
             try await store.prune()
@@ -114,7 +120,9 @@ struct BoundsTests {
 
     @Test("Long lines count by their bytes")
     func bufferedBytes() async throws {
-        try await Self.with { $0.bufferedLineBytesMax = 1_000 } _: { store in
+        try await Self.with {
+            $0.bufferedLineBytesMax = 1_000
+        } _: { store in
             try store.whileWriterIsBusy {
                 store.append(try (1...4).map { try Sample.line(String(repeating: "\($0)", count: 400), at: Int64($0)) })
             }

@@ -135,7 +135,10 @@ struct DirectoryTests {
             do {
                 let queue = try DatabaseQueue(path: directory + "/brume.sqlite")
                 try await queue.write { db in
-                    try db.execute(sql: "INSERT INTO grdb_migrations VALUES ('99-from-the-future'); UPDATE meta SET value = '9.1.0' WHERE key = 'version'")
+                    try db.execute(
+                        sql:
+                            "INSERT INTO grdb_migrations VALUES ('99-from-the-future'); UPDATE meta SET value = '9.1.0' WHERE key = 'version'"
+                    )
                 }
                 try queue.close()
             }

@@ -30,7 +30,8 @@ struct KillTests {
                 let childSeed = generator.next()
                 let killer = Killer(pipe: pipe)
                 async let reports = killer.run(patience: patience, delay: delay)
-                await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String, pipe = pipe as String, childSeed = childSeed as UInt64] in
+                await #expect(processExitsWith: .signal(SIGKILL)) {
+                    [directory = directory as String, pipe = pipe as String, childSeed = childSeed as UInt64] in
                     try await Writer(directory: directory, pipe: pipe, seed: childSeed).run()
                 }
                 try promises.note(await reports)

@@ -77,6 +77,8 @@ struct SpeedTests {
                 #expect(found > 0)
                 #expect(elapsed / rounds < .milliseconds(250), "\(name)")
             }
+            let checking = try clock.measure { #expect(try store.integrity(quick: true) == ["ok"]) }
+            print("store: the check at opening \(checking.inMilliseconds) ms")
             let pruning = try await clock.measure { try await store.prune() }
             print("store: prune \(pruning.inMilliseconds) ms")
         }

@@ -128,7 +128,8 @@ struct StoreConformance {
             #expect(
                 try await numbers(
                     CallQuery(
-                        function: try Sample.function("even"), label: "label-8", outcome: .failed, since: Instant(nanoseconds: 80), limit: 9))
+                        function: try Sample.function("even"), label: "label-8", outcome: .failed, since: Instant(nanoseconds: 80), limit: 9
+                    ))
                     == [8])
             #expect(try await numbers(CallQuery(function: try Sample.function("odd"), outcome: .failed)).isEmpty)
         }

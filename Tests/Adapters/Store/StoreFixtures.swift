@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
 import BrumeSimulator
-@testable import BrumeStore
+import Dispatch
 import Foundation
 import GRDB
 import NIOCore
+
+@testable import BrumeStore
 
 /// The implementations that must behave alike.
 enum StoreKind: String, CaseIterable, Sendable {
@@ -63,7 +65,8 @@ enum Sample {
             id: CallID(number), label: label ?? "label-\(number)", function: try self.function(function), node: "edge-1",
             arrived: Instant(nanoseconds: time ?? Int64(clamping: number)),
             timing: CallTiming(queued: .nanoseconds(1), starting: .milliseconds(2), running: .seconds(3)), outcome: outcome,
-            status: outcome == .succeeded ? 200 : 500, cold: number.isMultiple(of: 2), replica: number.isMultiple(of: 3) ? nil : ReplicaID(number),
+            status: outcome == .succeeded ? 200 : 500, cold: number.isMultiple(of: 2),
+            replica: number.isMultiple(of: 3) ? nil : ReplicaID(number),
             asynchronous: number.isMultiple(of: 5), attempt: attempt, failureKind: outcome == .failed ? "crashed" : "",
             message: outcome == .failed ? "It fell \u{0} over." : "", decisions: ["admitted", "two\nlines,\u{0} and a \\", ""])
     }
@@ -81,7 +84,8 @@ enum Sample {
                 function: try self.function(function), method: "PUT", path: "/a/b", query: "x=1&y=%20",
                 headers: [HeaderField("X-One", "1"), HeaderField("x-one", ""), HeaderField("Text", "a\\b: c")],
                 body: .whole(ByteBuffer(bytes: body)), label: "label-\(number)", timeout: .milliseconds(250)),
-            callbackURL: number.isMultiple(of: 2) ? "http://127.0.0.1:9/callback" : nil, accepted: Instant(nanoseconds: Int64(clamping: number)))
+            callbackURL: number.isMultiple(of: 2) ? "http://127.0.0.1:9/callback" : nil,
+            accepted: Instant(nanoseconds: Int64(clamping: number)))
     }
 }
 
@@ -123,6 +127,44 @@ extension SQLiteStore {
         }
     }
 
-    /// SQLite's own full check.
-    func integrity() throws -> [String] { try pool.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } }
+    /// SQLite's own check of the whole file.
+    func integrity(quick: Bool = false) throws -> [String] {
+        try pool.read { try String.fetchAll($0, sql: "PRAGMA \(quick ? "quick_check" : "integrity_check")") }
+    }
+
+    /// Lets the database grow no further, as a full disk would, or frees it again.
+    func fillDisk(_ isFull: Bool) throws {
+        try pool.writeWithoutTransaction { db in
+            let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            _ = try Int.fetchOne(db, sql: "PRAGMA max_page_count = \(isFull ? pages : 1_000_000)")
+        }
+    }
+
+    /// Makes every function of this name fail in the database.
+    func refuseFunction(_ name: String) throws {
+        try pool.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER refuse BEFORE INSERT ON functions WHEN NEW.function = '\(name).openfaas-fn'
+                    BEGIN SELECT RAISE(ABORT, 'refused by the test'); END
+                    """)
+        }
+    }
+
+    /// Runs `body` while a write transaction is open on the writer.
+    func whileTransactionIsOpen(_ body: () async throws -> Void) async throws {
+        let release = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { continuation in
+            pool.asyncWriteWithoutTransaction { db in
+                try? db.inTransaction(.immediate) {
+                    try db.execute(sql: "DELETE FROM functions")
+                    continuation.resume()
+                    release.wait()
+                    return .rollback
+                }
+            }
+        }
+        defer { release.signal() }
+        try await body()
+    }
 }

@@ -57,7 +57,9 @@ struct LogHandlerTests {
 
     @Test(
         "Values of keys that speak of secrets are redacted",
-        arguments: ["password", "PASSWORD", "db_password", "token", "X-Auth-Token", "authorization", "Authorization", "secret", "clientSecret"])
+        arguments: [
+            "password", "PASSWORD", "db_password", "token", "X-Auth-Token", "authorization", "Authorization", "secret", "clientSecret",
+        ])
     func redaction(key: String) {
         let lines = Self.lines { logger in
             logger.info("a", metadata: [key: "hunter2"])
@@ -75,7 +77,8 @@ struct LogHandlerTests {
         "Values are quoted where they must be",
         arguments: [
             (value: "plain/1.2:3", text: "plain/1.2:3"), (value: "", text: "\"\""), (value: "a=b", text: "\"a=b\""),
-            (value: "a\\b", text: "\"a\\\\b\""), (value: "\r\n\t", text: "\"\\r\\n\\t\""), (value: "\u{7}\u{85}\u{2028}", text: "\"\\u{7}\\u{85}\\u{2028}\""),
+            (value: "a\\b", text: "\"a\\\\b\""), (value: "\r\n\t", text: "\"\\r\\n\\t\""),
+            (value: "\u{7}\u{85}\u{2028}", text: "\"\\u{7}\\u{85}\\u{2028}\""),
             (value: "žluť", text: "žluť"),
         ])
     func quoting(value: String, text: String) {
@@ -105,12 +108,14 @@ struct LogHandlerTests {
         "Times are civil dates in UTC",
         arguments: [
             (0, "1970-01-01T00:00:00.000Z"), (951_782_400, "2000-02-29T00:00:00.000Z"), (951_868_799, "2000-02-29T23:59:59.000Z"),
-            (1_709_164_800, "2024-02-29T00:00:00.000Z"), (1_735_689_599, "2024-12-31T23:59:59.000Z"), (4_102_444_800, "2100-01-01T00:00:00.000Z"),
+            (1_709_164_800, "2024-02-29T00:00:00.000Z"), (1_735_689_599, "2024-12-31T23:59:59.000Z"),
+            (4_102_444_800, "2100-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.000Z"),
         ])
     func times(seconds: Int64, text: String) {
         let lines = Lines()
-        let handler = BrumeLogHandler(label: "", style: .logfmt, now: { Instant(nanoseconds: seconds * 1_000_000_000) }, sink: { lines.add($0) })
+        let handler = BrumeLogHandler(
+            label: "", style: .logfmt, now: { Instant(nanoseconds: seconds * 1_000_000_000) }, sink: { lines.add($0) })
         Logger(label: "", factory: { _ in handler }).info("m")
         #expect(lines.all.first?.hasPrefix("time=\(text) ") == true)
     }

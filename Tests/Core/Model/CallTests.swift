@@ -5,7 +5,8 @@ import Testing
 @Suite("Calls and errors")
 struct CallTests {
     static let statuses: [CallFailure.Kind: Int] = [
-        .outOfMemory: 500, .exited: 500, .crashed: 500, .timedOut: 504, .startFailed: 503, .outputLimit: 500, .badReply: 502, .handlerError: 500,
+        .outOfMemory: 500, .exited: 500, .crashed: 500, .timedOut: 504, .startFailed: 503, .outputLimit: 500, .badReply: 502,
+        .handlerError: 500,
         .abandoned: 499, .stopped: 503,
     ]
 
@@ -18,7 +19,8 @@ struct CallTests {
     func words() {
         #expect(
             CallFailure.Kind.allCases.map(\.rawValue) == [
-                "out-of-memory", "exited", "crashed", "timed-out", "start-failed", "output-limit", "bad-reply", "handler-error", "abandoned", "stopped",
+                "out-of-memory", "exited", "crashed", "timed-out", "start-failed", "output-limit", "bad-reply", "handler-error",
+                "abandoned", "stopped",
             ])
         #expect(CallRecord.Outcome.allCases.map(\.rawValue) == ["running", "succeeded", "failed", "timed-out", "refused", "abandoned"])
     }

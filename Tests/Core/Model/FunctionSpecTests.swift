@@ -49,7 +49,9 @@ struct FunctionSpecTests {
         SpecCase("The secret name '../x' is not valid") { $0.secrets = ["ok", "../x"] },
         SpecCase("The fork contract needs a command, for example --command 'cat'.") { $0.contract = .fork(command: []) },
         SpecCase("The fork contract needs a command") { $0.contract = .fork(command: ["", "x"]) },
-        SpecCase("The http contract needs the server's command, for example --http './server'.") { $0.contract = .http(command: [], port: 80) },
+        SpecCase("The http contract needs the server's command, for example --http './server'.") {
+            $0.contract = .http(command: [], port: 80)
+        },
         SpecCase("The port must be between 1 and 65535.") { $0.contract = .http(command: ["x"], port: 0) },
         SpecCase("The port must be between 1 and 65535.") { $0.contract = .http(command: ["x"], port: 65_536) },
         SpecCase("The handler file must be a path inside the package.") { $0.contract = .handler(language: .python, file: "") },
@@ -114,7 +116,8 @@ struct FunctionSpecTests {
     @Test("Only a lambda takes one call at a time by its contract")
     func contracts() {
         let contracts: [(Contract, String, Bool)] = [
-            (.fork(command: []), "fork", true), (.http(command: [], port: 1), "http", true), (.handler(language: .python, file: ""), "handler", true),
+            (.fork(command: []), "fork", true), (.http(command: [], port: 1), "http", true),
+            (.handler(language: .python, file: ""), "handler", true),
             (.lambda(executable: ""), "lambda", false),
         ]
         for (contract, word, allows) in contracts {

@@ -10,7 +10,8 @@ struct NamesTests {
     @Test(
         "A function is read as name or name.namespace, split at the last dot",
         arguments: [
-            ("hello", "hello", "openfaas-fn"), ("hello.other", "hello", "other"), ("a", "a", "openfaas-fn"), ("a_b-C9", "a_b-C9", "openfaas-fn"),
+            ("hello", "hello", "openfaas-fn"), ("hello.other", "hello", "other"), ("a", "a", "openfaas-fn"),
+            ("a_b-C9", "a_b-C9", "openfaas-fn"),
             ("9.9", "9", "9"), (longest + "." + longest, longest, longest),
         ])
     func parsing(text: String, name: String, namespace: String) throws {
@@ -23,7 +24,8 @@ struct NamesTests {
     @Test(
         "A bad name is refused with a sentence that says what is wrong",
         arguments: [
-            ("", "is empty"), (".", "is empty"), ("a.", "The namespace is empty"), (".a", "The function name is empty"), ("a.b.c", "'a.b' is not valid"),
+            ("", "is empty"), (".", "is empty"), ("a.", "The namespace is empty"), (".a", "The function name is empty"),
+            ("a.b.c", "'a.b' is not valid"),
             ("-a", "beginning and ending"), ("a-", "beginning and ending"), ("_", "beginning and ending"), ("a b", "use letters"),
             ("ä", "use letters"), ("a/b", "use letters"), ("../etc", "is not valid"), ("a\n", "use letters"), ("a\u{0}", "use letters"),
             (longest + "a", "has 64 characters; 63 are allowed"), ("x." + longest + "a", "has 64 characters"),
@@ -61,7 +63,9 @@ struct NamesTests {
         try FunctionID.validateSecretName(name)
     }
 
-    @Test("Names that cannot be a file are refused", arguments: ["", ".", "..", ".hidden", "a/b", "a b", "ü", "a\u{0}", String(repeating: "s", count: 254)])
+    @Test(
+        "Names that cannot be a file are refused",
+        arguments: ["", ".", "..", ".hidden", "a/b", "a b", "ü", "a\u{0}", String(repeating: "s", count: 254)])
     func badSecretNames(name: String) {
         let error = #expect(throws: BrumeError.self) { try FunctionID.validateSecretName(name) }
         #expect(error?.code == .invalid)

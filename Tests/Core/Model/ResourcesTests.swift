@@ -7,7 +7,8 @@ struct ResourcesTests {
     @Test(
         "CPU is read in thousandths or cores",
         arguments: [
-            ("500m", 500), ("1m", 1), ("2", 2_000), ("0.25", 250), ("0.001", 1), ("1.5", 1_500), ("0.0015", 2), ("1.5m", 2), ("1000", 1_000_000),
+            ("500m", 500), ("1m", 1), ("2", 2_000), ("0.25", 250), ("0.001", 1), ("1.5", 1_500), ("0.0015", 2), ("1.5m", 2),
+            ("1000", 1_000_000),
             (".5", 500),
         ])
     func millicores(text: String, value: Int) throws {
@@ -16,7 +17,10 @@ struct ResourcesTests {
 
     @Test(
         "What is not an amount of CPU is refused",
-        arguments: ["", "m", "0", "0m", "-1", "-5m", "+1", "1e3", "0x10", "0x10m", "inf", "nan", "infinity", "1 ", " 1", "1,5", "1.2.3", "1mm", "500M", "1001", "٣"])
+        arguments: [
+            "", "m", "0", "0m", "-1", "-5m", "+1", "1e3", "0x10", "0x10m", "inf", "nan", "infinity", "1 ", " 1", "1,5", "1.2.3", "1mm",
+            "500M", "1001", "٣",
+        ])
     func badMillicores(text: String) {
         let error = #expect(throws: BrumeError.self) { try Resources.millicores(parsing: text) }
         #expect(error?.code == .invalid)
@@ -37,7 +41,8 @@ struct ResourcesTests {
     @Test(
         "What is not an amount of memory is refused",
         arguments: [
-            "", "Mi", "0", "-1", "-1Mi", "+1Mi", "1e9", "0x10", "inf", "nan", "128MB", "128 Mi", "128mi", "1.2.3Mi", ".", "1Pi", "2000Ti", "٣Mi",
+            "", "Mi", "0", "-1", "-1Mi", "+1Mi", "1e9", "0x10", "inf", "nan", "128MB", "128 Mi", "128mi", "1.2.3Mi", ".", "1Pi", "2000Ti",
+            "٣Mi",
             "99999999999999999999",
         ])
     func badBytes(text: String) {

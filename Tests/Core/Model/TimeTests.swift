@@ -7,9 +7,12 @@ struct TimeTests {
     @Test(
         "Durations are read in Go's notation, exactly",
         arguments: [
-            ("90", .seconds(90)), ("0", .zero), ("0s", .zero), ("90s", .seconds(90)), ("1m30s", .seconds(90)), ("250ms", .milliseconds(250)), ("2h", .seconds(7_200)),
-            ("1.5s", .milliseconds(1_500)), ("0.1s", .milliseconds(100)), ("0.3s", .milliseconds(300)), ("1h2m3s4ms5us6ns", .nanoseconds(3_723_004_005_006)),
-            ("100us", .microseconds(100)), ("100µs", .microseconds(100)), ("100μs", .microseconds(100)), ("7ns", .nanoseconds(7)), (".5s", .milliseconds(500)),
+            ("90", .seconds(90)), ("0", .zero), ("0s", .zero), ("90s", .seconds(90)), ("1m30s", .seconds(90)),
+            ("250ms", .milliseconds(250)), ("2h", .seconds(7_200)),
+            ("1.5s", .milliseconds(1_500)), ("0.1s", .milliseconds(100)), ("0.3s", .milliseconds(300)),
+            ("1h2m3s4ms5us6ns", .nanoseconds(3_723_004_005_006)),
+            ("100us", .microseconds(100)), ("100µs", .microseconds(100)), ("100μs", .microseconds(100)), ("7ns", .nanoseconds(7)),
+            (".5s", .milliseconds(500)),
             ("24h", .seconds(86_400)), ("316224000", .seconds(316_224_000)),
         ] as [(String, Duration)])
     func parsing(text: String, value: Duration) throws {
@@ -37,7 +40,8 @@ struct TimeTests {
     @Test(
         "Instants saturate at the ends of their range instead of trapping",
         arguments: [
-            (Instant.distantFuture, Duration.nanoseconds(1), Int64.max), (.zero, .seconds(Int64.max), .max), (.zero, .seconds(Int64.min), .min),
+            (Instant.distantFuture, Duration.nanoseconds(1), Int64.max), (.zero, .seconds(Int64.max), .max),
+            (.zero, .seconds(Int64.min), .min),
             (Instant(nanoseconds: .min), .nanoseconds(-1), .min), (.distantFuture, .nanoseconds(-1), .max - 1), (.zero, .nanoseconds(5), 5),
             (Instant(nanoseconds: 7), .nanoseconds(-9), -2), (.distantFuture, .seconds(Int64.max), .max),
         ] as [(Instant, Duration, Int64)])
@@ -63,8 +67,10 @@ struct TimeTests {
     @Test(
         "Whole nanoseconds saturate and cut towards zero",
         arguments: [
-            (Duration.seconds(Int64.max), Int64.max), (.seconds(Int64.min), .min), (.zero, 0), (.nanoseconds(-1), -1), (.seconds(-2), -2_000_000_000),
-            (Duration(secondsComponent: 0, attosecondsComponent: 1_999_999_999), 1), (Duration(secondsComponent: 0, attosecondsComponent: -999_999_999), 0),
+            (Duration.seconds(Int64.max), Int64.max), (.seconds(Int64.min), .min), (.zero, 0), (.nanoseconds(-1), -1),
+            (.seconds(-2), -2_000_000_000),
+            (Duration(secondsComponent: 0, attosecondsComponent: 1_999_999_999), 1),
+            (Duration(secondsComponent: 0, attosecondsComponent: -999_999_999), 0),
             (Duration(secondsComponent: 9_223_372_036, attosecondsComponent: 854_775_807_000_000_000), .max),
             (Duration(secondsComponent: 9_223_372_036, attosecondsComponent: 854_775_808_000_000_000), .max),
             (Duration(secondsComponent: -9_223_372_036, attosecondsComponent: -854_775_808_000_000_000), .min),

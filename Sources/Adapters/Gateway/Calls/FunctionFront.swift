@@ -96,21 +96,19 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
         var counts = true
         switch reply.result {
         case .answered(let response):
-            let carriesDate = copy(response.headers, to: &fields)
-            if !carriesDate { fields.append(("Date", date)) }
+            let own = copy(response.headers, to: &fields)
+            if !own.hasDate { fields.append(("Date", date)) }
             if let failure = response.failure { fields.append(("X-Brume-Failure", failure.kind.rawValue)) }
-            answer = Answer(status: response.status, fields: [], body: response.body)
+            answer = Answer(status: response.status, body: response.body, contentLength: own.contentLength)
         case .failed(let failure):
             appendError(to: &fields, date: date)
             fields.append(("X-Brume-Failure", failure.kind.rawValue))
-            answer = Answer(status: failure.httpStatus, fields: [], body: .whole(ByteBuffer(string: failure.message)))
+            answer = Answer(status: failure.httpStatus, body: .whole(ByteBuffer(string: failure.message)))
         case .refused(let refusal):
             appendError(to: &fields, date: date)
             counts = refusal != .unknownFunction
-            let (status, message) = Self.explain(refusal, function: arrival.request.function)
-            if case .queueFull(let wait) = refusal { fields.append(("Retry-After", DurationText.retryAfter(wait))) }
-            if refusal == .draining { fields.append(("Retry-After", "1")) }
-            answer = Answer(status: status, fields: [], body: .whole(ByteBuffer(string: message)))
+            if let wait = refusal.retryAfter { fields.append(("Retry-After", wait)) }
+            answer = Answer(status: refusal.httpStatus, body: .whole(ByteBuffer(string: refusal.sentence)))
         }
         let elapsed = (time - arrival.time).nanoseconds
         appendTimings(of: reply, elapsed: elapsed, to: &fields)
@@ -153,26 +151,15 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
         return Answer(status: 204, fields: fields, body: .whole(ByteBuffer()))
     }
 
-    /// The status and the sentence for a call that was not accepted.
-    static func explain(_ refusal: Refusal, function: FunctionID) -> (status: Int, message: String) {
-        switch refusal {
-        case .unknownFunction:
-            (404, "There is no function '\(function.name)' in the namespace '\(function.namespace)'; deploy it first.")
-        case .queueFull(let wait):
-            (429, "The queue of '\(function.name)' is full; try again in \(DurationText.retryAfter(wait)) s.")
-        case .neverFits(let message): (503, message)
-        case .broken(let message): (503, message)
-        case .draining: (503, "The node is shutting down; try again or ask another node.")
-        }
-    }
-
-    /// - Returns: Whether the function gave a date of its own.
-    private func copy(_ headers: [HeaderField], to fields: inout [(String, String)]) -> Bool {
+    /// - Returns: Whether the function gave a date of its own, and the length that it gave.
+    private func copy(_ headers: [HeaderField], to fields: inout [(String, String)]) -> (hasDate: Bool, contentLength: Int?) {
         var hasDate = false
+        var contentLength: Int?
         var listed: [String] = []
         for field in headers {
             switch HeaderNames.replyFate(of: field.name) {
-            case .drop, .contentLength: continue
+            case .drop: continue
+            case .contentLength: contentLength = Int(field.value).flatMap { $0 >= 0 ? $0 : nil }
             case .connection: listed += HeaderNames.listed(in: field.value)
             case .date:
                 hasDate = true
@@ -182,7 +169,7 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
             }
         }
         if !listed.isEmpty { fields.removeAll { listed.contains($0.0.lowercased()) } }
-        return hasDate
+        return (hasDate, contentLength)
     }
 
     private func appendError(to fields: inout [(String, String)], date: String) {
@@ -210,6 +197,17 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     }
 }
 
+extension Refusal {
+    /// What `Retry-After` says, in whole seconds, where another try is reasonable.
+    var retryAfter: String? {
+        switch self {
+        case .queueFull(let wait): DurationText.retryAfter(wait)
+        case .draining: "1"
+        case .unknownFunction, .neverFits, .broken: nil
+        }
+    }
+}
+
 /// A request that is about to become a call.
 struct Arrival: Sendable {
     var request: CallRequest<ByteBuffer>
@@ -230,6 +228,15 @@ struct Answer: Sendable {
     var status: Int
     var fields: [(String, String)]
     var body: Body<ByteBuffer>
+    /// What the function said of its body's length, for a body that is streamed and for `HEAD`.
+    var contentLength: Int?
+
+    init(status: Int, fields: [(String, String)] = [], body: Body<ByteBuffer>, contentLength: Int? = nil) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+        self.contentLength = contentLength
+    }
 }
 
 /// The pieces of `/function/NAME.NAMESPACE/path?query`.

@@ -60,12 +60,15 @@ final class FunctionMeters: Sendable {
     func began() { begun.increment() }
 
     func ended(status: Int, after nanoseconds: Int64) {
-        let figures = status == 200 ? succeeded : others.withLock { others in
-            if let known = others[status] { return known }
-            let made = Ended(name: name, status: status)
-            others[status] = made
-            return made
-        }
+        let figures =
+            status == 200
+            ? succeeded
+            : others.withLock { others in
+                if let known = others[status] { return known }
+                let made = Ended(name: name, status: status)
+                others[status] = made
+                return made
+            }
         figures.total.increment()
         figures.seconds.recordNanoseconds(nanoseconds)
     }

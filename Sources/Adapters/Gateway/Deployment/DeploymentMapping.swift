@@ -91,14 +91,16 @@ extension FunctionSpec {
             let file = annotations[DeploymentKey.handler] ?? ""
             guard package != .none, !file.isEmpty else {
                 throw BrumeError(
-                    .invalid, "The handler contract needs an uploaded package and the annotation \(DeploymentKey.handler) with a file in it.")
+                    .invalid,
+                    "The handler contract needs an uploaded package and the annotation \(DeploymentKey.handler) with a file in it.")
             }
             return .handler(language: try language(of: file), file: file)
         case "lambda":
             let executable = annotations[DeploymentKey.executable] ?? ""
             guard package != .none, !executable.isEmpty else {
                 throw BrumeError(
-                    .invalid, "The lambda contract needs an uploaded package and the annotation \(DeploymentKey.executable) with a program in it.")
+                    .invalid,
+                    "The lambda contract needs an uploaded package and the annotation \(DeploymentKey.executable) with a program in it.")
             }
             return .lambda(executable: executable)
         case let other:

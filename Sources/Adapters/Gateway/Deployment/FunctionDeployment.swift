@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
 package import BrumeModel
+package import NIOCore
 
 /// What an OpenFaaS client sends to deploy a function, as it is on the wire.
 package struct FunctionDeployment: Sendable, Hashable {

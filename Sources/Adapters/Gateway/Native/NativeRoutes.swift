@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -64,7 +63,8 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
         let label = try context.parameters.require("id")
         // An asynchronous call has a record for each attempt; the newest comes first.
         guard let call = try await node.calls(CallQuery(label: label, limit: 1)).first else {
-            throw BrumeError(.notFound, "There is no call '\(label.prefix(64))'; old calls are pruned, see /v1/calls for those that are kept.")
+            throw BrumeError(
+                .notFound, "There is no call '\(label.prefix(64))'; old calls are pruned, see /v1/calls for those that are kept.")
         }
         return try Reply.json(CallDocument(call, decisions: true))
     }
@@ -87,15 +87,16 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
         try request.queryNumber("limit", in: 1...Self.limitMax) ?? Self.limitDefault
     }
 
-    /// The ids of a body, or nil for all. They use all 64 bits, so they are not read as floating-point numbers.
+    /// The ids of a body, or nil for all.
     private func ids(_ request: Request) async throws -> [CallID]? {
         let body = try await request.wholeBody(limit: GatewaySettings.documentBytesMax)
         guard body.readableBytes > 0 else { return nil }
-        _ = try JSONFields(parsing: body)
-        do {
-            return try JSONDecoder().decode(Selection.self, from: Data(body.readableBytesView)).ids?.map { CallID($0) }
-        } catch {
-            throw BrumeError(.invalid, "The field 'ids' must be a list of whole numbers, as /v1/queue/dead lists them.")
+        let fields = try JSONFields(parsing: body)
+        guard fields["ids"] != nil else { return nil }
+        let error = BrumeError(.invalid, "The field 'ids' must be a list of whole numbers, as /v1/queue/dead lists them.")
+        return try fields.strings("ids").map { text in
+            guard let number = UInt64(text) else { throw error }
+            return CallID(number)
         }
     }
 }
@@ -103,4 +104,3 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
 private struct Stored: Encodable { let digest: String }
 private struct Redriven: Encodable { let redriven: Int }
 private struct Discarded: Encodable { let discarded: Int }
-private struct Selection: Decodable { let ids: [UInt64]? }

@@ -105,10 +105,8 @@ struct FunctionRoutes<Node: NodeOperations>: Sendable where Node.Payload == Byte
         let refusal = try await node.enqueue(arrival.request, callbackURL: callback)
         var headers: HTTPFields = [.callID: arrival.request.label]
         guard let refusal else { return Response(status: .accepted, headers: headers) }
-        let (status, message) = FunctionFront<Node>.explain(refusal, function: arrival.request.function)
-        if case .queueFull(let wait) = refusal { headers[.retryAfter] = DurationText.retryAfter(wait) }
-        if refusal == .draining { headers[.retryAfter] = "1" }
-        return Reply.text(HTTPResponse.Status(code: status), message, headers: headers)
+        if let wait = refusal.retryAfter { headers[.retryAfter] = wait }
+        return Reply.text(HTTPResponse.Status(code: refusal.httpStatus), refusal.sentence, headers: headers)
     }
 }
 

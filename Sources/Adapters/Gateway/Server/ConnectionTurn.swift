@@ -32,6 +32,8 @@ enum ConnectionTurn {
         var source: InboundBody.Chunks.Source?
         var task: Task<Void, Never>?
         var replyBegun = false
+        /// Bytes of the reply that are still to come, where the function said how many there are.
+        var remaining: Int?
     }
 
     /// What has to be remembered of a request to frame its reply.

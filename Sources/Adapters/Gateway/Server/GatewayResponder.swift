@@ -25,6 +25,10 @@ package struct GatewayResponder: HTTPResponder {
         } else {
             do {
                 response = try await router.respond(to: request, context: context)
+                // The router knows no such path; every 404 of a route says what is missing.
+                if response.status == .notFound, response.body.contentLength == 0 {
+                    response = Reply.text(.notFound, "There is nothing at this path.")
+                }
             } catch {
                 if error is CancellationError { throw error }
                 response = Reply.error(error)

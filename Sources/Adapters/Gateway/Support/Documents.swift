@@ -108,11 +108,11 @@ struct GatewayInfoDocument: Encodable {
         version = Version(release: settings.version, sha: settings.commit, commit_message: "")
         provider = Provider(provider: "brume", version: version, orchestration: "brume")
         #if arch(x86_64)
-            arch = "x86_64"
+        arch = "x86_64"
         #elseif arch(arm64)
-            arch = "arm64"
+        arch = "arm64"
         #else
-            arch = "unknown"
+        arch = "unknown"
         #endif
     }
 }

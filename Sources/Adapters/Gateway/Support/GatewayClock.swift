@@ -4,9 +4,9 @@ package import BrumeModel
 package import NIOCore
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// Wall time read once and monotonic from then on, so that a jump of the clock turns no duration negative.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import FoundationEssentials
 import NIOCore
 
 /// A JSON document of any shape, read the way Go reads one: keys match without case, unknown keys and nulls are passed over.
 enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
-    case number(Double)
+    /// As it was written, so that whole numbers of 64 bits stay exact.
+    case number(String)
     case string(String)
     case array([JSONValue])
     case object([String: JSONValue])
@@ -16,39 +16,7 @@ enum JSONValue: Sendable, Hashable {
     /// - Throws: `BrumeError` (`invalid`) with the place of the first mistake.
     init(parsing body: ByteBuffer) throws(BrumeError) {
         guard body.readableBytes > 0 else { throw BrumeError(.invalid, "The request has no body; send a JSON object.") }
-        do {
-            self = try JSONDecoder().decode(JSONValue.self, from: Data(body.readableBytesView))
-        } catch let error as DecodingError {
-            throw BrumeError(.invalid, "The request body is not valid JSON: \(Self.place(of: error))", cause: nil)
-        } catch {
-            throw BrumeError(.invalid, "The request body is not valid JSON; check it with a JSON tool.", cause: nil)
-        }
-    }
-
-    private static func place(of error: DecodingError) -> String {
-        guard case .dataCorrupted(let context) = error else { return "it has an unexpected shape." }
-        guard let cause = context.underlyingError else { return context.debugDescription }
-        let text = unsafe (cause as? CocoaError)?.userInfo["NSDebugDescription"].map { "\($0)" } ?? "\(cause)"
-        return text.hasSuffix(".") ? text : text + "."
-    }
-}
-
-extension JSONValue: Decodable {
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? container.decode([JSONValue].self) {
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
-        }
+        self = try JSONParser.parse(Array(body.readableBytesView))
     }
 }
 
@@ -84,8 +52,7 @@ struct JSONFields {
 
     func integer(_ key: String) throws(BrumeError) -> Int? {
         guard let value = self[key] else { return nil }
-        if case .number(let number) = value, let whole = Int(exactly: number) { return whole }
-        if case .string(let text) = value, let whole = Int(text) { return whole }
+        if let text = Self.text(value), let whole = Int(text) { return whole }
         throw Self.mismatch(key, "a whole number")
     }
 
@@ -143,7 +110,7 @@ struct JSONFields {
         switch value {
         case .string(let text): text
         case .bool(let truth): truth ? "true" : "false"
-        case .number(let number): Int(exactly: number).map { "\($0)" } ?? "\(number)"
+        case .number(let number): number
         case .null, .array, .object: nil
         }
     }

@@ -28,7 +28,7 @@ enum Reply {
             return text(HTTPResponse.Status(code: error.code.httpStatus), error.message)
         }
         if let error = error as? any HTTPResponseError {
-            return text(error.status, error.status == .notFound ? "There is nothing at this path." : error.status.reasonPhrase + ".")
+            return text(error.status, error.status.reasonPhrase + ".")
         }
         return text(.internalServerError, "The node failed to answer; its log says why.")
     }
@@ -67,7 +67,8 @@ extension Request {
         guard let text = query(name) else { return nil }
         guard let number = Int(text), range.contains(number) else {
             throw BrumeError(
-                .invalid, "The parameter '\(name)' is '\(text.prefix(32))'; write a whole number from \(range.lowerBound) to \(range.upperBound).")
+                .invalid,
+                "The parameter '\(name)' is '\(text.prefix(32))'; write a whole number from \(range.lowerBound) to \(range.upperBound).")
         }
         return number
     }

@@ -40,7 +40,7 @@ package final class LinuxSandbox: SandboxDriver {
             throw BrumeError(
                 .unsupported, "The program brume-spawner is not beside this one; install it there or in ../libexec/brume.")
         }
-        let tree = CgroupTree.make(name: "brume-\(settings.hash)")
+        let tree = CgroupTree.make(name: settings.groupName)
         _ = await tree.cleanUp()
         try Self.makeDirectories(settings)
         let client = try await SpawnerClient.launch(path: spawner, joinFast: settings.joinFast && tree.isLegacy)
@@ -81,6 +81,9 @@ package final class LinuxSandbox: SandboxDriver {
 
     /// The isolation in force, one sentence.
     package var isolation: String { host.launcher.summary }
+
+    /// Name of the parent control group in every hierarchy.
+    package var groupName: String { host.settings.groupName }
 
     // MARK: SandboxDriver
 

@@ -60,6 +60,9 @@ package struct SandboxSettings: Sendable {
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
+    /// Name of the parent control group of all replicas.
+    var groupName: String { "brume-\(hash)" }
+
     /// Where the replicas' sockets are: short, because the path of a Unix socket has at most 107 bytes.
     var socketRoot: String {
         geteuid() == 0 && HostFiles.isDirectory("/run") && HostFiles.isWritable("/run")

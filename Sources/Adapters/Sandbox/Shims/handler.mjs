@@ -183,8 +183,12 @@ function failStart(error) {
     console.error(error);
     const name = file.slice(file.lastIndexOf("/") + 1);
     const socket = net.connect(socketPath);
+    // Until the node has read why (and closed), this process must not be seen to end.
     socket.on("error", () => process.exit(1));
-    socket.on("connect", () => socket.end(`BRUME/1 failed ${name} could not be loaded: ${describe(error)}\n`, () => process.exit(1)));
+    socket.on("close", () => process.exit(1));
+    socket.setTimeout(2000, () => process.exit(1));
+    socket.write(`BRUME/1 failed ${name} could not be loaded: ${describe(error)}\n`);
+    socket.resume();
 }
 
 try {

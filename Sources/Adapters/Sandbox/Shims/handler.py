@@ -369,7 +369,11 @@ def main(path, connections, file):
         log_exception(error)
         name = file.rpartition("/")[2]
         try:
-            Connection(path).send(("BRUME/1 failed %s could not be loaded: %s\n" % (name, describe(error))).encode())
+            node = Connection(path)
+            node.send(("BRUME/1 failed %s could not be loaded: %s\n" % (name, describe(error))).encode())
+            # Until the node has read why, this process must not be seen to end.
+            node.socket.settimeout(2)
+            node.socket.recv(1)
         except OSError:
             pass
         posix._exit(1)

@@ -59,13 +59,14 @@ final class PlainReplica: Sendable {
         do {
             try await channel.ready(PlainProcess(replica: ReplicaID(1), socketDirectory: directory))
         } catch {
-            process.terminate()
+            Foundation.kill(process.processIdentifier, SIGKILL)
             throw error
         }
     }
 
     deinit {
-        if process.isRunning { process.terminate() }
+        // Not SIGTERM: Foundation starts children with the signal mask of its own threads.
+        if process.isRunning { kill() }
         try? FileManager.default.removeItem(atPath: directory)
     }
 

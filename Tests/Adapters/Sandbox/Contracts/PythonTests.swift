@@ -89,7 +89,7 @@ struct PythonTests {
         let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]))
         let replica = try await deployment.start()
         _ = await replica.call("it")
-        replica.terminate()
+        replica.kill()
         await replica.ended()
         #expect(replica.log.all.contains("seen it\n"))
         #expect(replica.log.all.contains("Traceback") && replica.log.all.contains("KeyError: 'k'"))

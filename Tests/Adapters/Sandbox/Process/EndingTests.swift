@@ -87,7 +87,7 @@ struct EndingTests {
             _ = try await bench.run(program, on: replica)
             #expect(await bench.stop(replica, grace: .milliseconds(100)).cause == .stopped)
             #expect(HostState.processes(with: "987654").isEmpty)
-            #expect(HostState.groups(named: "\(replica)").isEmpty)
+            #expect(HostState.groups(in: bench.driver.groupName, named: "\(replica)").isEmpty)
             #expect(HostState.names("\(bench.directory)/sandbox/replicas").isEmpty)
         }
     }

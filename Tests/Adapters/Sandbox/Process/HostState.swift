@@ -36,15 +36,10 @@ enum HostState {
         names("/proc").compactMap(Int.init).filter { pid in text("/proc/\(pid)/cmdline").contains(word) }
     }
 
-    /// Control groups of any hierarchy whose path ends so.
-    static func groups(named name: String) -> [String] {
-        var found: [String] = []
-        for root in ["/sys/fs/cgroup"] + names("/sys/fs/cgroup").map({ "/sys/fs/cgroup/\($0)" }) {
-            for group in names(root) where group.hasPrefix("brume-") {
-                found += names("\(root)/\(group)").filter { $0 == name }.map { "\(root)/\(group)/\($0)" }
-            }
-        }
-        return found
+    /// Control groups of any hierarchy with this parent group, and in it this name if one is given.
+    static func groups(in parent: String, named name: String? = nil) -> [String] {
+        let roots = ["/sys/fs/cgroup"] + names("/sys/fs/cgroup").map { "/sys/fs/cgroup/\($0)" }
+        return roots.map { "\($0)/\(parent)" + (name.map { "/\($0)" } ?? "") }.filter { unsafe access($0, F_OK) == 0 }
     }
 
     static func remove(_ directory: String) {

@@ -64,7 +64,7 @@ struct LimitTests {
                 """
             #expect(try await bench.run(program, on: replica) == "(True, 11)")
             #expect(await bench.stop(replica).cause == .stopped)
-            #expect(HostState.groups(named: "\(replica)").isEmpty)
+            #expect(HostState.groups(in: bench.driver.groupName, named: "\(replica)").isEmpty)
         }
     }
 
