@@ -115,3 +115,18 @@ extension Engine {
     /// Whether the engine still answers for this call.
     public func knows(_ call: CallID) -> Bool { calls[call] != nil }
 }
+
+/// How much the engine remembers; all of it is proportional to what lives now.
+public struct EngineFootprint: Hashable, Sendable {
+    public var functions: Int
+    public var replicas: Int
+    public var calls: Int
+    /// Armed timers, stale ones included: at most twice the living plus a constant.
+    public var timers: Int
+}
+
+extension Engine {
+    public var footprint: EngineFootprint {
+        EngineFootprint(functions: functions.count, replicas: replicas.count, calls: calls.count, timers: timers.count)
+    }
+}
