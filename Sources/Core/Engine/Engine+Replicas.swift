@@ -9,7 +9,7 @@ extension Engine {
 
     /// Starts what waiting calls, the floor and a replacement need, as far as limits allow.
     mutating func ensureReplicas(_ handle: FunctionHandle, _ outputs: inout [Output]) {
-        guard let function = functions[handle], !function.removed else { return }
+        guard !draining, let function = functions[handle], !function.removed else { return }
         let (starting, ready) = currentCounts(function)
         let current = starting + ready
         let concurrency = function.policy.concurrency
@@ -117,7 +117,7 @@ extension Engine {
         switch replica.phase {
         case .ready where end == .unsent:
             // The replica did not take the call, so it is going or gone: wait for its exit rather than offer it the next call.
-            drain(id, .overrun, &outputs)
+            drain(id, .unreachable, &outputs)
         case .ready:
             functions[replica.function]?.pool.giveBack(id)
             if replica.calls.isEmpty { becameIdle(id, &outputs) }
@@ -146,7 +146,9 @@ extension Engine {
             armIdleTimer(id)
             return
         }
-        if currentCounts(function).ready > function.floor { drain(id, .idle, &outputs) }
+        // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
+        let ready = function.members.count { replicas[$0]?.phase == .ready }
+        if (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor { drain(id, .idle, &outputs) }
     }
 
     // MARK: Ending
@@ -184,12 +186,7 @@ extension Engine {
         guard let replica = replicas[id] else { return }
         let handle = replica.function
         functions[handle]?.pool.remove(id)
-        // From here on no slot of it may be given out again.
-        replicas[id]?.phase = .stopping
-        for call in replica.calls {
-            // The driver has answered them; here they only leave the books, as failed attempts where they can be repeated.
-            finished(call, .failed, &outputs)
-        }
+        // Calls that are still on it had not reached it: the driver has reported every other one, and will report these as unsent.
         replicas[id] = nil
         ledger.release(replica.reserved)
         functions[handle]?.members.removeAll { $0 == id }

@@ -191,26 +191,32 @@ extension Referee {
     /// Nothing more will happen by itself: everything has ended, and only what has to stay warm is there.
     mutating func checkRest(_ engine: Engine) {
         guard violation == nil else { return }
+        var patient = 0
         for (index, book) in calls.enumerated() {
             switch book.phase {
             case .unknown, .refused, .ended: if book.callerWaits { breach("c\(index) has ended and its caller was told nothing") }
-            case .waiting, .backingOff, .offered: if !(draining && book.asynchronous) { breach("c\(index) is lost: it is \(book.phase) for ever") }
-            case .arriving, .running, .overdue: breach("c\(index) is lost: it is \(book.phase) for ever")
+            case .waiting where book.asynchronous && (draining || !hasRoom(Int(book.function))): patient += 1
+            case .backingOff where draining, .offered where draining: patient += 1
+            case .waiting, .backingOff, .offered, .arriving, .running, .overdue: breach("c\(index) is lost: it is \(book.phase) for ever")
             }
         }
         if draining { return }
         let footprint = engine.footprint
-        if footprint.calls != 0 { breach("the engine remembers \(footprint.calls) calls and none lives") }
+        if footprint.calls != patient { breach("the engine remembers \(footprint.calls) calls and \(patient) live") }
         if footprint.timers != 0 { breach("\(footprint.timers) timers are left over") }
         for (index, function) in functions.enumerated() where knowsFunction(index) {
             let ready = engine.members(of: FunctionHandle(index)).count
-            let fits = (reserved + function.policy.requests).fits(in: settings.capacity)
-            if !(ready >= function.floor || !fits) { breach("f\(index) has \(ready) replicas at rest and is to keep \(function.floor)") }
+            if ready < function.floor, hasRoom(index) { breach("f\(index) has \(ready) replicas at rest and is to keep \(function.floor)") }
             if !(ready <= function.floor) { breach("f\(index) has \(ready) replicas at rest and needs \(function.floor)") }
         }
         for (index, function) in functions.enumerated() where function.removed {
             let left = replicas.count { $0.function == index && $0.phase != .gone }
             if left != 0 { breach("f\(index) was removed and has \(left) replicas") }
         }
+    }
+
+    /// Whether one more replica would fit. At rest what is reserved is what other functions keep warm, and an asynchronous call waits for that.
+    private func hasRoom(_ function: Int) -> Bool {
+        (reserved + functions[function].policy.requests).fits(in: settings.capacity)
     }
 }

@@ -62,7 +62,7 @@ struct SeedTests {
 
     static var counters: [WritableKeyPath<Report, Int>] {
         [
-            \.succeeded, \.failed, \.expired, \.abandoned, \.cutOff, \.completed, \.buried, \.retries, \.resent, \.refused, \.coldRuns,
+            \.succeeded, \.failed, \.expired, \.abandoned, \.cutOff, \.completed, \.buried, \.retries, \.resent, \.refused, \.coldRuns, \.runs,
             \.failedStarts, \.evictions, \.restarts,
         ]
     }
