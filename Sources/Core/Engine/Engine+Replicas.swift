@@ -85,8 +85,24 @@ extension Engine {
             room = room + (replicas[candidate.replica]?.reserved ?? .zero)
             chosen.append(candidate.replica)
         }
-        guard demand.fits(in: room) else { return }
+        guard demand.fits(in: room) else {
+            makeRoomForReplacement(handle, demand, room, &outputs)
+            return
+        }
         for replica in chosen { drain(replica, .evicted, &outputs) }
+    }
+
+    /// On a node full of busy replicas of an older revision, one of them at a time ends its calls and goes: otherwise a function under load
+    /// could never be replaced.
+    private mutating func makeRoomForReplacement(
+        _ handle: FunctionHandle, _ demand: Resources, _ room: Resources, _ outputs: inout [Output]
+    ) {
+        guard let function = functions[handle] else { return }
+        let older = function.members.filter { isOlder($0, function) }
+        let isMakingRoom = function.members.contains { replicas[$0]?.phase == .draining || replicas[$0]?.phase == .stopping }
+        let roomAtMost = older.reduce(room) { $0 + (replicas[$1]?.reserved ?? .zero) }
+        guard let oldest = older.first, !isMakingRoom, demand.fits(in: roomAtMost) else { return }
+        drain(oldest, .replaced, &outputs)
     }
 
     mutating func started(_ id: ReplicaID, _ outputs: inout [Output]) {
@@ -215,13 +231,14 @@ extension Engine {
         outputs.append(.note(.startFailed(id, handle, failuresInRow: failures, message: exit.message)))
         if failures >= settings.startAttempts {
             functions[handle]?.prewarmPending = false
-            if !hasReadyReplica(handle) { failWaiting(handle, CallFailure(.startFailed, exit.message), &outputs) }
+            if !hasUsableReplica(handle) { failWaiting(handle, CallFailure(.startFailed, exit.message), &outputs) }
         }
         timers.arm(.startRetry(handle), at: retryAt)
     }
 
-    private func hasReadyReplica(_ handle: FunctionHandle) -> Bool {
-        functions[handle]?.members.contains { replicas[$0]?.phase == .ready } ?? false
+    /// Whether a replica is up, or may still come up.
+    private func hasUsableReplica(_ handle: FunctionHandle) -> Bool {
+        functions[handle]?.members.contains { replicas[$0]?.phase == .ready || replicas[$0]?.phase == .starting } ?? false
     }
 
     // MARK: Revisions
