@@ -44,7 +44,9 @@ extension NodeService {
         let live = follow ? logs.follow(query) : nil
         try await store.flush()
         let kept = try await store.logs(query)
-        let (stream, continuation) = AsyncThrowingStream.makeStream(of: LogLine.self)
+        // A reader that stops reading loses the oldest of what came since; the kept lines fit twice.
+        let (stream, continuation) = AsyncThrowingStream.makeStream(
+            of: LogLine.self, bufferingPolicy: .bufferingNewest(Swift.max(20_000, kept.count * 2)))
         for line in kept { continuation.yield(line) }
         guard let live else {
             continuation.finish()

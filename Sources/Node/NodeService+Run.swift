@@ -157,6 +157,6 @@ extension NodeService {
         return NodeStatus(
             node: settings.name, version: settings.version, started: startedAt, now: clock.now, capacity: view.capacity,
             reserved: view.reserved, replicas: view.replicas, startingReplicas: view.starting, runningCalls: view.runningCalls,
-            queuedCalls: view.queuedCalls, functions: functions, isolation: settings.isolation, residentBytes: world.residentBytes())
+            queuedCalls: view.queuedCalls, functions: functions, isolation: driver.isolation, residentBytes: world.residentBytes())
     }
 }

@@ -18,12 +18,13 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     package let settings: NodeSettings
     let world: NodeWorld
     let store: Keeper
-    let driver: Driver
+    package let driver: Driver
     let logger: Logger
     let clock: NodeClock
     let startedAt: Instant
     let books: Mutex<Books>
     let logs = LogHub()
+    let metrics = NodeMetrics()
     /// One administrative change at a time, so that store and engine agree on the order.
     let changes = Lane()
     let control: AsyncStream<ControlItem>
@@ -58,8 +59,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     /// - Parameter makeDriver: gets the sink for the driver's events.
     package init(
         settings: NodeSettings, world: NodeWorld, store: Keeper, epoch: UInt64, logger: Logger,
-        makeDriver: (@escaping @Sendable (SandboxEvent) -> Void) throws -> Driver
-    ) rethrows {
+        makeDriver: (@escaping @Sendable (SandboxEvent) -> Void) async throws -> Driver
+    ) async rethrows {
         self.settings = settings
         self.world = world
         self.store = store
@@ -69,11 +70,12 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         startedAt = clock.now
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
         books = Mutex(Books(engine: Engine(settings: settings.engine), firstCall: epoch << 40))
-        (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self)
+        // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
+        (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
         // Beyond a thousand undelivered results the oldest are dropped: their calls are recorded, and a dead receiver must not fill memory.
         (callbackDeliveries, callbacks) = AsyncStream.makeStream(of: CallbackDelivery.self, bufferingPolicy: .bufferingNewest(1000))
         let relay = EventRelay()
-        driver = try makeDriver { relay.send($0) }
+        driver = try await makeDriver { relay.send($0) }
         relay.connect { [weak self] in self?.happened($0) }
     }
 
@@ -94,7 +96,10 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         outputs.removeAll(keepingCapacity: true)
         books.engine.step(input, now: clock.now, into: &outputs)
         var actions: [Action] = []
-        for output in outputs { translate(output, &books, &actions) }
+        for output in outputs {
+            metrics.count(output)
+            translate(output, &books, &actions)
+        }
         books.outputs = outputs
         return actions
     }

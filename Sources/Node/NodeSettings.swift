@@ -9,8 +9,6 @@ package struct NodeSettings: Sendable {
     package var name: String
     package var version: String
     package var engine: EngineSettings
-    /// The isolation in force, one sentence, for the status.
-    package var isolation: String
     /// How long running calls may go on when the node stops.
     package var shutdownGrace = Duration.seconds(10)
     /// Largest body kept of an asynchronous call's result, for its callback; a larger result is delivered without its body.
@@ -22,11 +20,10 @@ package struct NodeSettings: Sendable {
     /// Packages without a function are kept this long, so that a deployment that is under way finds its upload.
     package var orphanedCodeAge = Duration.seconds(3600)
 
-    package init(name: String, version: String, engine: EngineSettings, isolation: String) {
+    package init(name: String, version: String, engine: EngineSettings) {
         self.name = name
         self.version = version
         self.engine = engine
-        self.isolation = isolation
     }
 }
 

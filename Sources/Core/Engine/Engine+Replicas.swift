@@ -15,7 +15,8 @@ extension Engine {
         let concurrency = function.policy.concurrency
         let forCalls = (function.waiting + concurrency - 1) / concurrency - starting
         let hasOlder = function.members.contains { isOlder($0, function) }
-        let kept = Swift.max(function.floor, hasOlder ? function.replacementTarget : 0, function.prewarmPending ? 1 : 0)
+        // A node that goes down still starts what waiting calls need, and nothing to keep warm.
+        let kept = draining ? 0 : Swift.max(function.floor, hasOlder ? function.replacementTarget : 0, function.prewarmPending ? 1 : 0)
         let missing = Swift.min(Swift.max(forCalls, kept - current), function.policy.scale.max - current)
         guard missing > 0 else { return }
         if function.startBlockedUntil > now {
@@ -210,7 +211,7 @@ extension Engine {
         case .starting:
             startsInProgress -= 1
             startFailed(id, replica, exit, &outputs)
-        case .ready where replica.served == 0 && now - replica.readySince < settings.crashLoopWindow:
+        case .ready where replica.served == 0 && replica.calls.isEmpty && now - replica.readySince < settings.crashLoopWindow:
             startFailed(id, replica, exit, &outputs)
         case .ready, .draining, .stopping:
             break

@@ -66,7 +66,8 @@ public struct CronSchedule: Hashable, Sendable {
         func fail() -> BrumeError {
             BrumeError(
                 .invalid,
-                "'\(text.prefix(32))' is no \(field.name) of a schedule; it takes \(field.range.lowerBound) to \(field.range.upperBound), *, lists, ranges and steps.")
+                "'\(text.prefix(32))' is no \(field.name) of a schedule; it takes \(field.range.lowerBound) to \(field.range.upperBound), *, lists, ranges and steps."
+            )
         }
         func number(_ word: Substring) throws(BrumeError) -> Int {
             if let index = field.words.firstIndex(of: String(word)) { return index + field.range.lowerBound }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show how the node is doing.",
+        discussion: """
+            Example:
+              brume status
+            """)
+
+    @OptionGroup var format: FormatOption
+    @OptionGroup(title: "Node") var node: NodeOptions
+
+    func run() async throws {
+        try await node.withClient { client in
+            let report = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
+                do {
+                    return try await client.status()
+                } catch let refusal as NodeRefusal {
+                    throw refusal.failure
+                }
+            }
+            if format.json { return try Console.standard.print(JSONText.of(report)) }
+            try Console.standard.print(Self.sheet(report, at: client.address).rendered(style: Console.standard.outputStyle))
+        }
+    }
+
+    static func sheet(_ report: NodeReport, at address: NodeAddress) -> Sheet {
+        func share(_ reserved: String?, _ capacity: String?) -> String { "\(reserved ?? "0") of \(capacity ?? "?") reserved" }
+        let starting = report.startingReplicas > 0 ? ", \(report.startingReplicas) starting" : ""
+        var sheet = Sheet()
+        sheet.add("Node", report.node)
+        sheet.add("URL", address.url)
+        sheet.add("Version", report.version)
+        sheet.add("Up for", "\(Wording.milliseconds(report.uptimeSeconds * 1000)), since \(Wording.time(report.started))")
+        sheet.add("Isolation", report.isolation)
+        sheet.add("CPU", share(report.reserved.cpu, report.capacity.cpu))
+        sheet.add("Memory", share(report.reserved.memory, report.capacity.memory))
+        sheet.add("Functions", "\(report.functions)")
+        sheet.add("Replicas", "\(report.replicas)\(starting)")
+        sheet.add("Calls", "\(report.runningCalls) running, \(report.queuedCalls) queued")
+        sheet.add("Own memory", Wording.bytes(report.residentBytes))
+        return sheet
+    }
+}
