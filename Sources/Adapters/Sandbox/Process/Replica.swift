@@ -13,7 +13,8 @@ final class Replica: Sendable {
         var program: SpawnedProgram?
         var ready = false
         var ended = false
-        var tookLaunch = false
+        /// Set from the moment on that something has to be given back to it.
+        var launcher: (any Launcher)?
         var calls: [CallID: CallTicket] = [:]
     }
 
@@ -22,7 +23,8 @@ final class Replica: Sendable {
         let settings: SandboxSettings
         let tree: CgroupTree
         let client: SpawnerClient
-        let launcher: any Launcher
+        let launchers: Launchers
+        let images: ImageStore
         let loops: any EventLoopGroup
         let events: @Sendable (SandboxEvent) -> Void
         let makeChannel: @Sendable (FunctionSpec, ReplicaID) throws -> any ReplicaChannel
@@ -126,16 +128,24 @@ final class Replica: Sendable {
 
     private func launch(_ channel: any ReplicaChannel, _ outputs: inout [ReplicaOutput]) async throws(BrumeError) -> SpawnedProgram {
         try HostFiles.makeDirectory(socketDirectory)
-        let plan = try channel.plan(socketDirectory: socketDirectory)
+        var plan = try channel.plan(socketDirectory: socketDirectory)
+        var image: UnpackedImage?
+        if case .image(let reference) = spec.package {
+            let found = try host.images.image(of: reference)
+            plan = plan.completed(by: found, spec)
+            image = found
+        }
         // The sandbox's uid is not the node's: connecting takes the right to write to the socket.
         for name in HostFiles.names(in: socketDirectory) { HostFiles.setMode("\(socketDirectory)/\(name)", 0o666) }
         var endsTogether = true
         if case .fork = spec.contract { endsTogether = false }
         try group.create(spec.limits, endsTogether: endsTogether)
-        state.withLock { $0.tookLaunch = true }
-        var order = try host.launcher.order(
-            Launcher.Request(
-                replica: id, spec: spec, plan: plan, secrets: secrets, socketDirectory: socketDirectory, directory: directory))
+        let launcher = host.launchers.launcher(for: image)
+        state.withLock { $0.launcher = launcher }
+        var order = try launcher.order(
+            LaunchRequest(
+                replica: id, spec: spec, plan: plan, image: image, secrets: secrets, socketDirectory: socketDirectory,
+                directory: directory))
         order.groups = group.directories
         if group.unified != nil { order.flags |= UInt32(BRUME_HAS_UNIFIED) }
 
@@ -235,11 +245,11 @@ final class Replica: Sendable {
         }
         HostFiles.remove(socketDirectory)
         HostFiles.remove(directory)
-        let tookLaunch = state.withLock { state in
+        let launcher = state.withLock { state in
             state.channel = nil
-            return state.tookLaunch
+            return state.launcher
         }
-        if tookLaunch { host.launcher.forget(spec.id) }
+        launcher?.forget(spec.id)
         host.events(.exited(id, exit))
     }
 }
