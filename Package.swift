@@ -93,7 +93,7 @@ let package = Package(
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
         layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"]),
-        layer("BrumeSimulator", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeWorkload", .heap]),
+        layer("BrumeSimulator", "Lab/Simulator", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
         layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
         // Native: C.
         .target(name: "CBrumeLinux", path: "Sources/Native/CBrumeLinux", cSettings: strictC),

@@ -23,6 +23,7 @@ struct LifecycleTests {
         let gone = try await eventually { before.allSatisfy { !Self.isAlive($0) } }
         #expect(gone, "processes of the killed node are alive")
         #expect(try await again.call("keeper").text == "s3cret")
+        #expect(!Self.cgroups(of: again).isEmpty, "the test looks for groups under another name than the node uses")
         let namespaces = try await again.json("/system/namespaces") as? [String]
         #expect(namespaces?.contains("dev") == true)
         await again.stop(keepData: true)
@@ -79,12 +80,13 @@ struct LifecycleTests {
         let brume = NodeUnderTest.binaries.appending(path: "brume").path
         let folder = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let refused = try await NodeUnderTest.run(
-            brume, ["up", "--port", "0", "--data-dir", folder], environment: ["PATH": "/nonexistent"])
+        // In a mount namespace of its own, where the program is hidden behind something that cannot be executed.
+        let hidden = "mount --bind /dev/null /usr/bin/bwrap && exec \"$0\" up --port 0 --data-dir \"$1\" --isolation \"$2\""
+        let refused = try await NodeUnderTest.run("/usr/bin/unshare", ["-m", "/bin/sh", "-c", hidden, brume, folder, "bubblewrap"])
         #expect(refused.exitCode == 1)
-        #expect(refused.complaint.contains("bubblewrap"), "\(refused.complaint)")
-        try await withNode(options: ["--isolation", "none"], environment: ["PATH": "/nonexistent"]) { node in
-            #expect(node.log.contains("isolation"))
+        #expect(refused.complaint.contains("apt-get install bubblewrap"), "\(refused.complaint)")
+        try await withNode(options: ["--isolation", "none"]) { node in
+            #expect(node.log.contains("without isolation"))
             try await node.deployFork("echo", "/bin/cat")
             #expect(try await node.call("echo", "plain").text == "plain")
         }
@@ -108,16 +110,13 @@ struct LifecycleTests {
         ((try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)) ?? "").split(separator: "\n").filter { $0.contains(path) }
     }
 
-    /// Groups that belong to a node; a stopped one has none.
+    /// Groups of a node, which are named after its sandbox directory (FNV-1a, 64 bits).
     static func cgroups(of node: NodeUnderTest) -> [String] {
+        let path = URL(filePath: node.dataDirectory).resolvingSymlinksInPath().path + "/sandbox"
+        let hash = path.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        let name = "brume-" + String(repeating: "0", count: 16 - digits.count) + digits
         let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"]
-        return roots.flatMap { root in
-            ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).filter { name in
-                guard name.hasPrefix("brume-") else { return false }
-                // Other nodes on this machine may be at work: a group of theirs holds processes.
-                let members = (try? FileManager.default.contentsOfDirectory(atPath: root + "/" + name)) ?? []
-                return members.contains { $0.hasPrefix("r") && FileManager.default.fileExists(atPath: "\(root)/\(name)/\($0)/cgroup.procs") }
-            }
-        }
+        return roots.map { $0 + "/" + name }.filter { FileManager.default.fileExists(atPath: $0) }
     }
 }

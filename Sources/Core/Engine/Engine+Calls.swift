@@ -15,26 +15,32 @@ extension Engine {
             return
         }
         guard let policy = functions[handle]?.policy else { return }
-        functions[handle]?.invocations += 1
-        wakeFromManualZero(handle)
         let deadline = now + Swift.min(timeout ?? policy.timeout, policy.timeout)
-        var state = CallState(function: handle, asynchronous: false, phase: .waiting, arrived: now, deadline: deadline)
+        var state = CallState(function: handle, asynchronous: false, phase: .waiting, waitingSince: now, deadline: deadline)
 
         if functions[handle]?.queue.isEmpty == true, let replica = functions[handle]?.pool.take() {
+            accept(handle)
             timers.arm(.callDeadline(call), at: deadline)
             run(call, &state, on: replica, &outputs)
             calls[call] = state
             return
         }
-        guard waitingCalls < settings.queueLimit, functions[handle]?.queue.append(call) == true else {
+        guard waitingCallers < settings.queueLimit, functions[handle]?.queue.append(call) == true else {
             outputs.append(.refuse(call, .queueFull(retryAfter: retryAfter(handle))))
             return
         }
+        accept(handle)
         timers.arm(.callDeadline(call), at: deadline)
         calls[call] = state
-        waitingCalls += 1
+        waitingCallers += 1
         outputs.append(.note(.queued(call, ahead: (functions[handle]?.queue.count ?? 1) - 1)))
         ensureReplicas(handle, &outputs)
+    }
+
+    /// A call undoes a manual scale to zero.
+    private mutating func accept(_ handle: FunctionHandle) {
+        functions[handle]?.invocations += 1
+        if functions[handle]?.pinned == 0 { functions[handle]?.pinned = nil }
     }
 
     mutating func offer(_ call: CallID, _ handle: FunctionHandle, _ outputs: inout [Output]) {
@@ -50,7 +56,7 @@ extension Engine {
         functions[handle]?.asynchronousCount += 1
         asynchronousCalls += 1
         calls[call] = CallState(
-            function: handle, asynchronous: true, phase: .offered, arrived: now, deadline: .distantFuture)
+            function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture)
     }
 
     mutating func enqueue(
@@ -64,15 +70,14 @@ extension Engine {
             }
             functions[handle]?.asynchronousCount += 1
             asynchronousCalls += 1
-            calls[call] = CallState(function: handle, asynchronous: true, phase: .offered, arrived: now, deadline: .distantFuture)
+            calls[call] = CallState(function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture)
         } else if functions[handle]?.removed != false {
             endAsynchronous(call)
             outputs.append(.bury(call, failedAttempts: failedAttempts))
             return
         }
-        functions[handle]?.invocations += 1
+        accept(handle)
         calls[call]?.failedAttempts = failedAttempts
-        wakeFromManualZero(handle)
         if notBefore > now {
             calls[call]?.phase = .backingOff
             timers.arm(.attemptDue(call), at: notBefore)
@@ -110,22 +115,19 @@ extension Engine {
         return .seconds(Swift.min(Swift.max((nanoseconds + 999_999_999) / 1_000_000_000, 1), 60))
     }
 
-    /// A call undoes a manual scale to zero.
-    private mutating func wakeFromManualZero(_ handle: FunctionHandle) {
-        if functions[handle]?.pinned == 0 { functions[handle]?.pinned = nil }
-    }
-
     // MARK: Dispatch
 
     /// Gives waiting calls to free slots: callers first, then asynchronous calls.
     mutating func dispatch(_ handle: FunctionHandle, _ outputs: inout [Output]) {
-        while functions[handle]?.pool.hasFreeSlot == true {
+        while !draining, functions[handle]?.pool.hasFreeSlot == true {
             guard let call = functions[handle]?.queue.popFirst() ?? functions[handle]?.due.popFirst() else { return }
-            waitingCalls -= 1
             guard var state = calls[call], let replica = functions[handle]?.pool.take() else {
                 preconditionFailure("\(call) waits and is unknown, or a free slot vanished")
             }
-            if state.asynchronous {
+            if !state.asynchronous {
+                waitingCallers -= 1
+            } else {
+                waitingDue -= 1
                 state.deadline = now + (functions[handle]?.policy.timeout ?? FunctionSpec.defaultTimeout)
                 timers.arm(.callDeadline(call), at: state.deadline)
             }
@@ -140,12 +142,13 @@ extension Engine {
         runningCalls += 1
         replicas[replica]?.calls.append(call)
         let ready = replicas[replica]?.readySince ?? now
-        outputs.append(.run(call, on: replica, cold: state.arrived < ready, deadline: state.deadline))
+        outputs.append(.run(call, on: replica, cold: state.waitingSince < ready, deadline: state.deadline))
     }
 
     private mutating func becomeDue(_ call: CallID, _ handle: FunctionHandle, _ outputs: inout [Output]) {
         calls[call]?.phase = .waiting
-        waitingCalls += 1
+        calls[call]?.waitingSince = now
+        waitingDue += 1
         functions[handle]?.due.append(call)
         dispatch(handle, &outputs)
         ensureReplicas(handle, &outputs)
@@ -164,11 +167,18 @@ extension Engine {
         releaseSlot(of: call, on: replica, end, &outputs)
         var overrun = false
         if case .overrun = state.phase { overrun = true }
-        if end == .unsent, !overrun, state.unsent < settings.unsentRetries, functions[state.function]?.removed == false {
+        if end == .unsent, !overrun, mayBeResent(state) {
             calls[call]?.unsent += 1
             calls[call]?.phase = .waiting
-            waitingCalls += 1
-            if state.asynchronous { functions[state.function]?.due.prepend(call) } else { functions[state.function]?.queue.putBack(call) }
+            if state.asynchronous {
+                // The next attempt gets a deadline of its own.
+                calls[call]?.deadline = .distantFuture
+                functions[state.function]?.due.prepend(call)
+                waitingDue += 1
+            } else {
+                functions[state.function]?.queue.putBack(call)
+                waitingCallers += 1
+            }
             outputs.append(.note(.resent(call, from: replica)))
         } else if state.asynchronous {
             attemptEnded(call, succeeded: end == .succeeded && !overrun, &outputs)
@@ -180,6 +190,12 @@ extension Engine {
         dispatch(state.function, &outputs)
         if functions[state.function]?.waiting != 0 { ensureReplicas(state.function, &outputs) }
         if !blocked.isEmpty { retryBlocked(&outputs) }
+    }
+
+    /// While the node goes down an asynchronous call goes back to wait, on disk, for the next start.
+    private func mayBeResent(_ state: CallState) -> Bool {
+        guard functions[state.function]?.removed == false else { return false }
+        return draining ? state.asynchronous : state.unsent < settings.unsentRetries
     }
 
     private static let unsentFailure = CallFailure(
@@ -221,10 +237,10 @@ extension Engine {
     /// Takes a call out of whatever it waits in.
     private mutating func withdraw(_ call: CallID, _ state: CallState) {
         if functions[state.function]?.queue.remove(call) == true {
-            waitingCalls -= 1
+            waitingCallers -= 1
         } else if let index = functions[state.function]?.due.firstIndex(of: call) {
             functions[state.function]?.due.remove(at: index)
-            waitingCalls -= 1
+            waitingDue -= 1
         }
     }
 
@@ -272,16 +288,38 @@ extension Engine {
 
     /// Fails everything that waits for a function.
     mutating func failWaiting(_ handle: FunctionHandle, _ failure: CallFailure, _ outputs: inout [Output]) {
-        for call in functions[handle]?.queue.removeAll() ?? [] {
-            waitingCalls -= 1
-            calls[call] = nil
-            outputs.append(.fail(call, failure))
-        }
+        failCallers(handle, failure, &outputs)
         let due = functions[handle]?.due ?? []
         functions[handle]?.due.removeAll()
         for call in due {
-            waitingCalls -= 1
+            waitingDue -= 1
             attemptEnded(call, succeeded: false, &outputs)
+        }
+    }
+
+    private mutating func failCallers(_ handle: FunctionHandle, _ failure: CallFailure, _ outputs: inout [Output]) {
+        for call in functions[handle]?.queue.removeAll() ?? [] {
+            waitingCallers -= 1
+            calls[call] = nil
+            outputs.append(.fail(call, failure))
+        }
+    }
+
+    /// Buries what waits for another attempt of a removed function: its time would come and find nobody.
+    mutating func buryBackingOff(_ handle: FunctionHandle, _ outputs: inout [Output]) {
+        guard functions[handle]?.asynchronousCount ?? 0 > 0 else { return }
+        for call in calls.keys.filter({ calls[$0]?.function == handle && calls[$0]?.phase == .backingOff }).sorted() {
+            let failed = calls[call]?.failedAttempts ?? 0
+            endAsynchronous(call)
+            outputs.append(.bury(call, failedAttempts: failed))
+        }
+    }
+
+    /// The node goes down: callers that wait are told at once, asynchronous calls stay on disk for the next start, what runs may end.
+    mutating func drain(_ outputs: inout [Output]) {
+        draining = true
+        for handle in functions.keys.sorted() {
+            failCallers(handle, CallFailure(.stopped, "The node is shutting down; try again on another node or later."), &outputs)
         }
     }
 }

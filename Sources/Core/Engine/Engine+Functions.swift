@@ -49,6 +49,7 @@ extension Engine {
         guard functions[handle]?.removed == false else { return }
         functions[handle]?.removed = true
         failWaiting(handle, CallFailure(.stopped, "The function was removed while the call waited."), &outputs)
+        buryBackingOff(handle, &outputs)
         for member in functions[handle]?.members ?? [] { drain(member, .removed, &outputs) }
         blocked.removeAll { $0 == handle }
         if functions[handle]?.members.isEmpty == true { functions[handle] = nil }

@@ -9,7 +9,7 @@ extension Engine {
 
     /// Starts what waiting calls, the floor and a replacement need, as far as limits allow.
     mutating func ensureReplicas(_ handle: FunctionHandle, _ outputs: inout [Output]) {
-        guard let function = functions[handle], !function.removed else { return }
+        guard !draining, let function = functions[handle], !function.removed else { return }
         let (starting, ready) = currentCounts(function)
         let current = starting + ready
         let concurrency = function.policy.concurrency
@@ -86,8 +86,24 @@ extension Engine {
             room = room + (replicas[candidate.replica]?.reserved ?? .zero)
             chosen.append(candidate.replica)
         }
-        guard demand.fits(in: room) else { return }
+        guard demand.fits(in: room) else {
+            makeRoomForReplacement(handle, demand, room, &outputs)
+            return
+        }
         for replica in chosen { drain(replica, .evicted, &outputs) }
+    }
+
+    /// On a node full of busy replicas of an older revision, one of them at a time ends its calls and goes: otherwise a function under load
+    /// could never be replaced.
+    private mutating func makeRoomForReplacement(
+        _ handle: FunctionHandle, _ demand: Resources, _ room: Resources, _ outputs: inout [Output]
+    ) {
+        guard let function = functions[handle] else { return }
+        let older = function.members.filter { isOlder($0, function) }
+        let isMakingRoom = function.members.contains { replicas[$0]?.phase == .draining || replicas[$0]?.phase == .stopping }
+        let roomAtMost = older.reduce(room) { $0 + (replicas[$1]?.reserved ?? .zero) }
+        guard let oldest = older.first, !isMakingRoom, demand.fits(in: roomAtMost) else { return }
+        drain(oldest, .replaced, &outputs)
     }
 
     mutating func started(_ id: ReplicaID, _ outputs: inout [Output]) {
@@ -118,7 +134,7 @@ extension Engine {
         switch replica.phase {
         case .ready where end == .unsent:
             // The replica did not take the call, so it is going or gone: wait for its exit rather than offer it the next call.
-            drain(id, .overrun, &outputs)
+            drain(id, .unreachable, &outputs)
         case .ready:
             functions[replica.function]?.pool.giveBack(id)
             if replica.calls.isEmpty { becameIdle(id, &outputs) }
@@ -147,7 +163,9 @@ extension Engine {
             armIdleTimer(id)
             return
         }
-        if currentCounts(function).ready > function.floor { drain(id, .idle, &outputs) }
+        // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
+        let ready = function.members.count { replicas[$0]?.phase == .ready }
+        if (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor { drain(id, .idle, &outputs) }
     }
 
     // MARK: Ending
@@ -185,12 +203,7 @@ extension Engine {
         guard let replica = replicas[id] else { return }
         let handle = replica.function
         functions[handle]?.pool.remove(id)
-        // From here on no slot of it may be given out again.
-        replicas[id]?.phase = .stopping
-        for call in replica.calls {
-            // The driver has answered them; here they only leave the books, as failed attempts where they can be repeated.
-            finished(call, .failed, &outputs)
-        }
+        // Calls that are still on it had not reached it: the driver has reported every other one, and will report these as unsent.
         replicas[id] = nil
         ledger.release(replica.reserved)
         functions[handle]?.members.removeAll { $0 == id }
@@ -219,13 +232,14 @@ extension Engine {
         outputs.append(.note(.startFailed(id, handle, failuresInRow: failures, message: exit.message)))
         if failures >= settings.startAttempts {
             functions[handle]?.prewarmPending = false
-            if !hasReadyReplica(handle) { failWaiting(handle, CallFailure(.startFailed, exit.message), &outputs) }
+            if !hasUsableReplica(handle) { failWaiting(handle, CallFailure(.startFailed, exit.message), &outputs) }
         }
         timers.arm(.startRetry(handle), at: retryAt)
     }
 
-    private func hasReadyReplica(_ handle: FunctionHandle) -> Bool {
-        functions[handle]?.members.contains { replicas[$0]?.phase == .ready } ?? false
+    /// Whether a replica is up, or may still come up.
+    private func hasUsableReplica(_ handle: FunctionHandle) -> Bool {
+        functions[handle]?.members.contains { replicas[$0]?.phase == .ready || replicas[$0]?.phase == .starting } ?? false
     }
 
     // MARK: Revisions

@@ -18,7 +18,9 @@ public struct Engine: Sendable {
     /// Functions that would start a replica and could not, in the order in which they will be asked again.
     var blocked: [FunctionHandle] = []
     var startsInProgress = 0
-    var waitingCalls = 0
+    /// Calls in all queues, by whether somebody waits for them: a backlog of asynchronous calls must not shut callers out.
+    var waitingCallers = 0
+    var waitingDue = 0
     var runningCalls = 0
     var asynchronousCalls = 0
     var draining = false
@@ -47,7 +49,7 @@ public struct Engine: Sendable {
         case .exited(let replica, let exit): exited(replica, exit, &outputs)
         case .finished(let call, let end): finished(call, end, &outputs)
         case .tick: tick(&outputs)
-        case .drain: draining = true
+        case .drain: drain(&outputs)
         }
         if timers.needSweep { sweepTimers() }
         if let wake = timers.newWake() { outputs.append(.wake(at: wake)) }
@@ -104,7 +106,7 @@ extension Engine {
     public var view: EngineView {
         EngineView(
             capacity: ledger.capacity, reserved: ledger.reserved, replicas: replicas.count, starting: startsInProgress,
-            runningCalls: runningCalls, queuedCalls: waitingCalls, asynchronousCalls: asynchronousCalls)
+            runningCalls: runningCalls, queuedCalls: waitingCallers + waitingDue, asynchronousCalls: asynchronousCalls)
     }
 
     /// The replicas of a function that have not begun to stop.
@@ -114,4 +116,19 @@ extension Engine {
 
     /// Whether the engine still answers for this call.
     public func knows(_ call: CallID) -> Bool { calls[call] != nil }
+}
+
+/// How much the engine remembers; all of it is proportional to what lives now.
+public struct EngineFootprint: Hashable, Sendable {
+    public var functions: Int
+    public var replicas: Int
+    public var calls: Int
+    /// Armed timers, stale ones included: at most twice the living plus a constant.
+    public var timers: Int
+}
+
+extension Engine {
+    public var footprint: EngineFootprint {
+        EngineFootprint(functions: functions.count, replicas: replicas.count, calls: calls.count, timers: timers.count)
+    }
 }

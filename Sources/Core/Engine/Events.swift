@@ -91,4 +91,5 @@ public enum StopReason: String, Sendable, Hashable {
     case removed = "its function was removed"
     case scaledDown = "scaled down by hand"
     case overrun = "did not give up a call past its deadline"
+    case unreachable = "did not take a call"
 }

@@ -9,7 +9,7 @@ public struct EngineSettings: Sendable {
     public var capacity: Resources
     /// Calls that may wait for one function: a burst of a few hundred clients has room, and a waiting call costs 200 bytes.
     public var queueLimitPerFunction = 1024
-    /// Calls that may wait on the node: eight functions at their limit.
+    /// Callers that may wait on the node: eight functions at their limit.
     public var queueLimit = 8192
     /// Accepted asynchronous calls per function, held as ids in memory (their bodies are on disk).
     public var asynchronousLimitPerFunction = 100_000

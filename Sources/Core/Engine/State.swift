@@ -20,7 +20,8 @@ struct CallState: Sendable {
     let function: FunctionHandle
     let asynchronous: Bool
     var phase: Phase
-    let arrived: Instant
+    /// Since when it waits for a replica: its arrival, or the time of an asynchronous attempt.
+    var waitingSince: Instant
     /// Of the whole call, or of the running attempt of an asynchronous one.
     var deadline: Instant
     var began = Instant.zero

@@ -31,6 +31,7 @@ struct Timers: Sendable {
     private var sweepAt = Timers.slack
     private var announced = Instant.distantFuture
 
+    var count: Int { heap.count }
     var needSweep: Bool { heap.count >= sweepAt }
 
     mutating func arm(_ purpose: Purpose, at: Instant) {
