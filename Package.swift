@@ -138,7 +138,10 @@ let package = Package(
         tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", "BrumeSimulator", .grdb, .nioCore, .logging]),
         tests(
             "GatewayTests", "Adapters/Gateway",
-            ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle, .logging]),
+            [
+                "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
+                .logging,
+            ]),
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests("NodeTests", "Node", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
