@@ -55,7 +55,8 @@ def starts(node, name, count):
 def sustained(context, node, results):
     """Every call of a function without keep-alive is a cold start; the calls' own records prove it."""
     words = ["--command", "./echo-filter", "--directory", context.programs["echo-filter"].parent]
-    node.deploy("cold-rate", *words, "--cpu", "2", "--min", "0", "--max", "16", "--keep-alive", "0s")
+    # Without --no-wait deploy looks for a ready replica, and this function never keeps one.
+    node.deploy("cold-rate", *words, "--no-wait", "--cpu", "2", "--min", "0", "--max", "16", "--keep-alive", "0s")
     figures = load.compare(context.brume, [("brume", node.url("cold-rate"))], 1, f"{max(context.seconds, 5)}s", concurrency=4)["brume"]
     calls = node.calls("cold-rate", 500)
     share = sum(1 for call in calls if call["cold"]) / max(1, len(calls))

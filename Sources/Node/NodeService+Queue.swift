@@ -116,6 +116,8 @@ extension NodeService {
     /// Writes an attempt's end down, before anything else happens with it.
     func settle(_ settlement: Settlement) async {
         let call = settlement.call
+        // The record goes first: the store writes it together with the change, so that no call has ended without a trace.
+        if let entry = settlement.entry, let result = entry.result { recordAttempt(call, entry, result) }
         do {
             switch settlement.kind {
             case .complete: try await store.complete(call)
@@ -127,7 +129,6 @@ extension NodeService {
             logger.error("queue change not stored", metadata: ["call": "\(call)", "error": "\(error)"])
         }
         guard let entry = settlement.entry else { return }
-        if let result = entry.result { recordAttempt(call, entry, result) }
         if case .retry = settlement.kind { return }
         if case .asynchronous(let url?) = entry.kind { sendResult(of: entry, to: url) }
     }

@@ -41,6 +41,7 @@ struct CommandLineCommandsTests {
         case ("GET", "/v1/calls/4f2a"): .json(call + #","decisions":["admitted","started replica r12: none was idle"]}"#)
         case ("GET", "/system/secrets"): .json(#"[{"name":"api-key","namespace":"openfaas-fn"}]"#)
         case (_, "/system/secrets"): .init(.accepted)
+        case (_, "/system/namespace/team-b"): .init(.accepted)
         case ("GET", "/v1/queue"): .json(#"{"waiting":3,"running":1,"dead":2}"#)
         case ("GET", "/v1/queue/dead"):
             .json(
@@ -221,6 +222,22 @@ struct CommandLineCommandsTests {
         #expect(try server.requests.first?.json(SecretDocument.self) == SecretDocument(name: "api-key", namespace: "team-a"))
     }
 
+    @Test("namespaces are made with their labels, listed and removed")
+    func namespaces() async throws {
+        let (creation, server) = try await run(["namespace", "create", "team-b", "--label", "a=b"])
+        #expect(creation.output == "Created the namespace team-b.\n", "\(creation.complaint)")
+        let request = try #require(server.requests.first)
+        #expect(request.method == "POST" && request.path == "/system/namespace/team-b")
+        #expect(try request.json(NamespaceDocument.self) == NamespaceDocument(name: "team-b", labels: ["a": "b"]))
+        let (list, _) = try await run(["namespace", "list"])
+        #expect(list.output == "openfaas-fn\nteam-a\n")
+        let (removal, other) = try await run(["namespace", "rm", "team-b"])
+        #expect(removal.exitCode == 0)
+        #expect(other.requests.first?.method == "DELETE")
+        let (wrong, _) = try await run(["namespace", "create", "a b"])
+        #expect(wrong.exitCode == 2)
+    }
+
     @Test("the queue is counted, its dead listed, redriven and discarded")
     func queue() async throws {
         let (status, _) = try await run(["queue"])
@@ -254,7 +271,7 @@ struct CommandLineCommandsTests {
                 Up for      1h02m, since 2026-11-21 10:00:00
                 Isolation   bubblewrap, cgroup v2
                 CPU         50m of 2 reserved
-                Memory      128Mi of 24Gi reserved
+                Memory      128.0 MiB of 24.0 GiB reserved
                 Functions   4
                 Replicas    1, 1 starting
                 Calls       2 running, 3 queued
@@ -287,6 +304,8 @@ struct CommandLineCommandsTests {
         let (outcome, _) = try await run(["doctor", "--json"])
         let found = try JSONDecoder().decode([DoctorCheck].self, from: Data(outcome.output.utf8))
         #expect(found.first { $0.name == "node" }?.state == .good)
+        #expect(found.contains { $0.name == "control groups" } && found.contains { $0.name == "bubblewrap" })
+        #expect(outcome.exitCode == (found.contains { $0.state == .missing } ? 1 : 0))
     }
 
     // MARK: When the node does not answer as hoped

@@ -125,6 +125,20 @@ struct CommandLineInvokeTests {
         }
     }
 
+    @Test("where a call failed before the function had answered, the sentence is no output", arguments: [("timed-out", 504), ("crashed", 500)])
+    func callFailed(kind: String, status: Int) async throws {
+        let script: CommandLineServer.Script = { _ in
+            let headers = CommandLineInvokeTests.timing + [("x-brume-failure", kind)]
+            return .init(.init(statusCode: status), "The function is gone.", headers: headers)
+        }
+        try await CommandLineServer.run(script) { server in
+            let outcome = try await CommandLineProgram.run(["invoke", "f", "-d", "x"], at: server)
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.output.isEmpty)
+            #expect(outcome.complaint == "brume: The function is gone.\n")
+        }
+    }
+
     @Test("a reply that breaks off is a failure after what came")
     func brokenOff() async throws {
         let script: CommandLineServer.Script = { _ in

@@ -86,9 +86,11 @@ struct ExampleTests {
             let answer = try await node.call("count", "Ça va? 👩‍👩‍👧‍👦 très bien")
             #expect(answer.status == 200)
             #expect(answer.text == #"{"characters":18,"scalars":24,"bytes":44,"words":4,"longestWord":"très"}"# + "\n")
-            let bad = try await node.http(.POST, "/function/count", bytes: ByteBuffer(bytes: [0xFF, 0xFE]))
-            #expect(bad.status >= 500)
-            #expect(bad.text.contains("no UTF-8 text"))
+            let headers = [("Content-Type", "application/json")]
+            #expect(try await node.call("count", #"{"text": "a bc"}"#, headers: headers).text.contains(#""words":2"#))
+            let bad = try await node.call("count", #"{"words": 3}"#, headers: headers)
+            #expect(bad.status == 500)
+            #expect(bad.text.contains("Send a JSON string"))
             #expect(try await node.call("count", "again").status == 200)
         }
     }

@@ -31,6 +31,13 @@ final class NodeUnderTest: Sendable {
     private let password: String
     private let errorLog: String
 
+    /// As many connections as a test has calls: the usual client keeps to eight.
+    private static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 4096
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     /// The programs under test lie beside the test bundle.
     static let binaries: URL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 
@@ -107,7 +114,7 @@ final class NodeUnderTest: Sendable {
         if path.hasPrefix("/system") || path.hasPrefix("/v1") { request.setBasicAuth(username: "admin", password: password) }
         if let body { request.body = .bytes(ByteBuffer(string: body)) }
         if let bytes { request.body = .bytes(bytes) }
-        let response = try await HTTPClient.shared.execute(request, timeout: timeout)
+        let response = try await Self.client.execute(request, timeout: timeout)
         return Answer(
             status: Int(response.status.code), headers: response.headers, body: try await response.body.collect(upTo: 256 << 20))
     }

@@ -93,7 +93,7 @@ struct ReplicaTests {
     func fullQueue() async throws {
         try await withNode { node in
             try await node.deployFork(
-                "slow", "sleep 3", annotations: ["dev.brume.timeout": "20s"], labels: ["com.openfaas.scale.max": "1"])
+                "slow", "sleep 1", annotations: ["dev.brume.timeout": "4s"], labels: ["com.openfaas.scale.max": "1"])
             let answers = try await withThrowingTaskGroup(of: (Int, String?).self) { group in
                 for _ in 0..<1100 {
                     group.addTask {

@@ -20,6 +20,14 @@ import Testing
         report(findings, because: Documents.linksReason)
     }
 
+    @Test("every document that a comment names is there")
+    func namedDocuments() {
+        let findings = Tree.here.files.filter { !$0.path.hasPrefix("Tests/Tidy/") }.flatMap { file in
+            Documents.missingDocuments(in: file, exists: Tree.exists)
+        }
+        report(findings, because: Documents.linksReason)
+    }
+
     @Test("every promise of the specification is enforced or pending")
     func promises() throws {
         let file = try #require(Tree.here.file("SPECIFICATION.md"))
@@ -68,6 +76,16 @@ import Testing
         let file = SourceFile(path: "docs/a.md", text: text)
         let findings = Documents.brokenLinks(
             in: file, exists: { ["x.md", "docs/a.md"].contains($0) }, headings: { _ in Documents.anchors(of: file) })
+        #expect(findings.count == count, "\(findings)")
+    }
+
+    @Test(
+        "a document that is not there is caught",
+        arguments: [("/// See docs/no.md.", 1), ("/// See docs/x.md, and `docs/guides/a-b.md`.", 0), ("https://a.org/docs/no.md", 0)])
+    func missingDocuments(text: String, count: Int) {
+        let findings = Documents.missingDocuments(in: SourceFile(path: "a.swift", text: text)) {
+            ["docs/x.md", "docs/guides/a-b.md"].contains($0)
+        }
         #expect(findings.count == count, "\(findings)")
     }
 

@@ -5,8 +5,9 @@ passed=0
 failed=0
 data=/var/lib/brume
 log=/tmp/node.log
-# Longest wait for something to come or go: the machine is emulated.
-wait_tenths=600
+pid_file=/tmp/node.pid
+# Longest wait for something to come or go: the machine is emulated, and so slow.
+wait_seconds=60
 
 # check NAME COMMAND...: runs the command; its words are shown when it fails.
 check() {
@@ -21,28 +22,26 @@ check() {
     fi
 }
 wait_for() {
-    waited=0
-    until "$@" >/dev/null 2>&1; do
-        waited=$((waited + 1))
-        [ $waited -lt $wait_tenths ] || { echo "waited in vain for: $*"; return 1; }
-        sleep 0.1
+    deadline=$(($(date +%s) + wait_seconds))
+    until "$@" >/tmp/waited 2>&1; do
+        [ "$(date +%s)" -lt $deadline ] || { echo "waited in vain for: $* ($(tail -n 2 /tmp/waited | tr '\n' ' '))"; return 1; }
+        sleep 0.2
     done
 }
 b() {
     command=$1
     shift
-    brume "$command" --data-dir $data "$@"
+    brume "$command" --quiet --data-dir $data "$@"
 }
 
 start_node() {
     rm -f $data/node.json
     brume up --port 8080 --data-dir $data >>$log 2>&1 &
-    node=$!
+    echo $! >$pid_file  # checks run in a subshell, where a variable would be lost
     wait_for test -s $data/node.json || { tail -n 3 $log; return 1; }
 }
-ours() { for file in /proc/[0-9]*/comm; do grep -qE '^(brume|bwrap)' "$file" 2>/dev/null && echo "$file"; done; }
-none_of_ours() { [ -z "$(ours)" ] || { echo "still there: $(ours | xargs cat | tr '\n' ' ')"; return 1; }; }
-trees() { find /sys/fs/cgroup -mindepth 1 -maxdepth 1 -type d -name 'brume*'; }
+ours() { grep -lE '^(brume|bwrap)' /proc/[0-9]*/comm 2>/dev/null; }
+no_process() { found=$(cat /proc/[0-9]*/comm 2>/dev/null | grep -E "^($1)") || return 0; echo "still there: $found"; return 1; }
 groups() { find /sys/fs/cgroup -mindepth 2 -type d -path '*/brume*/*'; }
 group_count() { [ "$(groups | wc -l)" -eq "$1" ] || { echo "groups: $(groups | tr '\n' ' ')"; return 1; }; }
 group() { groups | tail -n 1; }
@@ -81,6 +80,7 @@ fails_with() {
 answers() { [ "$(b invoke where)" = 0::/ ]; }
 one_at_a_time() { b remove "$1" && wait_for group_count "${2:-0}"; }
 
+stty -echo 2>/dev/null
 check "the machine has the controllers" grep -q 'cpu.*memory.*pids' /sys/fs/cgroup/cgroup.controllers
 check "the node starts" start_node
 check "the doctor names cgroup v2" sh -c "brume doctor --data-dir $data | grep -q 'cgroup v2'"
@@ -94,12 +94,12 @@ check "pids.max is set" some_processes_at_most
 check "every process of the sandbox is in the group" all_inside
 check "a call runs in it" b invoke hold
 check "removing the function leaves no group" one_at_a_time hold
-check "removing the function leaves no sandbox" wait_for sh -c '! cat /proc/[0-9]*/comm | grep -qE "bwrap|brume-agent"'
+check "removing the function leaves no sandbox" wait_for no_process 'bwrap|brume-agent'
 
-b deploy where --command 'cat /proc/self/cgroup' --max 1 >/dev/null
+b deploy where --command 'cat /proc/self/cgroup' --max 1 >/dev/null 2>&1
 check "a replica joins its group before its first instruction" joined_first
-b remove where >/dev/null
-wait_for group_count 0
+b remove where >/dev/null 2>&1
+check "removing it leaves no group" wait_for group_count 0
 
 check "a greedy function is deployed" b deploy eat --command 'sh eat.sh' --directory /checks/functions --memory 32Mi --max 1 --timeout 60s
 check "running out of memory is told as such" fails_with memory b invoke eat
@@ -115,13 +115,13 @@ check "a spinning function was held back" counted cpu.stat nr_throttled
 check "the node still serves others" b deploy where --command 'cat /proc/self/cgroup' --max 1
 check "and their calls" answers
 
-kill -KILL "$node"
-check "a killed node takes its sandboxes along" wait_for none_of_ours
+kill -KILL "$(cat $pid_file)"
+check "a killed node takes its sandboxes along" wait_for no_process 'brume|bwrap'
 check "the next start works" start_node
-check "the next start removes what was left" wait_for sh -c "[ \$(find /sys/fs/cgroup -mindepth 2 -type d -path '*/brume*/*' | wc -l) -eq 0 ]"
+check "the next start removes what was left" group_count 0
 check "functions are still deployed, and answer" answers
-kill -TERM "$node"
-check "the node stops" wait_for none_of_ours
+kill -TERM "$(cat $pid_file)"
+check "the node stops" wait_for no_process 'brume|bwrap'
 check "a stopped node leaves no group" sh -c '[ -z "$(find /sys/fs/cgroup -mindepth 1 -type d -name "brume*")" ]'
 check "a stopped node leaves no mount" sh -c '! grep -q brume /proc/mounts'
 

@@ -31,6 +31,8 @@ final class GroupCommitter: Sendable {
         var isDraining = false
         var isTimerArmed = false
         var isClosed = false
+        /// Whether the last write of history failed: the log tells of the first failure and of the recovery, not of each try.
+        var isHistoryFailing = false
     }
 
     private let pool: DatabasePool
@@ -184,8 +186,12 @@ final class GroupCommitter: Sendable {
         } catch {
             let error = StoreFailure.describe(error, path: path)
             historyError = error
-            state.withLock { $0.history.giveBack(calls: batch.calls, lines: batch.lines) }
-            logger.error("Calls and log lines could not be written; trying again.", metadata: ["error": "\(error)"])
+            let isFirst = state.withLock { state in
+                state.history.giveBack(calls: batch.calls, lines: batch.lines)
+                defer { state.isHistoryFailing = true }
+                return !state.isHistoryFailing
+            }
+            if isFirst { logger.error("Calls and log lines cannot be written; trying again.", metadata: ["error": "\(error)"]) }
         }
         for operation in batch.operations {
             if operation.afterHistory, let historyError {
@@ -207,19 +213,30 @@ final class GroupCommitter: Sendable {
     }
 
     private func finishDrain(historyFailed: Bool) {
-        let next: Wake = state.withLock { state in
+        let (next, hasRecovered): (Wake, Bool) = state.withLock { state in
             state.isDraining = false
-            if !state.operations.isEmpty { return .now }
-            guard !state.history.isEmpty, !state.isClosed else { return .nothing }
-            if state.history.isWorthWriting && !historyFailed { return .now }
-            guard !state.isTimerArmed else { return .nothing }
-            state.isTimerArmed = true
-            return .later
+            let hasRecovered = state.isHistoryFailing && !historyFailed
+            if hasRecovered { state.isHistoryFailing = false }
+            return (nextWake(&state, historyFailed: historyFailed), hasRecovered)
+        }
+        if hasRecovered {
+            let (calls, lines) = dropped
+            logger.notice(
+                "Calls and log lines are written again.", metadata: ["dropped-calls": "\(calls)", "dropped-lines": "\(lines)"])
         }
         switch next {
         case .nothing: break
         case .now: wake()
         case .later: wake(after: historyFailed ? Self.retryDelay : Self.historyDelay)
         }
+    }
+
+    private func nextWake(_ state: inout State, historyFailed: Bool) -> Wake {
+        if !state.operations.isEmpty { return .now }
+        guard !state.history.isEmpty, !state.isClosed else { return .nothing }
+        if state.history.isWorthWriting && !historyFailed { return .now }
+        guard !state.isTimerArmed else { return .nothing }
+        state.isTimerArmed = true
+        return .later
     }
 }

@@ -41,7 +41,7 @@ extension SQLiteStore {
     }
 
     package func complete(_ id: CallID) async throws {
-        let removed = try await committer.commit { db in
+        let removed = try await committer.commit(afterHistory: true) { db in
             try db.cachedStatement(sql: "DELETE FROM queue WHERE id = ? AND dead = 0").execute(arguments: [QueueTable.key(id)])
             return db.changesCount
         }

@@ -117,7 +117,7 @@ final class LoadConnections {
     private func succeeded(_ connection: LoadConnection) {
         guard !isClosed, connection.isOpen else {
             connection.abandon()
-            if !isClosed { failed(connection.slot, .closedEarly) }
+            failed(connection.slot, .closedEarly)
             return
         }
         slots[connection.slot] = .live(connection)
@@ -127,9 +127,11 @@ final class LoadConnections {
     }
 
     private func failed(_ slot: Int, _ failure: LoadFailure) {
+        guard !isClosed else { return }
         slots[slot] = .closed
         lastFailure = failure
         worker?.couldNotOpen(failure)
+        // The worker may have ended the run over it.
         guard keepsTrying, !isClosed else { return }
         let pause = pauses[slot]
         pauses[slot] = min(pause * 2, Self.pauseMilliseconds.max)
@@ -139,7 +141,7 @@ final class LoadConnections {
     /// Closes a connection for good and forgets it.
     func drop(_ connection: LoadConnection) {
         connection.abandon()
-        guard case .live(let current) = slots[connection.slot], current === connection else { return }
+        guard !isClosed, case .live(let current) = slots[connection.slot], current === connection else { return }
         slots[connection.slot] = .closed
         liveCount -= 1
         idle.removeAll { $0 === connection }

@@ -175,7 +175,8 @@ final class LoadWorker {
             // A timer is dearer than a comparison, and the time is known here anyway.
             if let due = nextDue, due <= now { sendDueRequests(now: now) }
         case .closed:
-            if isSending { sendUnscheduled(connection, due: now, now: now) } else { connections.putIdle(connection) }
+            // The end alarm may come a moment late.
+            if isSending && now < windowEnd { sendUnscheduled(connection, due: now, now: now) } else { connections.putIdle(connection) }
         case .burst: connections.putIdle(connection)
         }
         finishIfDone()

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -127,6 +129,38 @@ int brume_create_file(const char *path, const void *bytes, size_t length, mode_t
 int brume_make_directory(const char *path, mode_t mode) {
     if (mkdir(path, mode) != 0) return errno == EEXIST ? 0 : -errno;
     return chmod(path, mode) == 0 ? 0 : -errno;
+}
+
+static int open_inside(int root, const char *path) {
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+int brume_make_directory_inside(const char *root, const char *path) {
+    int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0) return -errno;
+    char sofar[PATH_MAX] = "";
+    size_t length = 0;
+    int here = fcntl(root_fd, F_DUPFD_CLOEXEC, 0), error = 0;
+    for (const char *part = path; here >= 0 && !error && *part;) {
+        while (*part == '/') part++;
+        size_t size = strcspn(part, "/");
+        if (size == 0) break;
+        if (length + size + 2 > sizeof sofar) error = ENAMETOOLONG;
+        else {
+            sofar[length++] = '/';
+            memcpy(sofar + length, part, size);
+            sofar[length += size] = 0;
+            if (mkdirat(here, sofar + length - size, 0755) != 0 && errno != EEXIST) error = errno;
+            close(here);
+            here = error ? -1 : open_inside(root_fd, sofar);
+            if (here < 0 && !error) error = errno;
+        }
+        part += size;
+    }
+    if (here >= 0) close(here);
+    close(root_fd);
+    return -error;
 }
 
 static int64_t milliseconds(void) {

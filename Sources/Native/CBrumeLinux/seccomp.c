@@ -30,23 +30,32 @@
 // The x32 system calls of x86_64 have numbers from here on.
 #define X32_BIT 0x40000000
 
-static const int denied[] = {
-    // Mounts and namespaces.
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig,
-    SYS_fsmount, SYS_fspick, SYS_mount_setattr, SYS_open_by_handle_at, SYS_name_to_handle_at,
-    // Other processes.
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_pidfd_getfd, SYS_process_madvise,
-    // The kernel itself.
-    SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load,
-    SYS_kexec_file_load, SYS_reboot, SYS_syslog, SYS_lookup_dcookie, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
-    SYS_fanotify_init, SYS_vhangup,
-    // Keys, clocks, accounting, quotas, swap, other nodes' memory.
-    SYS_keyctl, SYS_add_key, SYS_request_key, SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_acct,
-    SYS_quotactl, SYS_swapon, SYS_swapoff, SYS_move_pages, SYS_migrate_pages, SYS_nfsservctl,
+// Mounts and namespaces.
+#define DENIED_MOUNTS(X) \
+    X(mount) X(umount2) X(pivot_root) X(chroot) X(unshare) X(setns) X(open_tree) X(move_mount) X(fsopen) X(fsconfig) X(fsmount) \
+    X(fspick) X(mount_setattr) X(open_by_handle_at) X(name_to_handle_at)
+// Other processes.
+#define DENIED_PROCESSES(X) X(ptrace) X(process_vm_readv) X(process_vm_writev) X(kcmp) X(pidfd_getfd) X(process_madvise)
+// The kernel itself.
+#define DENIED_KERNEL(X) \
+    X(bpf) X(perf_event_open) X(userfaultfd) X(init_module) X(finit_module) X(delete_module) X(kexec_load) X(kexec_file_load) \
+    X(reboot) X(syslog) X(lookup_dcookie) X(io_uring_setup) X(io_uring_enter) X(io_uring_register) X(fanotify_init) X(vhangup)
+// Keys, clocks, accounting, quotas, swap, the memory of other nodes.
+#define DENIED_REST(X) \
+    X(keyctl) X(add_key) X(request_key) X(settimeofday) X(clock_settime) X(clock_adjtime) X(adjtimex) X(acct) X(quotactl) X(swapon) \
+    X(swapoff) X(move_pages) X(migrate_pages) X(nfsservctl)
 #if defined(__x86_64__)
-    SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_uselib, SYS_ustat, SYS_sysfs, SYS__sysctl,
+#define DENIED_HERE(X) X(iopl) X(ioperm) X(modify_ldt) X(uselib) X(ustat) X(sysfs) X(_sysctl)
+#else
+#define DENIED_HERE(X)
 #endif
-};
+#define DENIED(X) DENIED_MOUNTS(X) DENIED_PROCESSES(X) DENIED_KERNEL(X) DENIED_REST(X) DENIED_HERE(X)
+
+#define NUMBER(name) SYS_##name,
+#define NAME(name) #name " "
+static const int denied[] = {DENIED(NUMBER)};
+
+const char *brume_seccomp_names(void) { return DENIED(NAME); }
 
 #define DENIED_COUNT (sizeof denied / sizeof denied[0])
 // Jumps inside a BPF program reach 255 instructions.

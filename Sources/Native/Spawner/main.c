@@ -91,6 +91,7 @@ static void kill_sandbox(struct sandbox *sandbox) {
     kill(-sandbox->pid, SIGKILL);
     kill(sandbox->pid, SIGKILL);
     kill_groups(sandbox->groups, sandbox->flags & BRUME_HAS_UNIFIED);
+    if (sandbox->marker) kill_marked(sandbox->marker);
 }
 
 static void close_status(struct spawner *spawner, struct sandbox *sandbox) {
@@ -124,6 +125,7 @@ static void forget(struct spawner *spawner, struct sandbox *sandbox) {
     close_status(spawner, sandbox);
     for (char **group = sandbox->groups; group && *group; group++) free(*group);
     free(sandbox->groups);
+    free(sandbox->marker);
     sandbox->used = false;
     while (spawner->used_max > 0 && !spawner->sandboxes[spawner->used_max - 1].used) spawner->used_max--;
 }
@@ -139,6 +141,7 @@ static int reap(struct spawner *spawner, bool clean) {
             if (!sandbox->used || sandbox->pid != pid) continue;
             // Whatever outlived the program that was started (daemons of a bare process, a container without its runtime) ends too.
             kill_groups(sandbox->groups, sandbox->flags & BRUME_HAS_UNIFIED);
+            if (sandbox->marker) kill_marked(sandbox->marker);
             if (clean) remove_groups(sandbox->groups);
             struct brume_event event = {.type = BRUME_EXIT, .sandbox = sandbox->id, .value = status};
             tell(&event, -1);

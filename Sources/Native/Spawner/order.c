@@ -27,15 +27,16 @@ static int read_strings(struct order *order, int fd) {
     }
     if (order->strings[size - 1] != 0) return EBADMSG;
 
-    uint32_t counts[4] = {order->spawn.arguments, order->spawn.environment, order->spawn.groups, order->spawn.stages};
-    char ***lists[4] = {&order->argv, &order->envp, &order->groups, &order->stages};
+    uint32_t counts[5] = {
+        order->spawn.arguments, order->spawn.environment, order->spawn.groups, order->spawn.stages, order->spawn.directories};
+    char ***lists[5] = {&order->argv, &order->envp, &order->groups, &order->stages, &order->directories};
     size_t total = 0;
-    for (int list = 0; list < 4; list++) {
+    for (int list = 0; list < 5; list++) {
         if (counts[list] > BRUME_SPAWN_STRINGS_COUNT_MAX) return E2BIG;
         total += counts[list];
     }
     char *next = order->strings, *end = order->strings + size;
-    for (int list = 0; list < 4; list++) {
+    for (int list = 0; list < 5; list++) {
         char **strings = calloc(counts[list] + 1, sizeof *strings);
         if (!strings) return ENOMEM;
         *lists[list] = strings;
@@ -55,7 +56,9 @@ int read_order(struct order *order, const void *packet, size_t length, int *fds,
     memcpy(&order->spawn, (const char *)packet + sizeof order->request, sizeof order->spawn);
     order->fds = fds;
     order->fd_count = fd_count;
-    if (order->spawn.arguments == 0 || order->spawn.rlimits > BRUME_SPAWN_RLIMITS_MAX) return EBADMSG;
+    if (order->spawn.marked && order->spawn.environment == 0) return EBADMSG;
+    if ((order->spawn.flags & BRUME_HAS_UNIFIED) && order->spawn.groups == 0) return EBADMSG;
+    if (order->spawn.arguments == 0 || order->spawn.directories > 1 || order->spawn.rlimits > BRUME_SPAWN_RLIMITS_MAX) return EBADMSG;
     if ((order->spawn.flags & BRUME_SET_IDS) && (order->spawn.uid == 0 || order->spawn.gid == 0)) return EPERM;
     return read_strings(order, fds[0]);
 }
@@ -66,4 +69,5 @@ void free_order(struct order *order) {
     free(order->envp);
     free(order->groups);
     free(order->stages);
+    free(order->directories);
 }

@@ -28,6 +28,7 @@ struct sandbox {
     size_t status_length;
     char status_text[STATUS_TEXT_MAX];
     char **groups;  // owned, NULL-terminated
+    char *marker;   // owned, or NULL
 };
 
 struct spawner {
@@ -51,6 +52,7 @@ struct order {
     char **envp;
     char **groups;
     char **stages;
+    char **directories;
     int *fds;
     int fd_count;
 };
@@ -73,6 +75,7 @@ uint32_t prepare_mounts(void);
 // groups.c
 void kill_groups(char **groups, bool unified);
 void remove_groups(char **groups);
+void kill_marked(const char *marker);
 
 // reach.c
 void reach(struct spawner *spawner, const struct brume_request *request);

@@ -129,6 +129,7 @@ static _Noreturn void become(struct spawner *spawner, struct order *order, int s
     }
     if (stages > 0) stage(order->stages, stages);
     place_descriptors(spawner, order, status);
+    if (order->directories[0] && chdir(order->directories[0]) != 0) give_up("cannot enter", order->directories[0]);
     limit(&order->spawn);
     if (flags & BRUME_SET_IDS) {
         gid_t gid = order->spawn.gid;
@@ -202,6 +203,7 @@ int start_sandbox(struct spawner *spawner, struct order *order) {
     sandbox->flags = flags;
     sandbox->pid = pid;
     sandbox->groups = groups;
+    if (order->spawn.marked) sandbox->marker = strdup(order->envp[order->spawn.environment - 1]);
     sandbox->status_fd = status[0];
     if (status[0] >= 0) watch(spawner, status[0], EPOLLIN, FROM_STATUS, (uint32_t)(sandbox - spawner->sandboxes));
     answer(&order->request, pid, 0, -1);

@@ -77,6 +77,12 @@ struct SecretDocument: Codable, Equatable {
     var rawValue: String?
 }
 
+struct NamespaceDocument: Codable, Equatable {
+    var name: String
+    var labels: [String: String]?
+    var annotations: [String: String]?
+}
+
 /// One line of GET `/system/logs`.
 struct LogMessage: Codable, Equatable {
     var name: String

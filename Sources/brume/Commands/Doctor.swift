@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import BrumeSandbox
 import FoundationEssentials
 
 struct Doctor: AsyncParsableCommand {
@@ -17,13 +18,17 @@ struct Doctor: AsyncParsableCommand {
     @OptionGroup(title: "Node") var node: NodeOptions
 
     func run() async throws {
-        // The checks of the sandbox come in front of these.
         let checks = try await ProgressDisplay.during("Looking at this machine", quiet: node.quiet) { _ in
-            await NodeChecks(wishes: node.wishes).run()
+            await sandboxChecks() + NodeChecks(wishes: node.wishes).run()
         }
         let report = DoctorReport(checks: checks)
         try Console.standard.print(format.json ? JSONText.of(report.checks) : report.rendered(style: Console.standard.outputStyle))
         if !report.isHealthy { throw CommandFailure.alreadySaid }
+    }
+
+    private func sandboxChecks() async -> [DoctorCheck] {
+        let directory = node.dataDir ?? NodeSearch().localDataDirectory
+        return await SandboxChecks(settings: SandboxSettings(stateDirectory: directory + "/sandbox")).run().map(DoctorCheck.init)
     }
 }
 
@@ -43,6 +48,18 @@ struct DoctorCheck: Codable, Equatable, Sendable {
     var detail: String
     /// The command or the change that mends it; empty where nothing needs mending.
     var remedy: String
+}
+
+extension DoctorCheck {
+    init(_ check: SandboxCheck) {
+        let state: State =
+            switch check.state {
+            case .ok: .good
+            case .warning: .degraded
+            case .missing: .missing
+            }
+        self.init(name: check.name, state: state, detail: check.detail, remedy: check.remedy)
+    }
 }
 
 /// The checks as a person reads them.

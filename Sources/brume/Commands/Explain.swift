@@ -46,11 +46,16 @@ struct Explain: AsyncParsableCommand {
         sheet.add("Outcome", outcome + (call.status == 0 ? "" : " with status \(call.status)"))
         sheet.add("Failure", [call.failure, call.message].compactMap { $0?.isEmpty == false ? $0 : nil }.joined(separator: ": "))
         sheet.add("Queued", phase(call.queuedMs, of: call, ""))
-        sheet.add("Starting", phase(call.startingMs, of: call, call.cold ? "a replica was started for it" : "the replica was warm"))
+        sheet.add("Starting", phase(call.startingMs, of: call, startRemark(call)))
         sheet.add("Running", phase(call.runningMs, of: call, call.replica.map { "on replica \($0)" } ?? ""))
         sheet.add("Total", Wording.milliseconds(call.totalMs))
         let decisions = (call.decisions ?? []).enumerated().map { "  \($0.offset + 1). \($0.element)\n" }.joined()
         return sheet.rendered(style: style) + (decisions.isEmpty ? "" : style.faint("Decisions") + "\n" + decisions)
+    }
+
+    private static func startRemark(_ call: CallReport) -> String {
+        if call.cold { return "a replica was started for it" }
+        return call.replica == nil ? "" : "the replica was warm"
     }
 
     private static func phase(_ milliseconds: Double, of call: CallReport, _ remark: String) -> String {

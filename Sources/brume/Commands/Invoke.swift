@@ -160,8 +160,12 @@ private struct CallAnswer {
 
     private func header(_ name: String) -> String? { response.headers.first(name: name) }
     private var isGood: Bool { (200...299).contains(response.status.code) }
-    /// Without a replica it was the platform that spoke, and its sentence is no output of the function.
-    private var isFromFunction: Bool { header("x-brume-replica").map { !$0.isEmpty } ?? (header("x-brume-failure") == nil && isGood) }
+    /// Whether the body is what the function wrote. Where a call failed before the function had answered, or without any replica, it is
+    /// the platform's sentence and no output. A program that exited with an error, and a handler that raised one, have written theirs.
+    private var isFromFunction: Bool {
+        if let kind = header("x-brume-failure").flatMap(CallFailure.Kind.init(rawValue:)) { return kind == .exited || kind == .handlerError }
+        return isGood || header("x-brume-replica")?.isEmpty == false
+    }
 
     /// Writes the body as it comes.
     ///

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import BrumeModel
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,7 +29,10 @@ struct Status: AsyncParsableCommand {
     }
 
     static func sheet(_ report: NodeReport, at address: NodeAddress) -> Sheet {
-        func share(_ reserved: String?, _ capacity: String?) -> String { "\(reserved ?? "0") of \(capacity ?? "?") reserved" }
+        func memory(_ words: ResourceWords) -> String {
+            guard let text = words.memory, text != "0", let bytes = try? Resources.bytes(parsing: text) else { return "0" }
+            return Wording.bytes(bytes)
+        }
         let starting = report.startingReplicas > 0 ? ", \(report.startingReplicas) starting" : ""
         var sheet = Sheet()
         sheet.add("Node", report.node)
@@ -36,8 +40,8 @@ struct Status: AsyncParsableCommand {
         sheet.add("Version", report.version)
         sheet.add("Up for", "\(Wording.milliseconds(report.uptimeSeconds * 1000)), since \(Wording.time(report.started))")
         sheet.add("Isolation", report.isolation)
-        sheet.add("CPU", share(report.reserved.cpu, report.capacity.cpu))
-        sheet.add("Memory", share(report.reserved.memory, report.capacity.memory))
+        sheet.add("CPU", "\(report.reserved.cpu ?? "0") of \(report.capacity.cpu ?? "?") reserved")
+        sheet.add("Memory", "\(memory(report.reserved)) of \(memory(report.capacity)) reserved")
         sheet.add("Functions", "\(report.functions)")
         sheet.add("Replicas", "\(report.replicas)\(starting)")
         sheet.add("Calls", "\(report.runningCalls) running, \(report.queuedCalls) queued")

@@ -111,9 +111,12 @@ struct FailureTests {
             try await store.putFunction(try Sample.stored("f"))
             try await store.enqueue(try Sample.queued(1))
             try await store.whileTransactionIsOpen {
-                #expect(try await store.functions().count == 1)
-                #expect(try await store.queued().count == 1)
-                #expect(try await store.calls(CallQuery()).isEmpty)
+                let functions = try await store.functions()
+                let queued = try await store.queued()
+                let calls = try await store.calls(CallQuery())
+                #expect(functions.count == 1)
+                #expect(queued.count == 1)
+                #expect(calls.isEmpty)
             }
             #expect(try await store.functions().count == 1)
         }

@@ -224,15 +224,19 @@ private struct Promises {
         let waiting = Set(queued.map(\.id.number))
         let dead = Set(try await store.deadLetters(limit: .max).map(\.id.number))
         #expect(waiting.count == queued.count, "a call is queued twice in round \(round)")
-        #expect(waiting.isDisjoint(with: dead), "round \(round)")
-        #expect(waiting.union(dead).isSubset(of: begunEnqueues), "a call that nobody made is queued in round \(round)")
-        #expect(waiting.union(dead).isDisjoint(with: completed), "a completed call came back in round \(round)")
-        #expect(waiting.isDisjoint(with: buried), "a buried call came back in round \(round)")
-        #expect(buried.isSubset(of: dead), "a dead letter is lost in round \(round)")
-        let mustWait = enqueued.subtracting(begunCompletions).subtracting(begunBurials)
-        #expect(mustWait.isSubset(of: waiting), "lost in round \(round): \(mustWait.subtracting(waiting).sorted())")
-        let mustExist = enqueued.subtracting(begunCompletions)
-        #expect(mustExist.isSubset(of: waiting.union(dead)), "round \(round)")
+        let kept = waiting.union(dead)
+        let begun = enqueued.subtracting(begunCompletions)
+        // Each set must be empty; what is in it is what went wrong.
+        let wrong: [(String, Set<UInt64>)] = [
+            ("waiting and dead at once", waiting.intersection(dead)),
+            ("queued, but nobody made it", kept.subtracting(begunEnqueues)),
+            ("completed, but it came back", kept.intersection(completed)),
+            ("buried, but it came back", waiting.intersection(buried)),
+            ("buried and lost", buried.subtracting(dead)),
+            ("enqueued and lost", begun.subtracting(kept)),
+            ("enqueued, but it no longer waits", begun.subtracting(begunBurials).subtracting(waiting)),
+        ]
+        for (what, calls) in wrong { #expect(calls.isEmpty, "\(what) in round \(round)") }
         let damaged = queued.filter { call in QueuedFacts(call).body != Writer.body(call.id.number) }
         #expect(damaged.isEmpty, "bodies changed in round \(round)")
 
@@ -243,7 +247,8 @@ private struct Promises {
         }
         for digest in digests { #expect(try await store.codePath(digest: digest) != nil, "package \(digest) in round \(round)") }
         let calls = Set(try await store.calls(CallQuery(limit: .max)).map(\.id.number))
-        #expect(recorded.isSubset(of: calls), "flushed calls are lost in round \(round)")
+        let lost = recorded.subtracting(calls)
+        #expect(lost.isEmpty, "flushed calls are lost in round \(round)")
         try await store.close()
     }
 }

@@ -7,7 +7,7 @@ struct CallTests {
     static let statuses: [CallFailure.Kind: Int] = [
         .outOfMemory: 500, .exited: 500, .crashed: 500, .timedOut: 504, .startFailed: 503, .outputLimit: 500, .badReply: 502,
         .handlerError: 500,
-        .abandoned: 499, .stopped: 503,
+        .abandoned: 499, .stopped: 503, .unsent: 503,
     ]
 
     @Test("Every kind of failure has its status", arguments: CallFailure.Kind.allCases)
@@ -20,7 +20,7 @@ struct CallTests {
         #expect(
             CallFailure.Kind.allCases.map(\.rawValue) == [
                 "out-of-memory", "exited", "crashed", "timed-out", "start-failed", "output-limit", "bad-reply", "handler-error",
-                "abandoned", "stopped",
+                "abandoned", "stopped", "unsent",
             ])
         #expect(CallRecord.Outcome.allCases.map(\.rawValue) == ["running", "succeeded", "failed", "timed-out", "refused", "abandoned"])
     }

@@ -65,6 +65,18 @@ enum Documents {
         }
     }
 
+    /// Mentions of `docs/NAME.md`, in whatever text, whose file is not there.
+    static func missingDocuments(in file: SourceFile, exists: (String) -> Bool) -> [Finding] {
+        guard file.text.contains("docs/") else { return [] }
+        return file.lines.enumerated().flatMap { index, line in
+            line.split { !$0.isLetter && !$0.isNumber && !"/-_.".contains($0) }.compactMap { word in
+                let path = word.last == "." ? word.dropLast() : word
+                guard path.hasPrefix("docs/"), path.hasSuffix(".md"), !exists(String(path)) else { return nil }
+                return Finding(path: file.path, line: index + 1, what: "`\(path)` does not exist")
+            }
+        }
+    }
+
     /// `target`, seen from the folder of the file at `path`, as a path from the root.
     static func resolve(_ target: String, from path: String) -> String {
         var parts = path.split(separator: "/").dropLast().map(String.init)

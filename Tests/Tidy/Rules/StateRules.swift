@@ -164,7 +164,7 @@ extension Rule {
         name: "every queue has a named limit",
         reason: """
             A queue without a bound turns overload into death by memory, later and far from its cause. Name the limit, say why it is \
-            that number, and say what happens at it.
+            that number, and say what happens at it; or, in a comment with the words "bounded by", what already keeps it small.
             """,
         bad: [
             Sample("Sources/Node/A.swift", "let (s, c) = AsyncStream<Int>.makeStream()"),
@@ -177,6 +177,8 @@ extension Rule {
                 "Sources/Node/A.swift",
                 "let (s, c) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingOldest(Self.eventsMax))"),
             Sample("Sources/Node/A.swift", "let s: AsyncStream<Int>"),
+            Sample(
+                "Sources/Node/A.swift", "// Small: bounded by the replicas.\nlet s = AsyncStream(Int.self, bufferingPolicy: .unbounded) {}"),
         ],
         check: { file in
             guard file.isSwift, file.isUnder(["Sources"]) else { return [] }
@@ -184,6 +186,7 @@ extension Rule {
             return tokens.indices.compactMap { index in
                 let token = tokens[index]
                 if token.is("unbounded"), tokens.at(index - 1)?.is(".") ?? false {
+                    if saysWhatBounds(file, before: token.line) { return nil }
                     return Finding(path: file.path, line: token.line, what: "`.unbounded`")
                 }
                 if token.is("upTo"),
@@ -197,6 +200,13 @@ extension Rule {
                 return Finding(path: file.path, line: token.line, what: "`\(token.text)` without a buffering policy")
             }
         })
+
+    /// Whether a comment on one of the two lines above says what keeps an unbounded buffer small.
+    private static func saysWhatBounds(_ file: SourceFile, before line: Int) -> Bool {
+        file.lines[max(0, line - 3)..<max(0, line - 1)].contains { text in
+            text.drop { $0 == " " }.hasPrefix("//") && text.contains("bounded by")
+        }
+    }
 
     /// The opening parenthesis of `AsyncStream<T>(` or `AsyncStream<T>.makeStream(`, if the word at `index` begins one.
     private static func streamCall(_ tokens: [Token], at index: Int) -> Int? {

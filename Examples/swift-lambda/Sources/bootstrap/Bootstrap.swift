@@ -12,12 +12,12 @@ struct Bootstrap {
         let api = unsafe String(cString: variable)
         do {
             var runtime = try RuntimeConnection(api: api)
-            while let event = try runtime.next() {
-                if let text = String(validating: event.body, as: UTF8.self) {
-                    try runtime.post("invocation/\(event.id)/response", TextFacts(text).json)
+            while let invocation = try runtime.next() {
+                if let event = Event.read(invocation.body) {
+                    try runtime.post("invocation/\(invocation.id)/response", TextFacts(event.text).json)
                 } else {
-                    let error = #"{"errorType":"InvalidText","errorMessage":"The event is no UTF-8 text."}"#
-                    try runtime.post("invocation/\(event.id)/error", error, header: "lambda-runtime-function-error-type: InvalidText")
+                    let error = #"{"errorType":"NoText","errorMessage":"Send a JSON string, or an object with a text."}"#
+                    try runtime.post("invocation/\(invocation.id)/error", error, header: "lambda-runtime-function-error-type: NoText")
                 }
             }
         } catch {

@@ -10,7 +10,7 @@ struct RuntimeError: Error, CustomStringConvertible {
 
 /// One keep-alive HTTP connection to the runtime API, with the little of HTTP/1.1 that the API uses.
 struct RuntimeConnection {
-    struct Event {
+    struct Invocation {
         let id: String
         let body: [UInt8]
     }
@@ -50,14 +50,14 @@ struct RuntimeConnection {
     }
 
     /// Waits for the next event; nil when the API has closed the connection, which is how a sandbox ends.
-    mutating func next() throws(RuntimeError) -> Event? {
+    mutating func next() throws(RuntimeError) -> Invocation? {
         try send("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: \(api)\r\n\r\n", body: [])
         guard let response = try receive() else { return nil }
         guard response.status == 200 else { throw RuntimeError("the runtime API answered \(response.status) to next") }
         guard let id = response.headers.first(where: { $0.name == "lambda-runtime-aws-request-id" })?.value else {
             throw RuntimeError("the runtime API sent an event without a request id")
         }
-        return Event(id: id, body: response.body)
+        return Invocation(id: id, body: response.body)
     }
 
     /// Posts an answer; anything but 202 is an error, as the runtime API says.

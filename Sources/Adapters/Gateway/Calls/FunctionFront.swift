@@ -11,6 +11,7 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     let metrics: GatewayMetrics
     let clock: GatewayClock
     let cors: CORSPolicy
+    let executors = LoopExecutors()
     private let servedBy: String
 
     init(node: Node, settings: GatewaySettings, metrics: GatewayMetrics, clock: GatewayClock) {
@@ -52,9 +53,9 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
         var listed: [String] = []
         for (name, value) in headers {
             switch HeaderNames.requestFate(of: name) {
-            case .pass: fields.append(HeaderField(name, value))
-            case .contentLength, .date, .expect: if !HeaderNames.matches(name.utf8, "expect") { fields.append(HeaderField(name, value)) }
-            case .drop: break
+            case .pass, .contentLength, .date: fields.append(HeaderField(name, value))
+            // The gateway answers an expectation itself.
+            case .drop, .expect: break
             case .connection: listed += HeaderNames.listed(in: value)
             case .callID: if CallLabels.isAcceptable(value) { arrival.request.label = value }
             case .host:
@@ -191,6 +192,8 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     private func appendCORS(origin: String?, to fields: inout [(String, String)]) {
         guard cors.isEnabled else { return }
         fields.append(("Vary", "Origin"))
+        // A function that speaks for itself is left to it; a browser takes no reply with two answers.
+        if fields.contains(where: { HeaderNames.matches($0.0.utf8, "access-control-allow-origin") }) { return }
         guard let allowed = cors.allowed(origin) else { return }
         fields.append(("Access-Control-Allow-Origin", allowed))
         fields.append(("Access-Control-Expose-Headers", CORSPolicy.exposed))

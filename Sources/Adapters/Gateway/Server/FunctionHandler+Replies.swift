@@ -39,7 +39,7 @@ extension FunctionHandler {
         } else if head.version != .http1_1 {
             fields.append(("Connection", "keep-alive"))
         }
-        // The network's older half cannot say a status outside of this range.
+        // A status below 200 would announce that another reply follows.
         let status = (200...999).contains(answer.status) ? answer.status : 502
         return HTTPResponseHead(version: head.version, status: HTTPResponseStatus(statusCode: status), headers: HTTPHeaders(fields))
     }

@@ -17,8 +17,7 @@ extension FunctionHandler {
             context.fireChannelRead(wrapInboundOut(.head(head)))
             return
         }
-        let isChunked = head.headers.contains(name: "transfer-encoding")
-        let length = head.headers.first(name: "content-length").map { Int($0) ?? .max } ?? (isChunked ? nil : 0)
+        let length = Self.bodyLength(head.headers)
         let request = ConnectionTurn.RequestHead(
             version: head.version, isHead: head.method == .HEAD, keepsAlive: head.isKeepAlive, contentLength: length)
         let label = labels.next()
@@ -38,6 +37,12 @@ extension FunctionHandler {
         } catch {
             refuse(error, request, label: label, context)
         }
+    }
+
+    /// Nil where the body comes in chunks.
+    private static func bodyLength(_ headers: HTTPHeaders) -> Int? {
+        if let length = headers.first(name: "content-length") { return Int(length) ?? .max }
+        return headers.contains(name: "transfer-encoding") ? nil : 0
     }
 
     func tooLarge() -> BrumeError {

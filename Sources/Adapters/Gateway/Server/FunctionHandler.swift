@@ -45,7 +45,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        executor = LoopExecutor(context.eventLoop)
+        executor = front.executors.executor(of: context.eventLoop)
         remote = context.remoteAddress?.ipAddress ?? ""
         scheduleIdleCheck(context)
     }
@@ -68,12 +68,20 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
         case ChannelEvent.inputClosed:
             inputClosed(context, event: event)
         case is ChannelShouldQuiesceEvent:
-            closesAfterReply = true
-            switch turn {
-            case .collecting, .calling: break
-            case .idle, .routed, .discarding, .closing: context.fireUserInboundEventTriggered(event)
-            }
+            quiesce(context, event: event)
         default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    /// The gateway shuts down: what runs is finished first.
+    private func quiesce(_ context: ChannelHandlerContext, event: Any) {
+        closesAfterReply = true
+        switch turn {
+        case .collecting, .calling, .closing: break
+        case .discarding:
+            turn = .closing
+            linger(context)
+        case .idle, .routed: context.fireUserInboundEventTriggered(event)
         }
     }
 
@@ -179,6 +187,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
         case .idle:
             if case .head(let head) = part { begin(head, context) }
         case .routed(_, let replyEnded):
+            lastActivity = NIODeadline.now()
             if case .end = part { turn = replyEnded ? .idle : .routed(requestEnded: true, replyEnded: false) }
             context.fireChannelRead(wrapInboundOut(part))
         case .collecting(let collection): collect(part, collection, context)

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import BrumeModel
+import FoundationEssentials
 package import NIOCore
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
 
 /// Wall time read once and monotonic from then on, so that a jump of the clock turns no duration negative.
 package struct GatewayClock: Sendable {
@@ -15,9 +10,8 @@ package struct GatewayClock: Sendable {
     private let monotonic: NIODeadline
 
     package init() {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        wall = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        // A double of seconds is exact to a quarter of a microsecond here.
+        wall = Int64(Date().timeIntervalSince1970 * 1e9)
         monotonic = NIODeadline.now()
     }
 

@@ -73,7 +73,11 @@ package struct ContractChannels: Sendable {
                 LaunchPlanner(settings: settings, spec: spec, replica: replica).http(command, port: port)
             }
         case .lambda(let executable):
-            throw BrumeError(.unsupported, "The lambda contract (\(executable)) is not there yet.")
+            return try LambdaChannel(
+                spec: spec, group: settings.group, limits: settings.limits, sharesLoopback: settings.sharesLoopback || spec.network
+            ) { port in
+                LaunchPlanner(settings: settings, spec: spec, replica: replica).lambda(executable, port: port)
+            }
         }
     }
 

@@ -45,6 +45,20 @@ struct LaunchPlanner {
         }
     }
 
+    func lambda(_ executable: String, port: Int) -> LaunchPlan {
+        let program = executable.hasPrefix("/") ? executable : Inside.functionDirectory + "/" + executable
+        return plan(
+            [Inside.agent, "--gate", Inside.socket, "--", program],
+            environment: [
+                ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:\(port)"), ("_HANDLER", "handler"), ("LAMBDA_TASK_ROOT", Inside.functionDirectory),
+                ("LAMBDA_RUNTIME_DIR", Inside.functionDirectory), ("AWS_LAMBDA_FUNCTION_NAME", spec.id.name),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", String(spec.limits.memoryBytes >> 20)),
+                ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/\(spec.id.name)"), ("AWS_LAMBDA_LOG_STREAM_NAME", "\(replica)"),
+                ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"), ("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1"),
+                ("LD_LIBRARY_PATH", "\(Inside.functionDirectory):\(Inside.functionDirectory)/lib"), ("TZ", ":UTC"),
+            ], binds: [.init(host: settings.agentPath, inside: Inside.agent)])
+    }
+
     func plan(
         _ command: [String], environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
     ) -> LaunchPlan {

@@ -73,6 +73,8 @@ struct BubblewrapCommand {
     private mutating func root() {
         if let image = plan.imageRoot {
             bind(image, "/", writable: false)
+            // Mount points below here have to be made, which the image's root does not allow.
+            options += ["--tmpfs", "/opt/brume"]
             return
         }
         options += ["--ro-bind", "/usr", "/usr"]

@@ -6,7 +6,6 @@ import Glibc
 
 /// Turns a plan into what the spawner executes: the one place where the kinds of isolation differ.
 protocol Launcher: Sendable {
-    typealias Request = LaunchRequest
     /// Takes what the replica needs (a host uid); `forget` gives it back, once for each call of this, also after an error.
     func order(_ request: LaunchRequest) throws(BrumeError) -> SpawnOrder
     func forget(_ function: FunctionID)
@@ -18,6 +17,7 @@ struct LaunchRequest: Sendable {
     var replica: ReplicaID
     var spec: FunctionSpec
     var plan: LaunchPlan
+    var image: UnpackedImage?
     var secrets: [Secret]
     var socketDirectory: String
     /// The replica's own directory in the node's state directory; not made yet, removed after its end.

@@ -43,16 +43,11 @@ package final class LinuxSandbox: SandboxDriver {
         let tree = CgroupTree.make(name: settings.groupName)
         _ = await tree.cleanUp()
         try Self.makeDirectories(settings)
+        let launchers = try Launchers.make(settings, tree)
         let client = try await SpawnerClient.launch(path: spawner, joinFast: settings.joinFast && tree.isLegacy)
-        let launcher: any Launcher
-        do throws(BrumeError) {
-            launcher = try Self.makeLauncher(settings, tree)
-        } catch {
-            client.close()
-            throw error
-        }
         host = Replica.Host(
-            settings: settings, tree: tree, client: client, launcher: launcher, loops: group,
+            settings: settings, tree: tree, client: client, launchers: launchers,
+            images: ImageStore(root: "\(settings.stateDirectory)/images"), loops: group,
             events: events, makeChannel: makeChannel)
         prepareFunction = prepare
     }
@@ -69,25 +64,18 @@ package final class LinuxSandbox: SandboxDriver {
         try HostFiles.makeDirectory(settings.socketRoot, mode: geteuid() == 0 ? 0o711 : 0o700)
     }
 
-    private static func makeLauncher(_ settings: SandboxSettings, _ tree: CgroupTree) throws(BrumeError) -> any Launcher {
-        guard let program = HostFiles.program("bwrap") else {
-            throw BrumeError(.unsupported, "bubblewrap is not installed; run: apt-get install bubblewrap.")
-        }
-        let ids = geteuid() == 0 ? HostIDs(first: settings.firstHostID, count: settings.hostIDCount) : nil
-        return BubblewrapLauncher(
-            program: program, seccomp: try BubblewrapCommand.seccompProgram(), ids: ids, grouped: tree.isUsable,
-            summary: "bubblewrap namespaces and seccomp, \(tree.summary)")
-    }
-
     /// The isolation in force, one sentence.
-    package var isolation: String { host.launcher.summary }
+    package var isolation: String { host.launchers.plain.summary }
 
     /// Name of the parent control group in every hierarchy.
     package var groupName: String { host.settings.groupName }
 
     // MARK: SandboxDriver
 
-    package func prepare(_ spec: FunctionSpec, bundle: String?) async throws { try await prepareFunction(spec, bundle) }
+    package func prepare(_ spec: FunctionSpec, bundle: String?) async throws {
+        if case .image(let reference) = spec.package { try await host.images.prepare(reference) }
+        try await prepareFunction(spec, bundle)
+    }
 
     package func start(_ replica: ReplicaID, of spec: FunctionSpec, secrets: [Secret]) {
         let made = Replica(replica, spec, secrets, host)

@@ -13,8 +13,11 @@ final class Replica: Sendable {
         var program: SpawnedProgram?
         var ready = false
         var ended = false
-        var tookLaunch = false
+        /// Set from the moment on that something has to be given back to it.
+        var launcher: (any Launcher)?
         var calls: [CallID: CallTicket] = [:]
+        /// Kills at the memory limit that a call has been told of.
+        var memoryKillsSeen = 0
     }
 
     /// What the driver lends every replica.
@@ -22,7 +25,8 @@ final class Replica: Sendable {
         let settings: SandboxSettings
         let tree: CgroupTree
         let client: SpawnerClient
-        let launcher: any Launcher
+        let launchers: Launchers
+        let images: ImageStore
         let loops: any EventLoopGroup
         let events: @Sendable (SandboxEvent) -> Void
         let makeChannel: @Sendable (FunctionSpec, ReplicaID) throws -> any ReplicaChannel
@@ -70,8 +74,31 @@ final class Replica: Sendable {
             return channel
         }
         guard let channel else { return false }
-        channel.invoke(call, request, deadline: deadline, reply: { ticket.reply($0) }, finished: { ticket.finish($0) })
+        channel.invoke(
+            call, request, deadline: deadline, reply: { [self] in ticket.reply(explained($0)) }, finished: { ticket.finish($0) })
         return true
+    }
+
+    /// Where a process of the replica failed and the replica lives on, only the control group knows whether memory was the reason.
+    private func explained(
+        _ result: Result<CallResponse<ByteBuffer>, CallFailure>
+    ) -> Result<CallResponse<ByteBuffer>, CallFailure> {
+        let failure: CallFailure?
+        switch result {
+        case .failure(let given): failure = given
+        case .success(let response): failure = response.failure
+        }
+        // With several calls at once a shell's exit code may belong to another call than the kill; a signal does not.
+        guard let failure, failure.kind == .crashed || (failure.kind == .exited && spec.concurrency == 1) else { return result }
+        let kills = group.outOfMemoryKills()
+        let isNew = state.withLock { state in
+            defer { state.memoryKillsSeen = kills }
+            return kills > state.memoryKillsSeen
+        }
+        guard isNew else { return result }
+        let limit = Resources.describe(bytes: spec.limits.memoryBytes)
+        return .failure(
+            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call."))
     }
 
     private func forget(_ call: CallID) {
@@ -126,16 +153,24 @@ final class Replica: Sendable {
 
     private func launch(_ channel: any ReplicaChannel, _ outputs: inout [ReplicaOutput]) async throws(BrumeError) -> SpawnedProgram {
         try HostFiles.makeDirectory(socketDirectory)
-        let plan = try channel.plan(socketDirectory: socketDirectory)
+        var plan = try channel.plan(socketDirectory: socketDirectory)
+        var image: UnpackedImage?
+        if case .image(let reference) = spec.package {
+            let found = try host.images.image(of: reference)
+            plan = plan.completed(by: found, spec)
+            image = found
+        }
         // The sandbox's uid is not the node's: connecting takes the right to write to the socket.
         for name in HostFiles.names(in: socketDirectory) { HostFiles.setMode("\(socketDirectory)/\(name)", 0o666) }
         var endsTogether = true
         if case .fork = spec.contract { endsTogether = false }
         try group.create(spec.limits, endsTogether: endsTogether)
-        state.withLock { $0.tookLaunch = true }
-        var order = try host.launcher.order(
-            Launcher.Request(
-                replica: id, spec: spec, plan: plan, secrets: secrets, socketDirectory: socketDirectory, directory: directory))
+        let launcher = host.launchers.launcher(for: image)
+        state.withLock { $0.launcher = launcher }
+        var order = try launcher.order(
+            LaunchRequest(
+                replica: id, spec: spec, plan: plan, image: image, secrets: secrets, socketDirectory: socketDirectory,
+                directory: directory))
         order.groups = group.directories
         if group.unified != nil { order.flags |= UInt32(BRUME_HAS_UNIFIED) }
 
@@ -235,11 +270,11 @@ final class Replica: Sendable {
         }
         HostFiles.remove(socketDirectory)
         HostFiles.remove(directory)
-        let tookLaunch = state.withLock { state in
+        let launcher = state.withLock { state in
             state.channel = nil
-            return state.tookLaunch
+            return state.launcher
         }
-        if tookLaunch { host.launcher.forget(spec.id) }
+        launcher?.forget(spec.id)
         host.events(.exited(id, exit))
     }
 }

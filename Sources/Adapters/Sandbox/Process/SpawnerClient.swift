@@ -14,6 +14,9 @@ struct SpawnOrder: Sendable {
     var groups: [String] = []
     /// Host paths shown to the program as `/mnt/0`, `/mnt/1`, ...
     var stages: [String] = []
+    var workingDirectory: String?
+    /// Whether the last environment variable marks every process of the sandbox, for killing without control groups.
+    var isMarked = false
     /// Contents of the descriptors from 10 on.
     var files: [(name: String, bytes: [UInt8])] = []
     var flags: UInt32 = 0
@@ -152,7 +155,7 @@ final class SpawnerClient: Sendable {
 
     /// Starts a program; `output` and `errors` become its standard streams and stay the caller's.
     func spawn(_ order: SpawnOrder, output: CInt, errors: CInt) async throws(BrumeError) -> SpawnedProgram {
-        let lists = [order.arguments, order.environment, order.groups, order.stages]
+        let lists = [order.arguments, order.environment, order.groups, order.stages, order.workingDirectory.map { [$0] } ?? []]
         var strings: [UInt8] = []
         for text in lists.joined() {
             strings += text.utf8
@@ -177,7 +180,7 @@ final class SpawnerClient: Sendable {
         let limits = order.limits.flatMap { [UInt64($0.resource), UInt64($0.amount)] }
         let answer = await ask { request in
             unsafe brume_send_spawn(
-                socket, request, program.sandbox, order.flags, order.hostID, counts, limits, limits.count / 2, descriptors, descriptors.count)
+                socket, request, program.sandbox, order.flags, order.hostID, counts, order.isMarked, limits, limits.count / 2, descriptors, descriptors.count)
         }
         guard answer.error == 0 else {
             state.withLock { $0.programs[program.sandbox] = nil }

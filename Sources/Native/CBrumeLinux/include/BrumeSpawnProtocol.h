@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 // Raised with every change of a structure below; the spawner tells it in READY and the node refuses another one.
-#define BRUME_SPAWN_VERSION 1
+#define BRUME_SPAWN_VERSION 2
 // The descriptor on which the spawner finds its socket.
 #define BRUME_SPAWN_SOCKET 3
 // Largest packet: the structures below are all fixed and small, strings travel in a memory file.
@@ -82,7 +82,10 @@ struct brume_spawn {
     uint32_t environment;
     uint32_t groups;  // control group directories
     uint32_t stages;
+    uint32_t directories;  // 0 or 1: the working directory
+    uint32_t marked;       // 1: the last environment variable marks every process of a sandbox that has no control group
     uint32_t rlimits;
+    uint32_t reserved;
     struct brume_rlimit rlimit[BRUME_SPAWN_RLIMITS_MAX];
 };
 

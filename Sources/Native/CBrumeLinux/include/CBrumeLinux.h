@@ -19,9 +19,9 @@ int brume_launch_spawner(const char *path, bool join_fast, pid_t *pid);
 /// Sends one packet with descriptors. Blocks while the spawner is busy. Returns 0.
 int brume_send_packet(int socket, const void *bytes, size_t length, const int *fds, size_t fd_count);
 
-/// Sends SPAWN: fills in the fixed structures. `limits` holds pairs of resource and amount. Returns 0.
+/// Sends SPAWN: fills in the fixed structures. `counts`: arguments, environment, groups, stages, directories. `limits` holds pairs of resource and amount. Returns 0.
 int brume_send_spawn(
-    int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[4], const uint64_t *limits,
+    int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[5], bool marked, const uint64_t *limits,
     size_t limit_count, const int *fds, size_t fd_count);
 
 /// Sends a request without descriptors. Returns 0.
@@ -35,6 +35,12 @@ int brume_memory_file(const char *name, const void *bytes, size_t length);
 
 /// Writes the seccomp program of a sandbox (an array of `struct sock_filter`) and returns its length in bytes.
 ssize_t brume_seccomp_program(void *bytes, size_t capacity);
+
+/// Names of the system calls that the program refuses, separated by spaces, for container runtimes that build their own.
+const char *brume_seccomp_names(void);
+
+/// Makes a directory and those above it inside `root`, where no symbolic link leads out of it. Returns 0, also when it was there.
+int brume_make_directory_inside(const char *root, const char *path);
 
 /// Removes a directory with everything in it, following no symbolic link and entering no other file system. 0 also if it was not there.
 int brume_remove_tree(const char *path);

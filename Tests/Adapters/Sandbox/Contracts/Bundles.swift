@@ -76,6 +76,7 @@ final class Deployment: Sendable {
     }
 
     func start() async throws -> PlainReplica {
-        try await PlainReplica(channels.makeChannel(for: spec, replica: ReplicaID(1)))
+        // The replica keeps the files that it was started from.
+        try await PlainReplica(channels.makeChannel(for: spec, replica: ReplicaID(1)), keeping: self)
     }
 }

@@ -16,6 +16,8 @@ final class PlainReplica: Sendable {
     private let gone: Task<Void, Never>
     private let directory: String
     let log: Log
+    /// What must live as long as the replica.
+    private let kept: (any AnyObject & Sendable)?
 
     /// What the process wrote.
     final class Log: Sendable {
@@ -26,8 +28,12 @@ final class PlainReplica: Sendable {
 
     var identifier: Int32 { process.processIdentifier }
 
-    init(_ channel: any ReplicaChannel, failure: CallFailure = CallFailure(.exited, "The process ended.")) async throws {
+    init(
+        _ channel: any ReplicaChannel, failure: CallFailure = CallFailure(.exited, "The process ended."),
+        keeping: (any AnyObject & Sendable)? = nil
+    ) async throws {
         self.channel = channel
+        kept = keeping
         directory = try TestDirectory.make()
         let plan = try channel.plan(socketDirectory: directory)
         let process = Process()
@@ -157,7 +163,8 @@ extension PlainReplica {
     /// One call to its end.
     func call(
         _ text: String = "", method: String = "POST", path: String = "/", query: String = "", headers: [(String, String)] = [],
-        body: Body<ByteBuffer>? = nil, keep: Bool = true, counting: ByteCount? = nil, started: (@Sendable (CallID) -> Void)? = nil
+        body: Body<ByteBuffer>? = nil, keep: Bool = true, counting: ByteCount? = nil, takeOnly: Int = .max,
+        pause: Duration = .zero, started: (@Sendable (CallID) -> Void)? = nil
     ) async -> Answer {
         let id = CallID(callNumbers.add(1, ordering: .relaxed).oldValue)
         guard let function = Fixture.id else { return Answer() }
@@ -187,10 +194,14 @@ extension PlainReplica {
             case .stream(let pieces):
                 answer.wasStreamed = true
                 do {
+                    var taken = 0
                     for try await piece in pieces {
                         var piece = piece
                         counting?.add(piece.readableBytes)
                         if keep, counting == nil { answer.bytes.writeBuffer(&piece) }
+                        taken += 1
+                        if pause > .zero { try await Task.sleep(for: pause) }
+                        if taken == takeOnly { break }
                     }
                 } catch let failure as CallFailure {
                     answer.failure = failure

@@ -92,3 +92,7 @@ enum FileWatch {
         throw Timeout()
     }
 }
+
+enum Installed {
+    static let node = ["/usr/bin/node", "/usr/local/bin/node"].contains { FileManager.default.isExecutableFile(atPath: $0) }
+}
