@@ -142,9 +142,10 @@ extension NodeService {
     private func stop() async {
         submit(.drain)
         let deadline = clock.now + settings.shutdownGrace
-        while books.withLock({ $0.engine.view.runningCalls }) > 0, clock.now < deadline {
+        while books.withLock({ $0.engine.view.runningCalls + $0.engine.view.waitingCallers }) > 0, clock.now < deadline {
             try? await Task.sleep(for: .milliseconds(20))
         }
+        submit(.halt)
         logs.close()
         await driver.shutdown()
         do { try await store.flush() } catch { logger.error("last records not stored", metadata: ["error": "\(error)"]) }

@@ -18,7 +18,7 @@ struct Brume: AsyncParsableCommand {
             """,
         version: Version.current,
         groupedSubcommands: [
-            CommandGroup(name: "Node", subcommands: [Up.self, Status.self, Doctor.self, Bench.self]),
+            CommandGroup(name: "Node", subcommands: [Up.self, Status.self, Doctor.self, Bench.self, Simulate.self]),
             CommandGroup(
                 name: "Function",
                 subcommands: [Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self, NamespaceCommand.self]),

@@ -119,8 +119,8 @@ extension Engine {
 
     /// Gives waiting calls to free slots: callers first, then asynchronous calls.
     mutating func dispatch(_ handle: FunctionHandle, _ outputs: inout [Output]) {
-        while !draining, functions[handle]?.pool.hasFreeSlot == true {
-            guard let call = functions[handle]?.queue.popFirst() ?? functions[handle]?.due.popFirst() else { return }
+        while !halted, functions[handle]?.pool.hasFreeSlot == true {
+            guard let call = functions[handle]?.queue.popFirst() ?? (draining ? nil : functions[handle]?.due.popFirst()) else { return }
             guard var state = calls[call], let replica = functions[handle]?.pool.take() else {
                 preconditionFailure("\(call) waits and is unknown, or a free slot vanished")
             }
@@ -195,7 +195,8 @@ extension Engine {
     /// While the node goes down an asynchronous call goes back to wait, on disk, for the next start.
     private func mayBeResent(_ state: CallState) -> Bool {
         guard functions[state.function]?.removed == false else { return false }
-        return draining ? state.asynchronous : state.unsent < settings.unsentRetries
+        if draining, state.asynchronous { return true }
+        return !halted && state.unsent < settings.unsentRetries
     }
 
     private static let unsentFailure = CallFailure(
@@ -315,9 +316,10 @@ extension Engine {
         }
     }
 
-    /// The node goes down: callers that wait are told at once, asynchronous calls stay on disk for the next start, what runs may end.
-    mutating func drain(_ outputs: inout [Output]) {
+    /// The time for going down is over: callers that still wait are told. Asynchronous calls stay on disk for the next start.
+    mutating func halt(_ outputs: inout [Output]) {
         draining = true
+        halted = true
         for handle in functions.keys.sorted() {
             failCallers(handle, CallFailure(.stopped, "The node is shutting down; try again on another node or later."), &outputs)
         }

@@ -9,13 +9,14 @@ extension Engine {
 
     /// Starts what waiting calls, the floor and a replacement need, as far as limits allow.
     mutating func ensureReplicas(_ handle: FunctionHandle, _ outputs: inout [Output]) {
-        guard !draining, let function = functions[handle], !function.removed else { return }
+        guard !halted, let function = functions[handle], !function.removed else { return }
         let (starting, ready) = currentCounts(function)
         let current = starting + ready
         let concurrency = function.policy.concurrency
-        let forCalls = (function.waiting + concurrency - 1) / concurrency - starting
+        // A node that goes down still starts what its callers wait for, and nothing else.
+        let waiting = draining ? function.queue.count : function.waiting
+        let forCalls = (waiting + concurrency - 1) / concurrency - starting
         let hasOlder = function.members.contains { isOlder($0, function) }
-        // A node that goes down still starts what waiting calls need, and nothing to keep warm.
         let kept = draining ? 0 : Swift.max(function.floor, hasOlder ? function.replacementTarget : 0, function.prewarmPending ? 1 : 0)
         let missing = Swift.min(Swift.max(forCalls, kept - current), function.policy.scale.max - current)
         guard missing > 0 else { return }
@@ -211,7 +212,7 @@ extension Engine {
         case .starting:
             startsInProgress -= 1
             startFailed(id, replica, exit, &outputs)
-        case .ready where replica.served == 0 && replica.calls.isEmpty && now - replica.readySince < settings.crashLoopWindow:
+        case .ready where replica.served == 0 && now - replica.readySince < settings.crashLoopWindow:
             startFailed(id, replica, exit, &outputs)
         case .ready, .draining, .stopping:
             break

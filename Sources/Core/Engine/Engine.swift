@@ -24,6 +24,7 @@ public struct Engine: Sendable {
     var runningCalls = 0
     var asynchronousCalls = 0
     var draining = false
+    var halted = false
     var nextReplica: UInt64 = 1
     var now = Instant.zero
 
@@ -49,7 +50,8 @@ public struct Engine: Sendable {
         case .exited(let replica, let exit): exited(replica, exit, &outputs)
         case .finished(let call, let end): finished(call, end, &outputs)
         case .tick: tick(&outputs)
-        case .drain: drain(&outputs)
+        case .drain: draining = true
+        case .halt: halt(&outputs)
         }
         if timers.needSweep { sweepTimers() }
         if let wake = timers.newWake() { outputs.append(.wake(at: wake)) }
@@ -106,7 +108,7 @@ extension Engine {
     public var view: EngineView {
         EngineView(
             capacity: ledger.capacity, reserved: ledger.reserved, replicas: replicas.count, starting: startsInProgress,
-            runningCalls: runningCalls, queuedCalls: waitingCallers + waitingDue, asynchronousCalls: asynchronousCalls)
+            runningCalls: runningCalls, queuedCalls: waitingCallers + waitingDue, waitingCallers: waitingCallers, asynchronousCalls: asynchronousCalls)
     }
 
     /// The replicas of a function that have not begun to stop.

@@ -20,6 +20,7 @@ extension Input: CustomStringConvertible {
         case .finished(let call, let end): "finished \(call) \(end)"
         case .tick: "tick"
         case .drain: "drain"
+        case .halt: "halt"
         }
     }
 }

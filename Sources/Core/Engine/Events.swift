@@ -26,8 +26,10 @@ public enum Input: Sendable {
 
     /// Time has passed; see ``Output/wake(at:)``.
     case tick
-    /// The node is going down: nothing new is accepted, what runs may end.
+    /// The node is going down: nothing new is accepted, callers are still served, asynchronous calls wait on disk for the next start.
     case drain
+    /// The time for that is over: callers that still wait are told, and nothing is started or run any more.
+    case halt
 }
 
 /// How a call on a replica ended.

@@ -111,5 +111,7 @@ public struct EngineView: Hashable, Sendable {
     public var starting: Int
     public var runningCalls: Int
     public var queuedCalls: Int
+    /// Those of the queued calls whose caller waits.
+    public var waitingCallers: Int
     public var asynchronousCalls: Int
 }

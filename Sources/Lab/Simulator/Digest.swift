@@ -73,6 +73,7 @@ struct Digest: Sendable {
             byte(end == .succeeded ? 0 : end == .failed ? 1 : 2)
         case .tick: byte(11)
         case .drain: byte(12)
+        case .halt: byte(13)
         }
     }
 

@@ -67,7 +67,7 @@ extension Referee {
     private mutating func start(_ replica: ReplicaID, _ handle: FunctionHandle) {
         if replica.number != UInt64(replicas.count) + 1 { breach("\(replica) does not follow r\(replicas.count)") }
         if !knowsFunction(handle.index) { breach("\(replica) was started for \(handle), which is not deployed") }
-        if draining { breach("\(replica) was started while the node goes down") }
+        if halted { breach("\(replica) was started after the node went down") }
         guard violation == nil else { return }
         let function = functions[handle.index]
         replicas.append(
@@ -93,7 +93,7 @@ extension Referee {
         if !(place.phase == .ready && place.rotating) { breach("\(call) is run on \(replica), which is \(place.rotating ? "\(place.phase)" : "ending")") }
         if place.function != function { breach("\(call) of f\(function) is run on a replica of f\(place.function)") }
         if !(place.calls < place.slots) { breach("\(replica) gets \(call) beside \(place.calls) others and takes \(place.slots)") }
-        if draining { breach("\(call) is run while the node goes down") }
+        if halted || (draining && before.asynchronous) { breach("\(call) is run while the node goes down") }
         let isNext =
             before.asynchronous
             ? functions[function].callers.isEmpty && functions[function].due.first == call
@@ -173,7 +173,7 @@ extension Referee {
         if view.asynchronousCalls != asynchronous { breach("the engine counts \(view.asynchronousCalls) asynchronous, there are \(asynchronous)") }
         if view.replicas != livingReplicas { breach("the engine counts \(view.replicas) replicas, there are \(livingReplicas)") }
         if view.starting != starting { breach("the engine counts \(view.starting) starting, there are \(starting)") }
-        if draining { return }
+        if halted { return }
         if touched >= 0, touched < functions.count {
             workIsConserved(touched)
         } else if functions.count <= 16 {
@@ -182,7 +182,7 @@ extension Referee {
     }
 
     private mutating func workIsConserved(_ index: Int) {
-        let waits = !functions[index].callers.isEmpty || !functions[index].due.isEmpty
+        let waits = !functions[index].callers.isEmpty || (!draining && !functions[index].due.isEmpty)
         if waits, functions[index].freeSlots != 0 { breach("calls of f\(index) wait beside \(functions[index].freeSlots) free slots") }
     }
 

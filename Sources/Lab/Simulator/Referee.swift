@@ -74,6 +74,7 @@ struct Referee: Sendable {
     var living = 0
     var peakLiving = 0
     var draining = false
+    var halted = false
     /// Of the step that is being watched.
     var now = Instant.zero
     var arriving: CallID?
@@ -188,6 +189,7 @@ struct Referee: Sendable {
         case .finished(let call, let end): finished(call, end)
         case .tick: wakeBackingOff()
         case .drain: draining = true
+        case .halt: (draining, halted) = (true, true)
         }
     }
 
@@ -269,7 +271,7 @@ struct Referee: Sendable {
         touched = Int(before.function)
         if replicas[replica].rotating { functions[touched].freeSlots += 1 }
         calls[index].lastEndSucceeded = callEnd == .succeeded && before.phase == .running
-        if callEnd == .unsent, before.phase == .running, knowsFunction(touched), before.asynchronous || !draining {
+        if callEnd == .unsent, before.phase == .running, knowsFunction(touched), before.asynchronous || !halted {
             queue(call, atFront: true)
         } else if before.asynchronous {
             calls[index].verdictDue = true

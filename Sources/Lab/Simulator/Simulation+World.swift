@@ -24,6 +24,7 @@ extension Simulation {
             answer(call, \.abandoned)
             submit(.abandon(call))
         case .drain: submit(.drain)
+        case .halt: submit(.halt)
         }
     }
 
@@ -220,7 +221,7 @@ extension Simulation {
         host.removeAll()
         agenda = agenda.keeping { event in
             switch event {
-            case .arrival, .change, .drain: true
+            case .arrival, .change, .drain, .halt: true
             default: false
             }
         }

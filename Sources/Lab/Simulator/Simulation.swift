@@ -21,7 +21,8 @@ public struct Simulation: Sendable {
     var sequence: UInt64 = 0
     var clock = Instant.zero
     var digest = Digest()
-    var report: Report
+    /// What it has come to so far; complete when the run is at rest.
+    public internal(set) var report: Report
     var trace: TraceRing
     var latencies: [Int64] = []
 
@@ -74,6 +75,7 @@ public struct Simulation: Sendable {
             case stopped(ReplicaID)
             case abandon(CallID)
             case drain
+            case halt
         }
 
         enum Change: Sendable { case redeploy, scale, remove, restart }
@@ -152,7 +154,9 @@ public struct Simulation: Sendable {
         if arrivalsLeft > 0 { schedule(.arrival, after: .zero) }
         if plan.drains {
             let span = plan.meanGap * (plan.calls / 2)
-            schedule(.drain, after: changes.draw(.zero...span))
+            let drain = changes.draw(.zero...span)
+            schedule(.drain, after: drain)
+            schedule(.halt, after: drain + changes.draw(.zero...Duration.milliseconds(100)))
         }
     }
 

@@ -82,6 +82,7 @@ struct ScenarioPlayer {
             let call = try words.call()
             return step(.finished(call, words.take("failed") ? .failed : words.take("unsent") ? .unsent : .succeeded))
         case "drain": return step(.drain)
+        case "halt": return step(.halt)
         case "tick": return step(.tick)
         default: throw Scenario.Fault(description: "unknown command '\(line)'")
         }
