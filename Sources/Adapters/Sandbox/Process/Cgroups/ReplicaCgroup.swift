@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import CBrumeLinux
+import Dispatch
+import Glibc
+
+/// The control group of one replica: its limits, its counters, its end.
+struct ReplicaCgroup: Sendable {
+    let tree: CgroupTree
+    let name: String
+
+    /// The cgroup2 directory, where there is one.
+    var unified: String? {
+        switch tree.kind {
+        case .unified(let parent): "\(parent)/\(name)"
+        case .legacy(_, let unified): unified.map { "\($0)/\(name)" }
+        case .none: nil
+        }
+    }
+
+    private func legacy(_ controller: String) -> String? {
+        guard case .legacy(let parents, _) = tree.kind else { return nil }
+        return parents[controller].map { "\($0)/\(name)" }
+    }
+
+    /// Every directory of the group, cgroup2 first.
+    var directories: [String] { tree.parents.map { "\($0)/\(name)" } }
+
+    /// Makes the group with its limits.
+    ///
+    /// - Parameter endsTogether: whether running out of memory ends the whole replica, or (one process per call) only the process.
+    /// - Throws: `BrumeError` where the kernel refuses; nothing is left then.
+    func create(_ limits: Resources, endsTogether: Bool) throws(BrumeError) {
+        do throws(BrumeError) {
+            for directory in directories {
+                let error = HostFiles.tryMakeDirectory(directory)
+                if error != 0 { throw HostFiles.failure("make the control group", directory, error) }
+            }
+            try writeLimits(limits, endsTogether)
+        } catch {
+            for directory in directories { HostFiles.removeDirectory(directory) }
+            throw error
+        }
+    }
+
+    private func writeLimits(_ limits: Resources, _ endsTogether: Bool) throws(BrumeError) {
+        let quota = CPUQuota(millicores: limits.millicores, cores: tree.cores)
+        switch tree.kind {
+        case .none: return
+        case .unified(let parent):
+            let group = "\(parent)/\(name)"
+            try HostFiles.write("\(limits.memoryBytes)", to: "\(group)/memory.max")
+            // Without swap a limit is a limit, and an out-of-memory kill comes at once instead of after minutes of thrashing.
+            _ = HostFiles.tryWrite("0", to: "\(group)/memory.swap.max")
+            _ = HostFiles.tryWrite(endsTogether ? "1" : "0", to: "\(group)/memory.oom.group")
+            try HostFiles.write("\(SandboxLimits.processes)", to: "\(group)/pids.max")
+            let amount = quota.quotaMicroseconds.map { "\($0)" } ?? "max"
+            try HostFiles.write("\(amount) \(quota.periodMicroseconds)", to: "\(group)/cpu.max")
+            _ = HostFiles.tryWrite("\(min(10_000, max(1, limits.millicores / 10)))", to: "\(group)/cpu.weight")
+        case .legacy:
+            if let memory = legacy("memory") {
+                try HostFiles.write("\(limits.memoryBytes)", to: "\(memory)/memory.limit_in_bytes")
+                _ = HostFiles.tryWrite("0", to: "\(memory)/memory.swappiness")
+            }
+            if let pids = legacy("pids") { try HostFiles.write("\(SandboxLimits.processes)", to: "\(pids)/pids.max") }
+            if let cpu = legacy("cpu") {
+                try HostFiles.write("\(quota.periodMicroseconds)", to: "\(cpu)/cpu.cfs_period_us")
+                if let amount = quota.quotaMicroseconds { try HostFiles.write("\(amount)", to: "\(cpu)/cpu.cfs_quota_us") }
+                _ = HostFiles.tryWrite("\(max(2, limits.millicores * 1024 / 1000))", to: "\(cpu)/cpu.shares")
+            }
+        }
+    }
+
+    /// How many processes of the group the kernel killed for memory.
+    func outOfMemoryKills() -> Int {
+        switch tree.kind {
+        case .none: 0
+        case .unified: field("oom_kill", in: "\(directories[0])/memory.events") ?? 0
+        case .legacy: legacy("memory").flatMap { field("oom_kill", in: "\($0)/memory.oom_control") } ?? 0
+        }
+    }
+
+    /// Use so far, or nil where nothing is counted or the group is gone.
+    func usage() -> ReplicaUsage? {
+        switch tree.kind {
+        case .none: return nil
+        case .unified:
+            let group = directories[0]
+            guard let micros = field("usage_usec", in: "\(group)/cpu.stat"), let memory = HostFiles.number("\(group)/memory.current") else {
+                return nil
+            }
+            let peak = HostFiles.number("\(group)/memory.peak") ?? memory
+            return ReplicaUsage(cpuTime: .microseconds(micros), memoryBytes: memory, memoryPeakBytes: peak)
+        case .legacy:
+            guard let group = legacy("memory"), let memory = HostFiles.number("\(group)/memory.usage_in_bytes") else { return nil }
+            let nanoseconds = legacy("cpuacct").flatMap { HostFiles.number("\($0)/cpuacct.usage") }
+            let peak = HostFiles.number("\(group)/memory.max_usage_in_bytes") ?? memory
+            return ReplicaUsage(cpuTime: .nanoseconds(nanoseconds ?? 0), memoryBytes: memory, memoryPeakBytes: peak)
+        }
+    }
+
+    /// The number behind a word in a file of `word number` lines.
+    private func field(_ word: String, in path: String) -> Int? {
+        guard let text = HostFiles.read(path) else { return nil }
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: " ")
+            if parts.count == 2, parts[0] == word { return Int(parts[1]) }
+        }
+        return nil
+    }
+
+    /// Kills every process in the group.
+    func kill() {
+        if let unified, HostFiles.tryWrite("1", to: "\(unified)/cgroup.kill") == 0 { return }
+        // Without cgroup.kill a process may fork while the list is read; pids.max ends that race within a few rounds.
+        for _ in 0..<Self.killRounds {
+            let pids = directories.first.flatMap { HostFiles.read("\($0)/cgroup.procs", limit: HostFiles.readBytesMax) } ?? ""
+            let living = pids.split(separator: "\n").compactMap { pid_t($0) }.filter { $0 > 1 && $0 != getpid() }
+            if living.isEmpty { return }
+            for pid in living { _ = Glibc.kill(pid, SIGKILL) }
+        }
+    }
+
+    private static let killRounds = 64
+    /// Between two tries to remove a v1 group whose last process is still leaving; there is no event for that without a cgroup2 beside it.
+    private static let removeInterval = Duration.milliseconds(2)
+
+    /// Removes the group when its last process has left it.
+    ///
+    /// - Returns: whether nothing is left.
+    @discardableResult
+    func remove() async -> Bool {
+        var left = directories.filter { !HostFiles.removeDirectory($0) }
+        if left.isEmpty { return true }
+        if let unified, left.contains(unified) { await waitUntilEmpty(unified) }
+        let tries = SandboxLimits.emptyMilliseconds / 2
+        for _ in 0..<tries where !left.isEmpty {
+            left = left.filter { !HostFiles.removeDirectory($0) }
+            if !left.isEmpty { try? await Task.sleep(for: Self.removeInterval) }
+        }
+        return left.isEmpty
+    }
+
+    /// Leaves the pool's thread free while the kernel is asked to tell.
+    private func waitUntilEmpty(_ group: String) async {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                _ = unsafe brume_wait_unpopulated(group, CInt(SandboxLimits.emptyMilliseconds))
+                continuation.resume()
+            }
+        }
+    }
+}

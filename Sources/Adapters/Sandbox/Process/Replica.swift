@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import CBrumeLinux
+import Glibc
+import NIOCore
+import Synchronization
+
+/// One replica from its first directory to its last.
+final class Replica: Sendable {
+    private struct State {
+        var channel: (any ReplicaChannel)?
+        var program: SpawnedProgram?
+        var ready = false
+        var ended = false
+        /// Set from the moment on that something has to be given back to it.
+        var launcher: (any Launcher)?
+        var calls: [CallID: CallTicket] = [:]
+        /// Kills at the memory limit that a call has been told of.
+        var memoryKillsSeen = 0
+    }
+
+    /// What the driver lends every replica.
+    struct Host: Sendable {
+        let settings: SandboxSettings
+        let tree: CgroupTree
+        let client: SpawnerClient
+        let launchers: Launchers
+        let images: ImageStore
+        let loops: any EventLoopGroup
+        let events: @Sendable (SandboxEvent) -> Void
+        let makeChannel: @Sendable (FunctionSpec, ReplicaID) throws -> any ReplicaChannel
+    }
+
+    let id: ReplicaID
+    let spec: FunctionSpec
+    private let secrets: [Secret]
+    private let host: Host
+    private let group: ReplicaCgroup
+    private let state = Mutex(State())
+    private let stopGrace = OneShot<Duration>()
+    private let drained = OneShot<Void>()
+
+    init(_ id: ReplicaID, _ spec: FunctionSpec, _ secrets: [Secret], _ host: Host) {
+        (self.id, self.spec, self.secrets, self.host) = (id, spec, secrets, host)
+        group = ReplicaCgroup(tree: host.tree, name: "\(id)")
+    }
+
+    private var socketDirectory: String { "\(host.settings.socketRoot)/\(id)" }
+    private var directory: String { "\(host.settings.stateDirectory)/replicas/\(id)" }
+
+    // MARK: What the driver asks
+
+    func stop(grace: Duration) { stopGrace.set(grace) }
+
+    func usage() -> ReplicaUsage? { state.withLock { $0.ended || $0.program == nil } ? nil : group.usage() }
+
+    func cancel(_ call: CallID) { state.withLock { $0.calls[call] == nil ? nil : $0.channel }?.cancel(call) }
+
+    /// Begins a call.
+    ///
+    /// - Returns: whether the replica could take it.
+    func invoke(
+        _ call: CallID, _ request: CallRequest<ByteBuffer>, deadline: Instant,
+        reply: @escaping @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void
+    ) -> Bool {
+        let ticket = CallTicket(call, reply: reply) { [self] failure in
+            host.events(.finished(call, on: id, failure: failure))
+            forget(call)
+        }
+        let channel: (any ReplicaChannel)? = state.withLock { state in
+            guard state.ready, !state.ended, let channel = state.channel else { return nil }
+            state.calls[call] = ticket
+            return channel
+        }
+        guard let channel else { return false }
+        channel.invoke(
+            call, request, deadline: deadline, reply: { [self] in ticket.reply(explained($0)) }, finished: { ticket.finish($0) })
+        return true
+    }
+
+    /// Where a process of the replica failed and the replica lives on, only the control group knows whether memory was the reason.
+    private func explained(
+        _ result: Result<CallResponse<ByteBuffer>, CallFailure>
+    ) -> Result<CallResponse<ByteBuffer>, CallFailure> {
+        let failure: CallFailure?
+        switch result {
+        case .failure(let given): failure = given
+        case .success(let response): failure = response.failure
+        }
+        // With several calls at once a shell's exit code may belong to another call than the kill; a signal does not.
+        guard let failure, failure.kind == .crashed || (failure.kind == .exited && spec.concurrency == 1) else { return result }
+        let kills = group.outOfMemoryKills()
+        let isNew = state.withLock { state in
+            defer { state.memoryKillsSeen = kills }
+            return kills > state.memoryKillsSeen
+        }
+        guard isNew else { return result }
+        let limit = Resources.describe(bytes: spec.limits.memoryBytes)
+        return .failure(
+            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call."))
+    }
+
+    private func forget(_ call: CallID) {
+        let empty = state.withLock { state in
+            state.calls[call] = nil
+            return state.ended && state.calls.isEmpty
+        }
+        if empty { drained.set(()) }
+    }
+
+    // MARK: Its life
+
+    /// Starts, watches and clears away; reports all of it. Returns when nothing is left.
+    func run() async {
+        var outputs: [ReplicaOutput] = []
+        var ending = ReplicaEnding(
+            status: 0, outOfMemoryKills: 0, stopRequested: false, wasReady: false, startError: nil, errors: [], limits: spec.limits)
+        do throws(BrumeError) {
+            let channel = try makeChannel()
+            let program = try await launch(channel, &outputs)
+            ending.startError = await becomeReady(channel, program)
+            if ending.startError == nil && program.exit.value == nil && stopGrace.value == nil {
+                ending.wasReady = true
+                state.withLock { $0.ready = true }
+                host.events(.started(id))
+                await watch(program)
+            } else {
+                host.client.kill(program)
+            }
+            ending.status = await program.exit.wait() ?? SpawnerClient.spawnerGone
+        } catch {
+            ending.startError = error.description
+        }
+        ending.stopRequested = stopGrace.value != nil
+        ending.outOfMemoryKills = group.outOfMemoryKills()
+        await collect(outputs)
+        ending.errors = outputs.last?.tail ?? []
+        await clearAway(ending.exit)
+    }
+
+    private func makeChannel() throws(BrumeError) -> any ReplicaChannel {
+        do {
+            let channel = try host.makeChannel(spec, id)
+            state.withLock { $0.channel = channel }
+            return channel
+        } catch let error as BrumeError {
+            throw error
+        } catch {
+            throw BrumeError(.failed, "The contract cannot be prepared.", cause: error)
+        }
+    }
+
+    private func launch(_ channel: any ReplicaChannel, _ outputs: inout [ReplicaOutput]) async throws(BrumeError) -> SpawnedProgram {
+        try HostFiles.makeDirectory(socketDirectory)
+        var plan = try channel.plan(socketDirectory: socketDirectory)
+        var image: UnpackedImage?
+        if case .image(let reference) = spec.package {
+            let found = try host.images.image(of: reference)
+            plan = plan.completed(by: found, spec)
+            image = found
+        }
+        // The sandbox's uid is not the node's: connecting takes the right to write to the socket.
+        for name in HostFiles.names(in: socketDirectory) { HostFiles.setMode("\(socketDirectory)/\(name)", 0o666) }
+        var endsTogether = true
+        if case .fork = spec.contract { endsTogether = false }
+        try group.create(spec.limits, endsTogether: endsTogether)
+        let launcher = host.launchers.launcher(for: image)
+        state.withLock { $0.launcher = launcher }
+        var order = try launcher.order(
+            LaunchRequest(
+                replica: id, spec: spec, plan: plan, image: image, secrets: secrets, socketDirectory: socketDirectory,
+                directory: directory))
+        order.join(group)
+
+        var pipes: [CInt] = [-1, -1, -1, -1]
+        let error = HostFiles.pipes(&pipes)
+        defer { for end in [pipes[1], pipes[3]] where end >= 0 { _ = close(end) } }
+        for (index, stream) in [LogLine.Stream.stdout, .stderr].enumerated() where pipes[2 * index] >= 0 {
+            outputs.append(
+                ReplicaOutput(pipes[2 * index], stream, on: host.loops.next()) { [events = host.events, id] stream, text in
+                    events(.log(id, stream, text))
+                })
+        }
+        guard error == 0 else { throw HostFiles.failure("make", "the output pipes", error) }
+        let program = try await host.client.spawn(order, output: pipes[1], errors: pipes[3])
+        state.withLock { $0.program = program }
+        return program
+    }
+
+    private enum StartOutcome: Sendable { case ready, gone, late, failed(String) }
+
+    /// Waits for the channel.
+    ///
+    /// - Returns: why the replica is not ready, or nil if it is, or if its own end says why.
+    private func becomeReady(_ channel: any ReplicaChannel, _ program: SpawnedProgram) async -> String? {
+        let process = RunningProcess(replica: id, socketDirectory: socketDirectory, client: host.client, program: program, group: group)
+        let limit = host.settings.startTimeout
+        return await withTaskGroup(of: StartOutcome.self) { group in
+            group.addTask {
+                // There is nothing to be ready before the inside exists.
+                guard await program.inside.wait() != nil else { return .gone }
+                do throws(BrumeError) {
+                    try await channel.ready(process)
+                    return .ready
+                } catch {
+                    return .failed(error.description)
+                }
+            }
+            group.addTask {
+                _ = await program.exit.wait()
+                return .gone
+            }
+            group.addTask { [stopGrace] in
+                _ = await stopGrace.wait()
+                return .gone
+            }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return .late
+            }
+            let outcome = await group.next() ?? .gone
+            if case .ready = outcome {} else { host.client.kill(program) }
+            group.cancelAll()
+            switch outcome {
+            case .ready, .gone: return nil
+            case .late: return "it was not ready after \(Int(limit.inSeconds)) seconds; check that it listens where its contract says"
+            case .failed(let reason): return await program.exit.wait(atMost: .milliseconds(50)) == nil ? reason : nil
+            }
+        }
+    }
+
+    /// Waits for the end, and brings it about when asked.
+    private func watch(_ program: SpawnedProgram) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { _ = await program.exit.wait() }
+            group.addTask { [host, stopGrace] in
+                guard let grace = await stopGrace.wait() else { return }
+                if grace > .zero {
+                    host.client.askToStop(program)
+                    try? await Task.sleep(for: grace)
+                }
+                // Also when this task was cancelled in its sleep: then the program is gone and nothing happens.
+                host.client.kill(program)
+                _ = await program.exit.wait()
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func collect(_ outputs: [ReplicaOutput]) async {
+        for output in outputs where await output.finished.wait(atMost: SandboxLimits.lastOutput) == nil { output.close() }
+    }
+
+    private func clearAway(_ exit: ReplicaExit) async {
+        let failure = ReplicaEnding.failure(for: exit)
+        let (channel, idle) = state.withLock { state in
+            state.ended = true
+            return (state.channel, state.calls.isEmpty)
+        }
+        channel?.terminated(failure)
+        if !idle, await drained.wait(atMost: SandboxLimits.drain) == nil {
+            for ticket in state.withLock({ Array($0.calls.values) }).sorted(by: { $0.call < $1.call }) { ticket.finish(failure) }
+        }
+        group.kill()
+        if await !group.remove() {
+            host.events(.log(id, .platform, "A control group of this replica could not be removed; the next start of the node tries again."))
+        }
+        HostFiles.remove(socketDirectory)
+        HostFiles.remove(directory)
+        let launcher = state.withLock { state in
+            state.channel = nil
+            return state.launcher
+        }
+        launcher?.forget(spec.id)
+        host.events(.exited(id, exit))
+    }
+}
+
+/// A started replica as its channel sees it.
+struct RunningProcess: SandboxProcess {
+    let replica: ReplicaID
+    let socketDirectory: String
+    let client: SpawnerClient
+    let program: SpawnedProgram
+    let group: ReplicaCgroup
+
+    var memoryKills: Int { group.outOfMemoryKills() }
+
+    func connect(port: Int) async throws(BrumeError) -> CInt { try await client.reach(program, listening: false, port: port) }
+
+    func listen(port: Int) async throws(BrumeError) -> CInt { try await client.reach(program, listening: true, port: port) }
+}
