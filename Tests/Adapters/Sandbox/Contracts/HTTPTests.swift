@@ -16,6 +16,7 @@ struct HTTPTests {
         if 'NEVER' in os.environ: time.sleep(60)
         listener = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))
         opened = 0
+        released = threading.Event()
         def reply(body, extra=''): return ('HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n%s\\r\\n' % (len(body), extra)).encode() + body
         def serve(c):
             f = c.makefile('rb')
@@ -56,8 +57,9 @@ struct HTTPTests {
                 elif what == 'announced': c.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 99999999999\\r\\n\\r\\n')
                 elif what == 'slow':
                     c.sendall(b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n1\\r\\na\\r\\n')
-                    time.sleep(0.3)
+                    released.wait(20)
                     c.sendall(b'1\\r\\nb\\r\\n0\\r\\n\\r\\n')
+                elif what == 'release': released.set(); c.sendall(reply(b''))
                 elif what == 'stalled':
                     c.sendall(b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n1\\r\\na\\r\\n')
                     try:
@@ -183,7 +185,9 @@ struct HTTPTests {
 
     @Test("A slow reply is streamed as it comes")
     func slow() async throws {
-        let answer = try await start().call(path: "/slow")
+        let replica = try await start(concurrency: 2)
+        // The server sends the second half when the first has arrived.
+        let answer = await replica.call(path: "/slow", onPiece: { _ = await replica.call(path: "/release") })
         #expect(answer.wasStreamed && answer.text == "ab")
     }
 

@@ -27,7 +27,8 @@ struct OverheadTests {
             #expect(await replica.call("hello").text == "hello")
             through.append(clock.now - start)
         }
-        let (a, b) = (Self.median(through), Self.median(direct))
+        // The undisturbed calls: the work is the same each time, only neighbours add to it.
+        let (a, b) = (Self.undisturbed(through), Self.undisturbed(direct))
         print("fork: through the channel \(a), posix_spawn alone \(b), ratio \(a / b)")
         #expect(a / b < 3)
     }
@@ -50,7 +51,7 @@ struct OverheadTests {
         #expect(Double(count) / seconds > 200)
     }
 
-    private static func median(_ durations: [Duration]) -> Duration { durations.sorted()[durations.count / 2] }
+    private static func undisturbed(_ durations: [Duration]) -> Duration { durations.sorted()[durations.count / 20] }
 
     /// What the agent does for one call, without any agent.
     private static func spawnCat() throws {
