@@ -83,6 +83,19 @@ struct DriverTests {
         #expect(!HostFiles.exists(settings.socketRoot))
     }
 
+    @Test("if the spawner is killed its replicas end, and the next start works")
+    func spawnerKilled() async throws {
+        try await ProcessBench.with { bench in
+            let replica = try await bench.start(try ProcessBench.spec())
+            let client = try await bench.driver.spawnerClient()
+            #expect(kill(client.pid, SIGKILL) == 0)
+            #expect(await bench.recorder.exit(of: replica).cause == .signalled(number: 9))
+            #expect(HostState.groups(in: bench.driver.groupName, named: "\(replica)").isEmpty)
+            let next = try await bench.start(try ProcessBench.spec())
+            #expect(try await bench.run("r = 5", on: next) == "5")
+        }
+    }
+
     @Test("a data directory whose sockets would have too long names is refused in one sentence")
     func longPath() async throws {
         if ProcessBench.isRoot { return }

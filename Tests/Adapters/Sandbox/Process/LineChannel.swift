@@ -19,7 +19,7 @@ final class LineChannel: ReplicaChannel {
     private static let program = """
         import socket, sys
         s = socket.socket(socket.AF_UNIX)
-        s.connect('/run/brume/line')
+        s.connect(sys.argv[1])
         f = s.makefile('rwb')
         for line in f:
             names = {}
@@ -43,7 +43,7 @@ final class LineChannel: ReplicaChannel {
     init(
         connects: Bool = true, command: [String]? = nil, environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
     ) {
-        self.command = command ?? ["/usr/bin/python3", "-I", "-S", "-c", Self.program]
+        self.command = command ?? ["/usr/bin/python3", "-I", "-S", "-c", Self.program, "/run/brume/line"]
         self.environment = environment
         self.connects = connects
         self.binds = binds
