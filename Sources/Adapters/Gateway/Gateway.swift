@@ -64,7 +64,7 @@ package struct Gateway<Node: NodeOperations>: Service where Node.Payload == Byte
             try await application().run()
         } catch let error as IOError {
             throw bindError(error)
-        } catch let error as SocketAddressError {
+        } catch let error where error is SocketAddressError || error is SocketAddressError.UnknownHost {
             throw BrumeError(
                 .invalid, "The address '\(settings.host)' cannot be listened on; give one of this machine's, or 0.0.0.0 for all.",
                 cause: error)

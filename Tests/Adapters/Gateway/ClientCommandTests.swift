@@ -13,8 +13,8 @@ import Testing
 struct ClientCommandTests {
     private let deployment = """
         {"service":"hello","image":"ghcr.io/openfaas/figlet:latest","namespace":"openfaas-fn","envProcess":"","envVars":{},\
-        "constraints":[],\
-        "secrets":["token"],"labels":{"com.openfaas.scale.min":"1"},"annotations":{},"limits":{"memory":"128Mi","cpu":"500m"},\
+        "constraints":[],"secrets":["token"],\
+        "labels":{"com.openfaas.scale.min":"1"},"annotations":{},"limits":{"memory":"128Mi","cpu":"500m"},\
         "requests":{"memory":"64Mi","cpu":"100m"},"readOnlyRootFilesystem":true}
         """
 

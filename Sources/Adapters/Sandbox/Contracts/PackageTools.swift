@@ -31,17 +31,22 @@ struct PackageTools {
             if let key = Environment.Key(rawValue: name) { environment[key] = value }
         }
         var options = PlatformOptions()
-        if asUser, geteuid() == 0 {
-            options.userID = settings.installUser
-            options.groupID = settings.installUser
-            options.supplementaryGroups = []
-        }
         options.createSession = true
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(1))]
+        let tool = program
+        var program = program
+        var arguments = arguments
+        if asUser, geteuid() == 0 {
+            // Not by options.userID: the library would call setgroups between fork and exec, where glibc can wait for ever for a thread
+            // that the child does not have.
+            let user = settings.installUser
+            arguments = ["--reuid=\(user)", "--regid=\(user)", "--clear-groups", "--no-new-privs", "--", program] + arguments
+            program = "/usr/bin/setpriv"
+        }
         let executable: Executable = program.hasPrefix("/") ? .path(FilePath(program)) : .name(program)
         let limit = settings.limits.installTimeout
         do {
-            return try await withThrowingTaskGroup(of: Outcome?.self) { [environment, options] group in
+            return try await withThrowingTaskGroup(of: Outcome?.self) { [environment, options, program, arguments] group in
                 group.addTask {
                     let result = try await Subprocess.run(
                         executable, arguments: Arguments(arguments), environment: .custom(environment),
@@ -55,13 +60,13 @@ struct PackageTools {
                 }
                 let first = try await group.next() ?? nil
                 group.cancelAll()
-                guard let first else { throw BrumeError(.unavailable, "\(program) did not end within \(limit).") }
+                guard let first else { throw BrumeError(.unavailable, "\(tool) did not end within \(limit).") }
                 return first
             }
         } catch let error as BrumeError {
             throw error
         } catch {
-            throw BrumeError(.unsupported, "\(program) could not be run; install it or put its result into the package.", cause: error)
+            throw BrumeError(.unsupported, "\(tool) could not be run; install it or put its result into the package.", cause: error)
         }
     }
 

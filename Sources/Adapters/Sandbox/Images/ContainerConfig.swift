@@ -12,12 +12,28 @@ struct ContainerConfig {
     let socketDirectory: String
     /// Directory with the secrets as files, or nil.
     let secretsDirectory: String?
-    let hostname: String
 
     /// First host uid of the container; crun is used only where the node is root and can map one.
     let firstHostID: UInt32
 
     private static let hostIDCount = 65_536
+
+    /// Host paths in the order in which the spawner stages them: the container's users could not reach them by themselves.
+    private(set) var stages: [String] = []
+
+    init(
+        spec: FunctionSpec, image: UnpackedImage, plan: LaunchPlan, socketDirectory: String, secretsDirectory: String?, firstHostID: UInt32
+    ) {
+        (self.spec, self.image, self.plan, self.firstHostID) = (spec, image, plan, firstHostID)
+        (self.socketDirectory, self.secretsDirectory) = (socketDirectory, secretsDirectory)
+        var stages = [image.rootDirectory, socketDirectory] + plan.binds.map(\.host)
+        if let secretsDirectory { stages.append(secretsDirectory) }
+        self.stages = stages
+    }
+
+    private func staged(_ path: String) -> JSONTree {
+        .text(stages.firstIndex(of: path).map { "\(BRUME_SPAWN_STAGE)/\($0)" } ?? path)
+    }
 
     func encoded() throws(BrumeError) -> [UInt8] {
         do {
@@ -30,8 +46,8 @@ struct ContainerConfig {
     private var tree: JSONTree {
         .object([
             "ociVersion": .text("1.0.0"),
-            "hostname": .text(hostname),
-            "root": .object(["path": .text(image.rootDirectory), "readonly": .flag(true)]),
+            "hostname": .text(spec.id.name),
+            "root": .object(["path": staged(image.rootDirectory), "readonly": .flag(true)]),
             "process": process,
             "mounts": .list(mounts),
             "linux": linux,
@@ -56,34 +72,34 @@ struct ContainerConfig {
         ])
     }
 
-    private static func mount(_ destination: String, _ type: String, _ source: String, _ options: [String]) -> JSONTree {
-        .object(["destination": .text(destination), "type": .text(type), "source": .text(source), "options": .texts(options)])
+    private func mount(_ destination: String, _ type: String, _ source: String, _ options: [String]) -> JSONTree {
+        .object(["destination": .text(destination), "type": .text(type), "source": staged(source), "options": .texts(options)])
     }
 
     private func temporary(_ destination: String, _ part: Int, mode: String) -> JSONTree {
         let size = min(SandboxLimits.temporaryBytes, max(4096, spec.limits.memoryBytes / part))
-        return Self.mount(destination, "tmpfs", "tmpfs", ["nosuid", "nodev", "mode=\(mode)", "size=\(size)"])
+        return mount(destination, "tmpfs", "tmpfs", ["nosuid", "nodev", "mode=\(mode)", "size=\(size)"])
     }
 
     private var mounts: [JSONTree] {
         var mounts = [
-            Self.mount("/proc", "proc", "proc", ["nosuid", "nodev", "noexec"]),
-            Self.mount("/dev", "tmpfs", "tmpfs", ["nosuid", "noexec", "mode=755", "size=64k"]),
+            mount("/proc", "proc", "proc", ["nosuid", "nodev", "noexec"]),
+            mount("/dev", "tmpfs", "tmpfs", ["nosuid", "noexec", "mode=755", "size=64k"]),
             temporary("/dev/shm", SandboxLimits.sharedMemoryShare, mode: "1777"),
             temporary("/tmp", SandboxLimits.temporaryShare, mode: "1777"),
         ]
         // Owned by the image's own user, who may be any.
         if !spec.readOnlyRootFilesystem { mounts.append(temporary("/home/app", SandboxLimits.homeShare, mode: "1777")) }
-        mounts.append(Self.mount("/run/brume", "bind", socketDirectory, ["bind", "ro", "nosuid", "nodev"]))
+        mounts.append(mount("/run/brume", "bind", socketDirectory, ["bind", "ro", "nosuid", "nodev"]))
         if let secretsDirectory {
-            mounts.append(Self.mount("/var/openfaas/secrets", "bind", secretsDirectory, ["bind", "ro", "nosuid", "nodev", "noexec"]))
+            mounts.append(mount("/var/openfaas/secrets", "bind", secretsDirectory, ["bind", "ro", "nosuid", "nodev", "noexec"]))
         }
         for bind in plan.binds {
-            mounts.append(Self.mount(bind.inside, "bind", bind.host, ["rbind", bind.writable ? "rw" : "ro", "nosuid", "nodev"]))
+            mounts.append(mount(bind.inside, "bind", bind.host, ["rbind", bind.writable ? "rw" : "ro", "nosuid", "nodev"]))
         }
         if spec.network {
             for path in ["/etc/resolv.conf", "/etc/hosts"] where HostFiles.exists(path) {
-                mounts.append(Self.mount(path, "bind", HostFiles.resolved(path) ?? path, ["bind", "ro", "nosuid", "nodev", "noexec"]))
+                mounts.append(mount(path, "bind", HostFiles.resolved(path) ?? path, ["bind", "ro", "nosuid", "nodev", "noexec"]))
             }
         }
         return mounts

@@ -19,7 +19,7 @@ struct ContainerLauncher: Launcher {
         let secrets = try writeSecrets(request)
         let config = ContainerConfig(
             spec: request.spec, image: image, plan: request.plan, socketDirectory: request.socketDirectory, secretsDirectory: secrets,
-            hostname: request.spec.id.name, firstHostID: firstHostID)
+            firstHostID: firstHostID)
         try HostFiles.create("\(request.directory)/config.json", try config.encoded(), mode: 0o600)
         var order = SpawnOrder(arguments: [
             program, "--root", "\(request.directory)/crun", "--cgroup-manager=disabled", "run", "--bundle", request.directory,
@@ -27,9 +27,10 @@ struct ContainerLauncher: Launcher {
         ])
         order.environment = ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
         order.flags = UInt32(BRUME_INSIDE_IS_CHILD)
+        order.stages = config.stages
         if let hiddenMount {
             order.flags |= UInt32(BRUME_HIDE_UNIFIED)
-            order.stages = [hiddenMount]
+            order.stages.append(hiddenMount)
         }
         return order
     }

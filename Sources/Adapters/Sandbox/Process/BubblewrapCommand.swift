@@ -55,10 +55,7 @@ struct BubblewrapCommand {
         order.files = [("options", optionBytes), ("seccomp", seccomp)] + builder.files
         order.stages = builder.stages
         order.flags = UInt32(BRUME_STATUS_PIPE)
-        if let hostID {
-            order.flags |= UInt32(BRUME_SET_IDS)
-            order.hostID = hostID
-        }
+        if let hostID { order.drop(to: hostID) }
         return order
     }
 

@@ -171,8 +171,7 @@ final class Replica: Sendable {
             LaunchRequest(
                 replica: id, spec: spec, plan: plan, image: image, secrets: secrets, socketDirectory: socketDirectory,
                 directory: directory))
-        order.groups = group.directories
-        if group.unified != nil { order.flags |= UInt32(BRUME_HAS_UNIFIED) }
+        order.join(group)
 
         var pipes: [CInt] = [-1, -1, -1, -1]
         let error = HostFiles.pipes(&pipes)
@@ -286,6 +285,8 @@ struct RunningProcess: SandboxProcess {
     let client: SpawnerClient
     let program: SpawnedProgram
     let group: ReplicaCgroup
+
+    var memoryKills: Int { group.outOfMemoryKills() }
 
     func connect(port: Int) async throws(BrumeError) -> CInt { try await client.reach(program, listening: false, port: port) }
 

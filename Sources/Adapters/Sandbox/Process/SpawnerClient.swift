@@ -23,6 +23,18 @@ struct SpawnOrder: Sendable {
     /// Host uid and gid, used with `BRUME_SET_IDS`.
     var hostID: UInt32 = 0
     var limits: [(resource: Int, amount: Int)] = []
+
+    /// Has the program join these groups before its first instruction.
+    mutating func join(_ group: ReplicaCgroup) {
+        groups = group.directories
+        if group.unified != nil { flags |= UInt32(BRUME_HAS_UNIFIED) }
+    }
+
+    /// Has the program run as this host uid and gid.
+    mutating func drop(to id: UInt32) {
+        flags |= UInt32(BRUME_SET_IDS)
+        hostID = id
+    }
 }
 
 /// A program that the spawner started.
@@ -205,6 +217,27 @@ final class SpawnerClient: Sendable {
                 .unavailable, "Port \(port) inside the sandbox cannot be \(listening ? "opened" : "reached"): \(HostFiles.reason(answer.error)).")
         }
         return answer.descriptor
+    }
+
+    /// Bytes of the fixed structure in a SPAWN packet; for tests that are a node themselves.
+    static var spawnBytes: Int { MemoryLayout<brume_spawn>.size }
+
+    /// Sends bytes as they are; for tests of the spawner's caution.
+    func sendRaw(_ bytes: [UInt8], descriptors: [CInt]) {
+        _ = unsafe brume_send_packet(socket, bytes, bytes.count, descriptors, descriptors.count)
+    }
+
+    /// Asks for a program by raw strings and counts, and gives the errno of the answer; for tests of the spawner's caution.
+    func trySpawn(strings: [UInt8], counts: [UInt32]) async -> Int32 {
+        guard let file = try? Self.memoryFile("strings", strings) else { return EIO }
+        defer { _ = Glibc.close(file) }
+        let sandbox = state.withLock { state in
+            state.nextSandbox += 1
+            return state.nextSandbox
+        }
+        return await ask { request in
+            unsafe brume_send_spawn(socket, request, sandbox, 0, 0, counts, false, nil, 0, [file, 2, 2], 3)
+        }.error
     }
 
     /// Sends SIGTERM to the function alone.

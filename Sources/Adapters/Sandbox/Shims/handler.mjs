@@ -81,7 +81,7 @@ function oneLine(text) {
 function describe(error) {
     const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const place = typeof error?.stack === "string" && error.stack.split("\n").find((line) => line.includes(directory + "/"));
-    const match = place && /([^/\s(]+):(\d+)(:\d+)?\)?$/.exec(place);
+    const match = place && /([^/\s(:]+):(\d+)(?::\d+)?\)?$/.exec(place);
     return oneLine(match ? `${text} (${match[1]}, line ${match[2]})` : text);
 }
 
@@ -132,6 +132,7 @@ async function stream(response, source) {
 }
 
 function serve(handler, request, response) {
+    response.sendDate = false;
     const pieces = [];
     request.on("data", (piece) => pieces.push(piece));
     request.on("end", () => {

@@ -136,14 +136,14 @@ struct PythonTests {
 
     @Test("As many calls as the concurrency run at once")
     func concurrency() async throws {
-        let code = "import time\ndef handle(req):\n    time.sleep(0.3)\n    return req"
+        let code = "import time\ndef handle(req):\n    time.sleep(1)\n    return req"
         let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]), concurrency: 8)
         let replica = try await deployment.start()
         let start = ContinuousClock.now
         await withTaskGroup(of: Void.self) { group in
             for number in 0..<8 { group.addTask { #expect(await replica.call("\(number)").text == "\(number)") } }
         }
-        #expect(ContinuousClock.now - start < .seconds(1.5))
+        #expect(ContinuousClock.now - start < .seconds(6))
     }
 
     @Test("A cancelled call is let finish, then the slot is free")

@@ -37,11 +37,15 @@ final class LineChannel: ReplicaChannel {
     let binds: [LaunchPlan.Bind]
     private let state = Mutex(State())
 
+    /// Whether the program connects before it is ready.
+    let connects: Bool
+
     init(
-        command: [String]? = nil, environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
+        connects: Bool = true, command: [String]? = nil, environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
     ) {
         self.command = command ?? ["/usr/bin/python3", "-I", "-S", "-c", Self.program]
         self.environment = environment
+        self.connects = connects
         self.binds = binds
     }
 
@@ -59,6 +63,7 @@ final class LineChannel: ReplicaChannel {
     }
 
     func ready(_ process: any SandboxProcess) async throws(BrumeError) {
+        guard connects else { return }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let now = state.withLock { state in
