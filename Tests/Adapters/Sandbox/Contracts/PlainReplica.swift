@@ -234,7 +234,9 @@ enum Fixture {
         _ contract: Contract, package: BrumeModel.Package = .none, concurrency: Int = 1, environment: [String: String] = [:],
         annotations: [String: String] = [:]
     ) throws -> FunctionSpec {
-        FunctionSpec(id: try #require(id), contract: contract, package: package, concurrency: concurrency, environment: environment, annotations: annotations)
+        FunctionSpec(
+            id: try #require(id), contract: contract, package: package, concurrency: concurrency, environment: environment,
+            annotations: annotations)
     }
 
     static func channels(_ root: String = "/tmp", limits: (inout ContractLimits) -> Void = { _ in }) -> ContractChannels {
