@@ -164,7 +164,7 @@ extension PlainReplica {
     func call(
         _ text: String = "", method: String = "POST", path: String = "/", query: String = "", headers: [(String, String)] = [],
         body: Body<ByteBuffer>? = nil, keep: Bool = true, counting: ByteCount? = nil, takeOnly: Int = .max,
-        pause: Duration = .zero, onPiece: (@Sendable () async -> Void)? = nil, started: (@Sendable (CallID) -> Void)? = nil
+        pause: Duration = .zero, started: (@Sendable (CallID) -> Void)? = nil, onPiece: (@Sendable () async -> Void)? = nil
     ) async -> Answer {
         let id = CallID(callNumbers.add(1, ordering: .relaxed).oldValue)
         guard let function = Fixture.id else { return Answer() }
