@@ -153,7 +153,9 @@ struct PackageTools {
         guard geteuid() == 0, !CodeStore.isReachable(directory) else { return }
         throw BrumeError(
             .permission,
-            "Requirements are installed as an unprivileged user, who cannot reach \(directory); use a data directory whose parents are open (chmod o+x).")
+            "Requirements are installed as an unprivileged user, who cannot reach \(directory); "
+                + "use a data directory whose parents are open (chmod o+x)."
+        )
     }
 
     // MARK: Byte code

@@ -108,8 +108,10 @@ struct HTTPTests {
         let replica = try await start()
         let answer = await replica.call(
             "x", method: "PATCH", path: "/request", query: "a=%20b",
-            headers: [("X-A", "1"), ("Host", "h"), ("Connection", "close"), ("Transfer-Encoding", "chunked"), ("Expect", "100-continue"),
-                ("Content-Length", "77"), ("X-Evil", "a\r\nX-Injected: 1")])
+            headers: [
+                ("X-A", "1"), ("Host", "h"), ("Connection", "close"), ("Transfer-Encoding", "chunked"), ("Expect", "100-continue"),
+                ("Content-Length", "77"), ("X-Evil", "a\r\nX-Injected: 1"),
+            ])
         let parts = try #require(try JSONSerialization.jsonObject(with: Data(answer.bytes.readableBytesView)) as? [Any])
         #expect(parts[0] as? String == "PATCH")
         #expect(parts[1] as? String == "/request?a=%20b")
@@ -150,9 +152,11 @@ struct HTTPTests {
         #expect(ContinuousClock.now - start < .seconds(6))
     }
 
-    @Test("Replies that HTTP does not allow end as badReply, and the next call works", arguments: [
-        "garbage", "eof", "half", "endless-head", "endless-trailer", "big-header", "switch",
-    ])
+    @Test(
+        "Replies that HTTP does not allow end as badReply, and the next call works",
+        arguments: [
+            "garbage", "eof", "half", "endless-head", "endless-trailer", "big-header", "switch",
+        ])
     func malformed(_ what: String) async throws {
         let replica = try await start()
         let answer = await replica.call(path: "/" + what)
@@ -168,9 +172,11 @@ struct HTTPTests {
         #expect(await replica.call("good", path: "/echo").text == "good")
     }
 
-    @Test("Unusual but right replies are understood", arguments: [
-        ("continue", "after"), ("close", "bye"), ("until-eof", "all of it"), ("nothing", ""), ("silent-close", "bye"),
-    ])
+    @Test(
+        "Unusual but right replies are understood",
+        arguments: [
+            ("continue", "after"), ("close", "bye"), ("until-eof", "all of it"), ("nothing", ""), ("silent-close", "bye"),
+        ])
     func unusual(_ what: String, _ text: String) async throws {
         let replica = try await start()
         #expect(await replica.call(path: "/" + what).text == text)

@@ -7,8 +7,8 @@ import Testing
 
 @testable import BrumeSandbox
 
-/// What a channel adds to the work itself. The bounds are loose, because test machines are shared and tests are not optimised; the benchmarks
-/// measure the optimised program.
+/// What a channel adds to the work itself. The bounds are loose, because test machines are shared and tests are not optimised;
+/// the benchmarks measure the optimised program.
 @Suite("Overhead of the channels", .serialized)
 struct OverheadTests {
     private static let forks = 200
@@ -47,7 +47,9 @@ struct OverheadTests {
             }
         }
         let seconds = (ContinuousClock.now - start).inSeconds
-        print("handler, \(inFlight) in flight: \(Int(Double(count) / seconds)) calls/s, \(seconds / Double(count) * 1e6 * Double(inFlight)) us each")
+        print(
+            "handler, \(inFlight) in flight: \(Int(Double(count) / seconds)) calls/s, \(seconds / Double(count) * 1e6 * Double(inFlight)) us each"
+        )
         #expect(Double(count) / seconds > 200)
     }
 
