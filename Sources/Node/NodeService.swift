@@ -226,9 +226,15 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
 /// Passes events on once both sides exist: a driver is made with its sink before the node that listens is complete.
 private final class EventRelay: Sendable {
-    private let listener = Mutex<(@Sendable (SandboxEvent) -> Void)?>(nil)
+    /// A closure kept in a generic container by itself gets one more conversion thunk on each access, until a call through it takes a
+    /// millisecond; inside a struct it is kept as it is.
+    private struct Listener {
+        let hear: @Sendable (SandboxEvent) -> Void
+    }
 
-    func connect(_ listener: @escaping @Sendable (SandboxEvent) -> Void) { self.listener.withLock { $0 = listener } }
+    private let listener = Mutex<Listener?>(nil)
 
-    func send(_ event: SandboxEvent) { listener.withLock { $0 }?(event) }
+    func connect(_ listener: @escaping @Sendable (SandboxEvent) -> Void) { self.listener.withLock { $0 = Listener(hear: listener) } }
+
+    func send(_ event: SandboxEvent) { listener.withLock { $0 }?.hear(event) }
 }
