@@ -46,7 +46,7 @@ struct PackageTools {
         let executable: Executable = program.hasPrefix("/") ? .path(FilePath(program)) : .name(program)
         let limit = settings.limits.installTimeout
         do {
-            return try await withThrowingTaskGroup(of: Outcome?.self) { [environment, options, program, arguments] group in
+            return try await withThrowingTaskGroup(of: Outcome?.self) { [environment, options, arguments] group in
                 group.addTask {
                     let result = try await Subprocess.run(
                         executable, arguments: Arguments(arguments), environment: .custom(environment),
