@@ -148,7 +148,8 @@ struct Simulate: AsyncParsableCommand {
         }
         let (events, steps) = (report?.events ?? 0, report?.steps ?? 0)
         return Measurement(
-            engineStepsPerSecond: Int(Double(2 * pairs) / best.inSeconds), nanosecondsPerEngineStep: best.inSeconds * 1e9 / Double(2 * pairs),
+            engineStepsPerSecond: Int(Double(2 * pairs) / best.inSeconds),
+            nanosecondsPerEngineStep: best.inSeconds * 1e9 / Double(2 * pairs),
             simulatedEventsPerSecond: Int(Double(events) / fastest.inSeconds),
             simulatedStepsPerSecond: Int(Double(steps) / fastest.inSeconds))
     }

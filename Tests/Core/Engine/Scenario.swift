@@ -156,7 +156,8 @@ struct ScenarioPlayer {
             }
             lines.append(
                 "  \(name): replicas \(function.replicas), ready \(function.ready), invocations \(function.invocations), "
-                    + "queued \(function.queued), running \(function.running)" + (function.problem.isEmpty ? "" : ", problem: \(function.problem)"))
+                    + "queued \(function.queued), running \(function.running)"
+                    + (function.problem.isEmpty ? "" : ", problem: \(function.problem)"))
         }
         return lines
     }

@@ -62,7 +62,8 @@ struct SeedTests {
 
     static var counters: [WritableKeyPath<Report, Int>] {
         [
-            \.succeeded, \.failed, \.expired, \.abandoned, \.cutOff, \.completed, \.buried, \.retries, \.resent, \.refused, \.coldRuns, \.runs,
+            \.succeeded, \.failed, \.expired, \.abandoned, \.cutOff, \.completed, \.buried, \.retries, \.resent, \.refused, \.coldRuns,
+            \.runs,
             \.failedStarts, \.evictions, \.restarts,
         ]
     }

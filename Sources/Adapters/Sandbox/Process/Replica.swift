@@ -98,7 +98,8 @@ final class Replica: Sendable {
         guard isNew else { return result }
         let limit = Resources.describe(bytes: spec.limits.memoryBytes)
         return .failure(
-            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call."))
+            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call.")
+        )
     }
 
     private func forget(_ call: CallID) {
@@ -153,7 +154,9 @@ final class Replica: Sendable {
     }
 
     /// Makes everything outside the process, then the process.
-    private func launch(_ channel: any ReplicaChannel, _ client: SpawnerClient, _ outputs: inout [ReplicaOutput]) async throws(BrumeError) -> SpawnedProgram {
+    private func launch(
+        _ channel: any ReplicaChannel, _ client: SpawnerClient, _ outputs: inout [ReplicaOutput]
+    ) async throws(BrumeError) -> SpawnedProgram {
         try HostFiles.makeDirectory(socketDirectory)
         var plan = try channel.plan(socketDirectory: socketDirectory)
         var image: UnpackedImage?
@@ -267,7 +270,8 @@ final class Replica: Sendable {
         }
         group.kill()
         if await !group.remove() {
-            host.events(.log(id, .platform, "A control group of this replica could not be removed; the next start of the node tries again."))
+            host.events(
+                .log(id, .platform, "A control group of this replica could not be removed; the next start of the node tries again."))
         }
         HostFiles.remove(socketDirectory)
         HostFiles.remove(directory)

@@ -30,7 +30,9 @@ struct DriverTests {
         }
     }
 
-    @Test("without isolation a daemon that left its session is killed all the same, with and without control groups", arguments: [true, false])
+    @Test(
+        "without isolation a daemon that left its session is killed all the same, with and without control groups",
+        arguments: [true, false])
     func directKillsDaemons(marked: Bool) async throws {
         let spawner = try #require(SandboxSettings.helper("brume-spawner", given: nil))
         let client = try await SpawnerClient.launch(path: spawner, joinFast: false)
@@ -123,7 +125,8 @@ struct DriverTests {
 enum Orphan {
     static func start(in groups: [String]) throws -> pid_t {
         var pid: pid_t = 0
-        let path = unsafe strdup("/bin/sleep"), seconds = unsafe strdup("600")
+        let path = unsafe strdup("/bin/sleep")
+        let seconds = unsafe strdup("600")
         defer {
             unsafe free(path)
             unsafe free(seconds)

@@ -12,7 +12,11 @@ final class LineChannel: ReplicaChannel {
         var server: (any Channel)?
         var connection: (any Channel)?
         var connected: [CheckedContinuation<Void, Never>] = []
-        var waiting: [(call: CallID, reply: @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void, finished: @Sendable (CallFailure?) -> Void)] = []
+        var waiting:
+            [(
+                call: CallID, reply: @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void,
+                finished: @Sendable (CallFailure?) -> Void
+            )] = []
         var ended = false
     }
 

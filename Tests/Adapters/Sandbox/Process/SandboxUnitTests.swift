@@ -97,7 +97,9 @@ struct SandboxUnitTests {
     @Test("functions get uids of their own, which come back and are not reused at once")
     func hostIDs() throws {
         let ids = HostIDs(first: 100, count: 2)
-        let one = try FunctionID(name: "one"), two = try FunctionID(name: "two"), three = try FunctionID(name: "three")
+        let one = try FunctionID(name: "one")
+        let two = try FunctionID(name: "two")
+        let three = try FunctionID(name: "three")
         #expect(try ids.take(for: one) == 100)
         #expect(try ids.take(for: one) == 100)
         #expect(try ids.take(for: two) == 101)

@@ -57,7 +57,9 @@ struct SpawnerTests {
         var order = SpawnOrder(arguments: ["/bin/cat", "/proc/self/status"])
         order.drop(to: 234_567)
         let (text, _) = try await Self.run(client, order)
-        for line in ["Uid:\t234567\t234567\t234567\t234567", "Gid:\t234567\t234567\t234567\t234567", "CapEff:\t0000000000000000", "Groups:\t"] {
+        for line in [
+            "Uid:\t234567\t234567\t234567\t234567", "Gid:\t234567\t234567\t234567\t234567", "CapEff:\t0000000000000000", "Groups:\t",
+        ] {
             #expect(text.contains(line), "\(line)")
         }
         order.hostID = 0
@@ -98,7 +100,9 @@ struct SpawnerTests {
         for length in [1, 3, 4, 8, 15, 16, 23, 24, 25, 40, 100, 200, 1023, 1024, 1025, 4000] {
             for type in [0, 1, 2, 3, 4, 5, 99, 100, 0xffff_ffff] as [UInt32] {
                 var packet = (0..<length).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
-                for (index, byte) in [0, 8, 16, 24].map({ UInt8(truncatingIfNeeded: type >> $0) }).enumerated() where index < length { packet[index] = byte }
+                for (index, byte) in [0, 8, 16, 24].map({ UInt8(truncatingIfNeeded: type >> $0) }).enumerated() where index < length {
+                    packet[index] = byte
+                }
                 client.sendRaw(packet, descriptors: length % 2 == 0 ? [] : [0, 1, 2])
             }
         }
@@ -108,7 +112,9 @@ struct SpawnerTests {
         await Self.end(client)
     }
 
-    @Test("strings that do not fit the counts are refused", arguments: [[1, 0, 0, 0, 0], [3, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 0, 0, 0], [2, 0, 0, 0, 9]])
+    @Test(
+        "strings that do not fit the counts are refused",
+        arguments: [[1, 0, 0, 0, 0], [3, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 0, 0, 0], [2, 0, 0, 0, 9]])
     func badStrings(counts: [UInt32]) async throws {
         let client = try await Self.launch()
         let error = await client.trySpawn(strings: Array("/bin/echo\0hi\0".utf8), counts: counts)
