@@ -38,7 +38,9 @@ extension Target.Dependency {
     static let logging = product(name: "Logging", package: "swift-log")
     static let metrics = product(name: "Metrics", package: "swift-metrics")
     static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let hummingbird = product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdCore = product(name: "HummingbirdCore", package: "hummingbird")
     static let hummingbirdTesting = product(name: "HummingbirdTesting", package: "hummingbird")
     static let httpTypes = product(name: "HTTPTypes", package: "swift-http-types")
     static let grdb = product(name: "GRDB", package: "GRDB.swift")
@@ -91,7 +93,7 @@ let package = Package(
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
         layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"]),
-        layer("BrumeSimulator", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeWorkload", .heap]),
+        layer("BrumeSimulator", "Lab/Simulator", ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
         layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
         // Native: C.
         .target(name: "CBrumeLinux", path: "Sources/Native/CBrumeLinux", cSettings: strictC),
@@ -105,7 +107,10 @@ let package = Package(
         layer("BrumeStore", "Adapters/Store", ["BrumeModel", .grdb, .crypto, .nioCore, .logging]),
         layer(
             "BrumeGateway", "Adapters/Gateway",
-            ["BrumeModel", .hummingbird, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .logging, .crypto],
+            [
+                "BrumeModel", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
+                .crypto,
+            ],
             resources: [.embedInCode("openapi.json")]),
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics]),
         // The shell round the engine.
@@ -116,7 +121,8 @@ let package = Package(
             dependencies: [
                 "BrumeModel", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
-                .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .logging, .metrics, .nioCore, .nioPosix, .nioHTTP1,
+                .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
+                .nioHTTP1,
                 .subprocess, .systemPackage,
             ],
             path: "Sources/brume", swiftSettings: strict),
@@ -130,15 +136,20 @@ let package = Package(
         tests(
             "SandboxTests", "Adapters/Sandbox",
             ["BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1, .logging]),
-        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", .grdb, .nioCore, .logging]),
+        tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", "BrumeSimulator", .grdb, .nioCore, .logging]),
         tests(
             "GatewayTests", "Adapters/Gateway",
-            ["BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .httpTypes, .logging]),
-        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeTelemetry", .logging, .metrics]),
-        tests("NodeTests", "Node", ["BrumeModel", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+            [
+                "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
+                .logging,
+            ]),
+        tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
+        tests(
+            "NodeTests", "Node",
+            ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
-            ["BrumeModel", "brume", .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
+            ["BrumeModel", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
         tests("TidyTests", "Tidy", []),
     ],
     swiftLanguageModes: [.v6]

@@ -89,6 +89,8 @@ public struct CallFailure: Error, Hashable, Sendable, Codable {
         case abandoned
         /// The node is shutting down, or the function was removed.
         case stopped
+        /// The replica was gone before anything of the call reached it; another one may take it.
+        case unsent
     }
 
     public let kind: Kind
@@ -104,7 +106,7 @@ public struct CallFailure: Error, Hashable, Sendable, Codable {
     public var httpStatus: Int {
         switch kind {
         case .timedOut: 504
-        case .startFailed, .stopped: 503
+        case .startFailed, .stopped, .unsent: 503
         case .badReply: 502
         case .outOfMemory, .exited, .crashed, .outputLimit, .handlerError: 500
         case .abandoned: 499
@@ -123,6 +125,26 @@ public enum Refusal: Hashable, Sendable {
     case broken(String)
     /// The node is shutting down.
     case draining
+
+    /// The status a gateway answers with.
+    public var httpStatus: Int {
+        switch self {
+        case .unknownFunction: 404
+        case .queueFull: 429
+        case .neverFits, .broken, .draining: 503
+        }
+    }
+
+    /// One sentence for the caller.
+    public var sentence: String {
+        switch self {
+        case .unknownFunction: "There is no function of this name; see 'brume list', or deploy it."
+        case .queueFull(let pause): "The function's queue is full; try again in \(pause.components.seconds) s."
+        case .neverFits(let why): why
+        case .broken(let why): "The function does not start: \(why)"
+        case .draining: "The node is shutting down; try again on another node or later."
+        }
+    }
 }
 
 /// Where a call's time went. Zero where a phase did not happen.

@@ -135,9 +135,11 @@ public struct FunctionSpec: Hashable, Sendable, Codable {
         try require(limits.millicores >= 1, "The CPU limit must be at least 1m, for example --cpu 500m.")
         try require(requests.millicores >= 0 && requests.memoryBytes >= 0, "Requested resources must not be negative.")
         try require(
-            timeout >= .milliseconds(1) && timeout <= Self.timeoutMax, "The timeout must be between 1ms and 24h, for example --timeout 60s.")
+            timeout >= .milliseconds(1) && timeout <= Self.timeoutMax, "The timeout must be between 1ms and 24h, for example --timeout 60s."
+        )
         try require(
-            (1...Self.concurrencyMax).contains(concurrency), "The concurrency must be between 1 and \(Self.concurrencyMax) calls per replica.")
+            (1...Self.concurrencyMax).contains(concurrency),
+            "The concurrency must be between 1 and \(Self.concurrencyMax) calls per replica.")
         try require(
             contract.allowsConcurrency || concurrency == 1,
             "The \(contract.word) contract takes one call at a time; leave the concurrency at 1 and raise --max instead.")
@@ -159,10 +161,12 @@ public struct FunctionSpec: Hashable, Sendable, Codable {
         case .http(let command, let port):
             var isImage = false
             if case .image = package { isImage = true }
-            try require(isImage || command.first?.isEmpty == false, "The http contract needs the server's command, for example --http './server'.")
+            try require(
+                isImage || command.first?.isEmpty == false, "The http contract needs the server's command, for example --http './server'.")
             try require((1...65_535).contains(port), "The port must be between 1 and 65535.")
         case .handler(_, let file):
-            try require(!file.isEmpty && !file.hasPrefix("/") && !file.contains(".."), "The handler file must be a path inside the package.")
+            try require(
+                !file.isEmpty && !file.hasPrefix("/") && !file.contains(".."), "The handler file must be a path inside the package.")
         case .lambda(let executable):
             try require(!executable.isEmpty && !executable.contains(".."), "The lambda executable must be a path inside the package.")
         }
@@ -179,7 +183,8 @@ extension FunctionID {
         }
         guard allowed, !name.isEmpty, name.utf8.count <= 253, !name.hasPrefix(".") else {
             throw BrumeError(
-                .invalid, "The secret name '\(name.prefix(64))' is not valid: use letters, digits, '-', '_' and '.', not beginning with a dot.")
+                .invalid,
+                "The secret name '\(name.prefix(64))' is not valid: use letters, digits, '-', '_' and '.', not beginning with a dot.")
         }
     }
 }
@@ -195,4 +200,10 @@ public struct Secret: Hashable, Sendable {
         self.namespace = namespace
         self.value = value
     }
+}
+
+extension Secret: CustomStringConvertible, CustomReflectable {
+    /// Never the value: what is printed ends up in logs.
+    public var description: String { "secret \(name) in \(namespace) (\(value.count) bytes)" }
+    public var customMirror: Mirror { Mirror(self, children: ["name": name, "namespace": namespace, "size": value.count]) }
 }

@@ -62,6 +62,17 @@ extension FunctionID: Comparable {
     }
 }
 
+extension FunctionID {
+    private enum CodingKeys: String, CodingKey { case name, namespace }
+
+    /// Checks what it reads: names also arrive from the network and from disk.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        try self.init(
+            name: try values.decode(String.self, forKey: .name), namespace: try values.decode(String.self, forKey: .namespace))
+    }
+}
+
 /// The engine's short name for a deployed function: an index that a redeploy keeps and a later function never reuses.
 public struct FunctionHandle: Hashable, Sendable, Comparable {
     public let index: Int

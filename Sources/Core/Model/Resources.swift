@@ -35,10 +35,14 @@ extension Resources {
     public static func millicores(parsing text: String) throws(BrumeError) -> Int {
         let error = BrumeError(
             .invalid, "'\(text.prefix(32))' is not an amount of CPU; write thousandths of a core (500m) or cores (2, 0.25).")
-        let value: Double?
-        if text.hasSuffix("m") { value = Double(text.dropLast()) } else { value = Double(text).map { $0 * 1000 } }
-        guard let value, value.isFinite, value >= 1, value <= 1_000_000 else { throw error }
-        return Int(value.rounded(.up))
+        let number = text.hasSuffix("m") ? text.dropLast() : text[...]
+        // Digits and a point only: `Double` alone would also read `1e3`, `0x10` and `inf`.
+        guard number.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: ".") }),
+            let value = Double(number)
+        else { throw error }
+        let millicores = text.hasSuffix("m") ? value : value * 1000
+        guard millicores >= 1, millicores <= 1_000_000 else { throw error }
+        return Int(millicores.rounded(.up))
     }
 
     /// Reads Kubernetes memory notation: `128Mi`, `1Gi`, `500M`, `4096Ki`, or plain bytes.

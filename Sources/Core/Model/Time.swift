@@ -36,11 +36,11 @@ public struct Instant: Hashable, Sendable, Comparable, Codable {
 extension Duration {
     /// The duration in whole nanoseconds, saturating at the range of `Int64` (292 years).
     public var wholeNanoseconds: Int64 {
+        // Before `components`, which traps past the range of 64-bit seconds.
+        if self >= .nanoseconds(Int64.max) { return .max }
+        if self <= .nanoseconds(Int64.min) { return .min }
         let (seconds, attoseconds) = components
-        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow else { return seconds < 0 ? .min : .max }
-        let (sum, sumOverflow) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return sumOverflow ? (seconds < 0 ? .min : .max) : sum
+        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 
     /// The duration in seconds, for display and for metrics only.
@@ -49,34 +49,35 @@ extension Duration {
     /// The duration in milliseconds, for display and for metrics only.
     public var inMilliseconds: Double { Double(wholeNanoseconds) / 1e6 }
 
+    /// Longest duration that is read: ten years. A longer one is a slip of the unit, and sums of it would overflow.
+    private static let parsedMax = Duration.seconds(10 * 366 * 86_400)
+
     /// Reads `90`, `90s`, `1m30s`, `250ms`, `2h`, `1.5s` (Go's notation; a bare number is seconds), as the watchdogs do.
     ///
-    /// - Throws: `BrumeError` (`invalid`) for anything else, and for negative durations.
+    /// Exact to the nanosecond.
+    ///
+    /// - Throws: `BrumeError` (`invalid`) for anything else, for negative durations and for more than ten years.
     public init(parsing text: String) throws(BrumeError) {
         let error = BrumeError(.invalid, "'\(text.prefix(32))' is not a duration; write for example 90s, 1m30s or 250ms.")
-        if let seconds = Int64(text) {
-            guard seconds >= 0, seconds <= 10 * 366 * 86_400 else { throw error }
-            self = .seconds(seconds)
-            return
-        }
+        let isBare = !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         var total = Duration.zero
-        var rest = text[...]
+        var rest = isBare ? (text + "s")[...] : text[...]
         guard !rest.isEmpty else { throw error }
         while !rest.isEmpty {
             let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-            guard let value = Double(digits), value.isFinite, value <= 1e9 else { throw error }
             rest = rest.dropFirst(digits.count)
-            let unit = rest.prefix { $0.isASCII && $0.isLetter }
+            let unit = rest.prefix { $0.isLetter }
             rest = rest.dropFirst(unit.count)
-            switch unit {
-            case "h": total += .seconds(value * 3600)
-            case "m": total += .seconds(value * 60)
-            case "s": total += .seconds(value)
-            case "ms": total += .milliseconds(value)
-            case "us": total += .microseconds(value)
-            default: throw error
-            }
+            guard let value = Double(digits), let nanoseconds = Self.nanosecondsPerUnit[String(unit)] else { throw error }
+            let part = (value * nanoseconds).rounded()
+            guard part <= 1e18 else { throw error }
+            total += .nanoseconds(Int64(part))
+            guard total <= Self.parsedMax else { throw error }
         }
         self = total
     }
+
+    private static let nanosecondsPerUnit: [String: Double] = [
+        "h": 3_600e9, "m": 60e9, "s": 1e9, "ms": 1e6, "us": 1e3, "\u{B5}s": 1e3, "\u{3BC}s": 1e3, "ns": 1,
+    ]
 }

@@ -103,7 +103,7 @@ package final class LinuxSandbox: SandboxDriver {
         _ call: CallID, _ request: CallRequest<ByteBuffer>, on replica: ReplicaID, deadline: Instant, reply: @escaping ReplyHandler
     ) {
         if let found = find(replica), found.invoke(call, request, deadline: deadline, reply: reply) { return }
-        let failure = CallFailure(.stopped, "The replica was gone before the call reached it; try again.")
+        let failure = CallFailure(.unsent, "The replica was gone before the call reached it; try again.")
         reply(.failure(failure))
         host.events(.finished(call, on: replica, failure: failure))
     }

@@ -16,6 +16,8 @@ final class Replica: Sendable {
         /// Set from the moment on that something has to be given back to it.
         var launcher: (any Launcher)?
         var calls: [CallID: CallTicket] = [:]
+        /// Kills at the memory limit that a call has been told of.
+        var memoryKillsSeen = 0
     }
 
     /// What the driver lends every replica.
@@ -72,8 +74,32 @@ final class Replica: Sendable {
             return channel
         }
         guard let channel else { return false }
-        channel.invoke(call, request, deadline: deadline, reply: { ticket.reply($0) }, finished: { ticket.finish($0) })
+        channel.invoke(
+            call, request, deadline: deadline, reply: { [self] in ticket.reply(explained($0)) }, finished: { ticket.finish($0) })
         return true
+    }
+
+    /// Where a process of the replica failed and the replica lives on, only the control group knows whether memory was the reason.
+    private func explained(
+        _ result: Result<CallResponse<ByteBuffer>, CallFailure>
+    ) -> Result<CallResponse<ByteBuffer>, CallFailure> {
+        let failure: CallFailure?
+        switch result {
+        case .failure(let given): failure = given
+        case .success(let response): failure = response.failure
+        }
+        // With several calls at once a shell's exit code may belong to another call than the kill; a signal does not.
+        guard let failure, failure.kind == .crashed || (failure.kind == .exited && spec.concurrency == 1) else { return result }
+        let kills = group.outOfMemoryKills()
+        let isNew = state.withLock { state in
+            defer { state.memoryKillsSeen = kills }
+            return kills > state.memoryKillsSeen
+        }
+        guard isNew else { return result }
+        let limit = Resources.describe(bytes: spec.limits.memoryBytes)
+        return .failure(
+            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call.")
+        )
     }
 
     private func forget(_ call: CallID) {

@@ -7,6 +7,9 @@
 public protocol SandboxDriver<Payload>: Sendable {
     associatedtype Payload: Sendable
 
+    /// The isolation in force, one sentence.
+    var isolation: String { get }
+
     /// Makes a function's files ready on this node (unpack, install requirements, check the syntax); called before its first start.
     ///
     /// - Parameter bundle: path of the tar archive where the package is a bundle.

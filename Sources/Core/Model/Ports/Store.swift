@@ -26,26 +26,36 @@ public protocol Store<Payload>: Sendable {
     func removeNamespace(_ name: String) async throws -> Bool
     func namespaces() async throws -> [StoredNamespace]
 
-    /// Records ended calls. Batched: on disk within a second, not at return.
+    /// Records a call. Batched: on disk within a second, not at return. A later record of the same call and attempt replaces it.
+    ///
+    /// Never waits: where the disk cannot keep up, records are dropped and counted.
     func record(_ call: CallRecord)
+    /// Keeps log lines, batched like calls; where the disk cannot keep up, the oldest make room.
     func append(_ lines: [LogLine])
     /// Waits until everything recorded or appended so far is on disk.
     func flush() async throws
+    /// Newest first; sees everything recorded before.
     func calls(_ query: CallQuery) async throws -> [CallRecord]
-    /// Lines in order of time.
+    /// Lines in order of time; sees everything appended before.
     func logs(_ query: LogQuery) async throws -> [LogLine]
     /// Drops the oldest calls and log lines beyond the settings' bounds.
     func prune() async throws
 
+    /// Keeps an accepted call.
+    ///
+    /// - Throws: `BrumeError`: `exists` if the id is taken, `unavailable` if the queue is full, `invalid` if the body is a stream.
     func enqueue(_ call: QueuedCall<Payload>) async throws
     /// Every call that has neither ended nor died, in order of acceptance; bodies included.
     func queued() async throws -> [QueuedCall<Payload>]
     /// One queued call with its body, or nil.
     func queued(_ id: CallID) async throws -> QueuedCall<Payload>?
-    /// A call that ended: it will not run again.
+    /// A call that ended: it will not run again. Nothing happens if it is not queued.
     func complete(_ id: CallID) async throws
+    /// Another attempt will follow. Throws `notFound` if the call is not queued.
     func reschedule(_ id: CallID, attempt: Int, notBefore: Instant, lastFailure: String) async throws
+    /// The last attempt failed: the call becomes a dead letter. Throws `notFound` if it is not queued.
     func bury(_ id: CallID, attempt: Int, lastFailure: String) async throws
+    /// Newest acceptance first.
     func deadLetters(limit: Int) async throws -> [DeadLetter]
     /// Moves dead letters back to the queue with a fresh count of attempts (all where `ids` is nil); returns them.
     func redrive(_ ids: [CallID]?) async throws -> [QueuedCall<Payload>]

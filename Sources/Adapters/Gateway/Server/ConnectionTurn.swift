@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOHTTP1
+
+/// Where a connection is between one request and the next: it serves one at a time, in order.
+enum ConnectionTurn {
+    /// No request has begun.
+    case idle
+    /// The router has the request; a function's has to wait until its reply is through.
+    case routed(requestEnded: Bool, replyEnded: Bool)
+    /// A function's request whose body is still expected to be whole soon.
+    case collecting(Collection)
+    /// A function runs.
+    case calling(Calling)
+    /// The reply is written; the rest of the request is read and thrown away.
+    case discarding
+    /// The last reply is written, and the connection ends when the client has stopped sending.
+    case closing
+
+    struct Collection {
+        var head: RequestHead
+        var arrival: Arrival
+        var body: ByteBuffer?
+    }
+
+    struct Calling {
+        let number: UInt64
+        var head: RequestHead
+        let arrival: Arrival
+        /// Set while the request's body is still coming.
+        var source: InboundBody.Chunks.Source?
+        var task: Task<Void, Never>?
+        var replyBegun = false
+        /// Bytes of the reply that are still to come, where the function said how many there are.
+        var remaining: Int?
+    }
+
+    /// What has to be remembered of a request to frame its reply.
+    struct RequestHead {
+        let version: HTTPVersion
+        let isHead: Bool
+        var keepsAlive: Bool
+        /// Nil where the body comes in chunks.
+        let contentLength: Int?
+        var received = 0
+    }
+}

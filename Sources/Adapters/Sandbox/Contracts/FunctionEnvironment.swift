@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+
+/// Where things are inside a sandbox, and what a function finds in its environment.
+enum Inside {
+    static let functionDirectory = "/function"
+    static let packagesDirectory = "/opt/brume/packages"
+    static let agent = "/opt/brume/brume-agent"
+    static let shims = "/opt/brume/shims"
+    static let socket = "/run/brume/replica.sock"
+    static let socketName = "replica.sock"
+    static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+/// A function's environment: a small fixed base, what its contract adds, and last what its deployer said. Nothing of the node's own.
+struct FunctionEnvironment {
+    private var entries: [(name: String, value: String)]
+
+    init(_ spec: FunctionSpec, replica: ReplicaID, contract: [(name: String, value: String)] = []) {
+        entries = [
+            ("PATH", Inside.searchPath),
+            ("HOME", "/tmp"),
+            ("TMPDIR", "/tmp"),
+            ("LANG", "C.UTF-8"),
+            ("HOSTNAME", "\(spec.id.name)-\(replica)"),
+            ("BRUME_FUNCTION", spec.id.description),
+        ]
+        for entry in contract { set(entry.name, entry.value) }
+        for name in spec.environment.keys.sorted() { set(name, spec.environment[name] ?? "") }
+    }
+
+    private mutating func set(_ name: String, _ value: String) {
+        if let index = entries.firstIndex(where: { $0.name == name }) {
+            entries[index].value = value
+        } else {
+            entries.append((name, value))
+        }
+    }
+
+    var all: [(name: String, value: String)] { entries }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import NIOCore
+import NIOHTTP1
+
+/// One call on its way through a channel, with the two callbacks that end it.
+struct UpstreamCall: Sendable {
+    let id: CallID
+    let request: CallRequest<ByteBuffer>
+    let reply: @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void
+    let finished: @Sendable (CallFailure?) -> Void
+    /// Whether the request was sent once already and the server had closed the connection before it read it.
+    var isRepeated = false
+
+    func fail(_ failure: CallFailure) {
+        reply(.failure(failure))
+        finished(failure)
+    }
+}
+
+extension UpstreamCall {
+    /// Sending it twice does what sending it once does (RFC 9110, 9.2.2), and it can be sent twice.
+    var mayRepeat: Bool {
+        guard !isRepeated, case .whole = request.body else { return false }
+        switch request.method {
+        case "GET", "HEAD", "PUT", "DELETE", "OPTIONS": return true
+        default: return false
+        }
+    }
+
+    /// The head as it goes to the function, and how many body bytes it promises (nil: chunked).
+    func head() -> (head: HTTPRequestHead, promised: Int?) {
+        var headers = HTTPHeaders()
+        headers.reserveCapacity(request.headers.count + 2)
+        var given: Int?
+        var hasHost = false
+        for field in request.headers {
+            switch Header.kind(field.name) {
+            case .contentLength: given = Int(field.value)
+            case .hopByHop: continue
+            case .host:
+                hasHost = true
+                headers.add(name: "Host", value: field.value)
+            case .endToEnd:
+                guard Header.isSafe(field.name), Header.isSafe(field.value) else { continue }
+                headers.add(name: field.name, value: field.value)
+            }
+        }
+        if !hasHost { headers.add(name: "Host", value: "localhost") }
+        var promised: Int?
+        switch request.body {
+        case .whole(let bytes):
+            promised = bytes.readableBytes
+            if bytes.readableBytes > 0 || !(request.method == "GET" || request.method == "HEAD") {
+                headers.add(name: "Content-Length", value: String(bytes.readableBytes))
+            }
+        case .stream:
+            if let given, given >= 0 {
+                promised = given
+                headers.add(name: "Content-Length", value: String(given))
+            } else {
+                headers.add(name: "Transfer-Encoding", value: "chunked")
+            }
+        }
+        let target = Header.target(path: request.path, query: request.query)
+        return (HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: request.method), uri: target, headers: headers), promised)
+    }
+}
+
+/// What a header field means to a hop.
+enum Header {
+    enum Kind { case endToEnd, hopByHop, contentLength, host }
+
+    static func kind(_ name: String) -> Kind {
+        // By length first: this runs for each header of each call.
+        switch name.utf8.count {
+        case 2: equal(name, "te") ? .hopByHop : .endToEnd
+        case 4: equal(name, "host") ? .host : .endToEnd
+        case 6: equal(name, "expect") ? .hopByHop : .endToEnd
+        case 7: equal(name, "trailer") || equal(name, "upgrade") ? .hopByHop : .endToEnd
+        case 10: equal(name, "connection") || equal(name, "keep-alive") ? .hopByHop : .endToEnd
+        case 14: equal(name, "content-length") ? .contentLength : .endToEnd
+        case 16: equal(name, "proxy-connection") ? .hopByHop : .endToEnd
+        case 17: equal(name, "transfer-encoding") ? .hopByHop : .endToEnd
+        default: .endToEnd
+        }
+    }
+
+    static func equal(_ name: String, _ lower: StaticString) -> Bool {
+        guard name.utf8.count == lower.utf8CodeUnitCount else { return false }
+        var index = 0
+        for byte in name.utf8 {
+            let folded = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+            guard unsafe folded == lower.utf8Start[index] else { return false }
+            index += 1
+        }
+        return true
+    }
+
+    /// No control characters: they could end a header and begin another.
+    static func isSafe(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 } }
+
+    /// Path and query for the request line; bytes that would break the line are percent-encoded.
+    static func target(path: String, query: String) -> String {
+        var target = path.hasPrefix("/") ? path : "/" + path
+        if !query.isEmpty { target += "?" + query }
+        guard !target.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else { return target }
+        let digits = Array("0123456789ABCDEF".utf8)
+        var encoded: [UInt8] = []
+        for byte in target.utf8 {
+            if byte > 0x20 && byte != 0x7f {
+                encoded.append(byte)
+            } else {
+                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
+    /// The header by which Brume's own agent and shims say that a reply stands for a failure: `KIND SENTENCE`.
+    static let failure = "brume-failure"
+
+    static func parseFailure(_ text: String) -> CallFailure {
+        let parts = text.split(separator: " ", maxSplits: 1)
+        let kind = parts.first.flatMap { CallFailure.Kind(rawValue: String($0)) }
+        return CallFailure(kind ?? .handlerError, parts.count > 1 ? String(parts[1]) : text)
+    }
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import NIOCore
+import NIOHTTP1
+
+/// The client side of one HTTP/1.1 connection to a replica; carries one call at a time.
+///
+/// Small replies go to the caller in one piece, straight from the event loop; others become a ``ReplyStream``.
+final class UpstreamConnection: ChannelDuplexHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundIn = HTTPClientRequestPart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    let eventLoop: any EventLoop
+    private let owner: UpstreamChannel
+    private let limits: ContractLimits
+    private var context: ChannelHandlerContext?
+    private var exchange: Exchange?
+    private var isReused = false
+    private var isPaused = false
+    private var wantsRead = false
+    private var bytesSincePart = 0
+
+    init(eventLoop: any EventLoop, owner: UpstreamChannel) {
+        self.eventLoop = eventLoop
+        self.owner = owner
+        limits = owner.limits
+    }
+
+    // MARK: From any thread
+
+    /// Sends a call. The owner has made sure that the connection is free.
+    func start(_ call: UpstreamCall) {
+        if eventLoop.inEventLoop { begin(call) } else { eventLoop.execute { self.begin(call) } }
+    }
+
+    /// The caller no longer waits for this call.
+    func cancel(_ id: CallID) {
+        eventLoop.execute {
+            guard self.exchange?.call.id == id else { return }
+            self.abandon(CallFailure(.abandoned, "The caller went away."))
+        }
+    }
+
+    /// The replica is gone: ends the call with the cause, and the connection.
+    func terminate(_ failure: CallFailure) {
+        eventLoop.execute {
+            if self.exchange != nil { self.fail(failure) } else { self.context?.close(promise: nil) }
+        }
+    }
+
+    /// Closes an idle connection.
+    func close() {
+        eventLoop.execute { self.context?.close(promise: nil) }
+    }
+
+    // MARK: Sending
+
+    private func begin(_ call: UpstreamCall) {
+        guard let context, context.channel.isActive else {
+            owner.lost(self, call: call.id)
+            owner.invoke(call)
+            return
+        }
+        let (head, promised) = call.head()
+        var exchange = Exchange(call: call)
+        exchange.isHead = head.method == .HEAD
+        switch call.request.body {
+        case .whole(let bytes):
+            self.exchange = exchange
+            context.write(wrapOutboundOut(.head(head)), promise: nil)
+            if bytes.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: nil) }
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        case .stream(let chunks):
+            exchange.unsent = promised
+            exchange.upload = Task { [self] in await upload(chunks, of: call.id) }
+            self.exchange = exchange
+            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        }
+    }
+
+    private func upload(_ chunks: any AsyncSequence<ByteBuffer, any Error> & Sendable, of id: CallID) async {
+        do {
+            for try await chunk in chunks {
+                try await eventLoop.flatSubmit { self.send(chunk, of: id) }.get()
+            }
+            eventLoop.execute { self.endUpload(of: id) }
+        } catch {
+            eventLoop.execute {
+                guard let exchange = self.exchange, exchange.call.id == id, exchange.upload != nil else { return }
+                // A failed write shows as a closed connection, which has its own story to tell.
+                guard !(error is ChannelError), !(error is IOError) else { return }
+                self.abandon(CallFailure(.abandoned, "The caller's request body ended too early."))
+            }
+        }
+    }
+
+    private func send(_ chunk: ByteBuffer, of id: CallID) -> EventLoopFuture<Void> {
+        guard let context, exchange?.call.id == id, exchange?.upload != nil else {
+            return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+        }
+        if let unsent = exchange?.unsent {
+            guard chunk.readableBytes <= unsent else { return eventLoop.makeFailedFuture(UploadError()) }
+            exchange?.unsent = unsent - chunk.readableBytes
+        }
+        return context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(chunk))))
+    }
+
+    private func endUpload(of id: CallID) {
+        guard let context, let exchange, exchange.call.id == id, exchange.upload != nil else { return }
+        if let unsent = exchange.unsent, unsent > 0 {
+            abandon(CallFailure(.abandoned, "The caller's request body ended too early."))
+            return
+        }
+        self.exchange?.upload = nil
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// More bytes than the length that the caller announced.
+    private struct UploadError: Error {}
+
+    // MARK: Receiving
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    /// Counts what arrived before it was understood, so that an endless head or trailer is noticed.
+    func received(bytes: Int) { bytesSincePart += bytes }
+    var isOverHeadLimit: Bool { bytesSincePart > limits.headBytesMax + 65_536 }
+    func endOverLimit() {
+        fail(CallFailure(.badReply, "The function's reply has a head or trailer of more than \(limits.headBytesMax) bytes."))
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        bytesSincePart = 0
+        guard exchange != nil else {
+            context.close(promise: nil)
+            return
+        }
+        switch unwrapInboundIn(data) {
+        case .head(let head): receiveHead(head)
+        case .body(let bytes): receiveBody(bytes)
+        case .end(let trailers): receiveEnd(trailers)
+        }
+    }
+
+    private func receiveHead(_ head: HTTPResponseHead) {
+        guard var exchange else { return }
+        let status = Int(head.status.code)
+        guard (200...599).contains(status) else {
+            fail(CallFailure(.badReply, "The function answered with the status \(status); 200 to 599 are possible here."))
+            return
+        }
+        exchange.status = status
+        exchange.isKeepAlive = head.isKeepAlive
+        exchange.headers.reserveCapacity(head.headers.count)
+        var isEventStream = false
+        var size = 0
+        for (name, value) in head.headers {
+            size += name.utf8.count + value.utf8.count
+            switch Header.kind(name) {
+            case .hopByHop: continue
+            case .contentLength:
+                exchange.length = Int(value)
+                continue
+            case .host, .endToEnd: break
+            }
+            if owner.trustsFailureHeader, Header.equal(name, "brume-failure") {
+                exchange.failure = Header.parseFailure(value)
+                continue
+            }
+            if Header.equal(name, "content-type"), value.hasPrefix("text/event-stream") { isEventStream = true }
+            exchange.headers.append(HeaderField(name, value))
+        }
+        guard size <= limits.headBytesMax else {
+            self.exchange = exchange
+            fail(CallFailure(.badReply, "The function's reply has a head of \(size) bytes; \(limits.headBytesMax) are allowed."))
+            return
+        }
+        let hasBody = !exchange.isHead && status != 204 && status != 304
+        if !hasBody, let length = exchange.length { exchange.headers.append(HeaderField("Content-Length", String(length))) }
+        exchange.phase = .collecting
+        let declared = hasBody ? exchange.length ?? 0 : 0
+        self.exchange = exchange
+        if declared > limits.replyBytesMax {
+            failOverLimit()
+        } else if declared > limits.wholeReplyBytesMax || (hasBody && isEventStream) {
+            stream()
+        }
+    }
+
+    private func receiveBody(_ bytes: ByteBuffer) {
+        exchange?.received += bytes.readableBytes
+        guard let received = exchange?.received, let phase = exchange?.phase else { return }
+        guard received <= limits.replyBytesMax else {
+            failOverLimit()
+            return
+        }
+        switch phase {
+        case .collecting:
+            if exchange?.collected == nil {
+                exchange?.collected = bytes
+            } else {
+                var bytes = bytes
+                exchange?.collected?.writeBuffer(&bytes)
+            }
+            if received > limits.wholeReplyBytesMax { stream() }
+        case .streaming:
+            yield(bytes)
+        case .awaitingHead, .discarding, .lost:
+            break
+        }
+    }
+
+    private func receiveEnd(_ trailers: HTTPHeaders?) {
+        guard let exchange else { return }
+        exchange.grace?.cancel()
+        var failure = exchange.failure
+        if owner.trustsFailureHeader, let text = trailers?.first(name: Header.failure) { failure = Header.parseFailure(text) }
+        // A request that is still being sent makes the connection useless for the next one.
+        let isReusable = exchange.isKeepAlive && exchange.upload == nil && exchange.phase != .discarding
+        exchange.upload?.cancel()
+        self.exchange = nil
+        isPaused = false
+        isReused = true
+        let next: UpstreamCall?
+        if isReusable {
+            next = owner.release(self, call: exchange.call.id)
+        } else {
+            next = nil
+            owner.lost(self, call: exchange.call.id)
+            context?.close(promise: nil)
+        }
+        if let source = exchange.source {
+            if let failure, exchange.failure == nil { source.finish(failure) } else { source.finish() }
+        } else {
+            exchange.call.reply(
+                .success(
+                    CallResponse(
+                        status: exchange.status, headers: exchange.headers, body: .whole(exchange.collected ?? ByteBuffer()),
+                        failure: failure)))
+        }
+        exchange.call.finished(failure)
+        if let next { begin(next) }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.fireChannelReadComplete()
+        // The length is not known and the end did not come with the same read: give it a moment, then stream.
+        guard let exchange, exchange.phase == .collecting, exchange.length == nil, exchange.grace == nil else { return }
+        let id = exchange.call.id
+        self.exchange?.grace = eventLoop.scheduleTask(in: limits.collectGrace) {
+            guard self.exchange?.call.id == id, self.exchange?.phase == .collecting else { return }
+            self.stream()
+        }
+    }
+
+    // MARK: Streaming
+
+    private func stream() {
+        guard var exchange else { return }
+        guard !exchange.isCancelled else {
+            fail(CallFailure(.abandoned, "The caller went away."))
+            return
+        }
+        let id = exchange.call.id
+        let stream = ReplyStream(limits) {
+            self.eventLoop.execute { self.resume(id) }
+        } onEnd: {
+            self.eventLoop.execute { self.readerIsGone(id) }
+        }
+        if let length = exchange.length { exchange.headers.append(HeaderField("Content-Length", String(length))) }
+        let collected = exchange.collected
+        exchange.collected = nil
+        exchange.phase = .streaming
+        exchange.source = stream.source
+        self.exchange = exchange
+        exchange.call.reply(
+            .success(
+                CallResponse(status: exchange.status, headers: exchange.headers, body: stream.body, failure: exchange.failure)))
+        if let collected { yield(collected) }
+    }
+
+    private func yield(_ bytes: ByteBuffer) {
+        switch exchange?.source?.yield(bytes) {
+        case .stopProducing: isPaused = true
+        case .produceMore, .dropped, nil: break
+        }
+    }
+
+    private func resume(_ id: CallID) {
+        guard exchange?.call.id == id else { return }
+        isPaused = false
+        guard wantsRead else { return }
+        wantsRead = false
+        context?.read()
+    }
+
+    private func readerIsGone(_ id: CallID) {
+        guard let exchange, exchange.call.id == id, exchange.phase == .streaming else { return }
+        abandon(CallFailure(.abandoned, "The caller went away in the middle of the reply."))
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if isPaused { wantsRead = true } else { context.read() }
+    }
+
+    // MARK: Ending badly
+
+    /// Nobody wants the reply. Work that can be ended is ended; other work is let finish, so that the replica is idle when it says so.
+    private func abandon(_ failure: CallFailure) {
+        guard let exchange, !exchange.isCancelled else { return }
+        self.exchange?.isCancelled = true
+        if owner.endsWorkByClosing {
+            // The agent kills the child, waits for its end and then closes its side, which is the news that this slot is idle.
+            exchange.upload?.cancel()
+            exchange.grace?.cancel()
+            exchange.source?.finish(failure)
+            self.exchange?.upload = nil
+            self.exchange?.source = nil
+            self.exchange?.isReplied = exchange.source != nil
+            self.exchange?.phase = .discarding
+            self.exchange?.failure = failure
+            isPaused = false
+            context?.close(mode: .output, promise: nil)
+            if wantsRead {
+                wantsRead = false
+                context?.read()
+            }
+        } else if exchange.phase == .streaming || exchange.upload != nil {
+            fail(failure)
+        }
+    }
+
+    private func failOverLimit() {
+        fail(CallFailure(.outputLimit, "The function's reply is larger than \(limits.replyBytesMax) bytes."))
+    }
+
+    /// Ends the call and the connection.
+    private func fail(_ failure: CallFailure) {
+        let exchange = self.exchange
+        self.exchange = nil
+        isPaused = false
+        exchange?.upload?.cancel()
+        exchange?.grace?.cancel()
+        owner.lost(self, call: exchange?.call.id)
+        context?.close(promise: nil)
+        guard let exchange else { return }
+        if let source = exchange.source {
+            source.finish(failure)
+        } else if !exchange.isReplied {
+            exchange.call.reply(.failure(failure))
+        }
+        exchange.call.finished(failure)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is IOError || error is ChannelError || (error as? HTTPParserError) == .invalidEOFState {
+            context.close(promise: nil)
+        } else {
+            fail(CallFailure(.badReply, "The function's reply is not valid HTTP/1.1 (\(error))."))
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        defer { context.fireChannelInactive() }
+        guard let exchange, exchange.phase != .lost else {
+            if self.exchange == nil { owner.lost(self, call: nil) }
+            return
+        }
+        if exchange.phase == .discarding {
+            fail(exchange.failure ?? CallFailure(.abandoned, "The caller went away."))
+            return
+        }
+        let id = exchange.call.id
+        if exchange.phase == .awaitingHead, isReused, owner.mayRepeat, exchange.call.mayRepeat {
+            self.exchange = nil
+            owner.lost(self, call: id)
+            var call = exchange.call
+            call.isRepeated = true
+            owner.invoke(call)
+            return
+        }
+        exchange.upload?.cancel()
+        exchange.grace?.cancel()
+        self.exchange?.phase = .lost
+        // The process may be dying: its exit tells more than the closed connection.
+        eventLoop.scheduleTask(in: limits.causeGrace) {
+            guard self.exchange?.call.id == id else { return }
+            self.fail(CallFailure(.badReply, "The function closed its connection before its reply was complete."))
+        }
+    }
+}
+
+// Every mutable property is used on `eventLoop` alone.
+extension UpstreamConnection: @unchecked Sendable {}
+
+/// One call in the middle of a connection.
+private struct Exchange {
+    enum Phase { case awaitingHead, collecting, streaming, discarding, lost }
+
+    let call: UpstreamCall
+    var phase = Phase.awaitingHead
+    var status = 0
+    var headers: [HeaderField] = []
+    var failure: CallFailure?
+    /// The Content-Length of the reply.
+    var length: Int?
+    var received = 0
+    var collected: ByteBuffer?
+    var source: ReplyStream.Sequence.Source?
+    var upload: Task<Void, Never>?
+    /// Bytes that the announced length still owes.
+    var unsent: Int?
+    var grace: Scheduled<Void>?
+    var isHead = false
+    var isKeepAlive = true
+    var isCancelled = false
+    var isReplied = false
+}
+
+/// Sits before the HTTP decoder and bounds what it may gather for a head or a trailer.
+final class ReplyHeadGuard: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let connection: UpstreamConnection
+
+    init(_ connection: UpstreamConnection) { self.connection = connection }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        connection.received(bytes: unwrapInboundIn(data).readableBytes)
+        context.fireChannelRead(data)
+        if connection.isOverHeadLimit { connection.endOverLimit() }
+    }
+}

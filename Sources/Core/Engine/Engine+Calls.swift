@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeBroker
+import BrumeModel
+import DequeModule
+
+/// Calls: admission, queueing, dispatch, deadlines, retries.
+extension Engine {
+    // MARK: Admission
+
+    mutating func arrive(_ call: CallID, _ handle: FunctionHandle, _ timeout: Duration?, _ outputs: inout [Output]) {
+        precondition(calls[call] == nil, "\(call) arrived twice")
+        if let refusal = admissionRefusal(handle) {
+            outputs.append(.refuse(call, refusal))
+            return
+        }
+        guard let policy = functions[handle]?.policy else { return }
+        let deadline = now + Swift.min(timeout ?? policy.timeout, policy.timeout)
+        var state = CallState(function: handle, asynchronous: false, phase: .waiting, waitingSince: now, deadline: deadline)
+
+        if functions[handle]?.queue.isEmpty == true, let replica = functions[handle]?.pool.take() {
+            accept(handle)
+            timers.arm(.callDeadline(call), at: deadline)
+            run(call, &state, on: replica, &outputs)
+            calls[call] = state
+            return
+        }
+        guard waitingCallers < settings.queueLimit, functions[handle]?.queue.append(call) == true else {
+            outputs.append(.refuse(call, .queueFull(retryAfter: retryAfter(handle))))
+            return
+        }
+        accept(handle)
+        timers.arm(.callDeadline(call), at: deadline)
+        calls[call] = state
+        waitingCallers += 1
+        outputs.append(.note(.queued(call, ahead: (functions[handle]?.queue.count ?? 1) - 1)))
+        ensureReplicas(handle, &outputs)
+    }
+
+    /// A call undoes a manual scale to zero.
+    private mutating func accept(_ handle: FunctionHandle) {
+        functions[handle]?.invocations += 1
+        if functions[handle]?.pinned == 0 { functions[handle]?.pinned = nil }
+    }
+
+    mutating func offer(_ call: CallID, _ handle: FunctionHandle, _ outputs: inout [Output]) {
+        precondition(calls[call] == nil, "\(call) was offered twice")
+        if let refusal = admissionRefusal(handle, asynchronous: true) {
+            outputs.append(.refuse(call, refusal))
+            return
+        }
+        guard let function = functions[handle], function.asynchronousCount < settings.asynchronousLimitPerFunction else {
+            outputs.append(.refuse(call, .queueFull(retryAfter: retryAfter(handle))))
+            return
+        }
+        functions[handle]?.asynchronousCount += 1
+        asynchronousCalls += 1
+        calls[call] = CallState(
+            function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture)
+    }
+
+    mutating func enqueue(
+        _ call: CallID, _ handle: FunctionHandle, _ failedAttempts: Int, _ notBefore: Instant, _ outputs: inout [Output]
+    ) {
+        if calls[call] == nil {
+            // Read back after a restart: it was accepted before, so no bound applies. Its function may have gone since.
+            guard functions[handle]?.removed == false else {
+                outputs.append(.bury(call, failedAttempts: failedAttempts))
+                return
+            }
+            functions[handle]?.asynchronousCount += 1
+            asynchronousCalls += 1
+            calls[call] = CallState(function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture)
+        } else if functions[handle]?.removed != false {
+            endAsynchronous(call)
+            outputs.append(.bury(call, failedAttempts: failedAttempts))
+            return
+        }
+        accept(handle)
+        calls[call]?.failedAttempts = failedAttempts
+        if notBefore > now {
+            calls[call]?.phase = .backingOff
+            timers.arm(.attemptDue(call), at: notBefore)
+        } else {
+            becomeDue(call, handle, &outputs)
+        }
+    }
+
+    private func admissionRefusal(_ handle: FunctionHandle, asynchronous: Bool = false) -> Refusal? {
+        if draining { return .draining }
+        guard let function = functions[handle], !function.removed else { return .unknownFunction }
+        if !function.policy.requests.fits(in: ledger.capacity) {
+            let needs = function.policy.requests
+            return .neverFits(
+                "A replica reserves \(Resources.describe(millicores: needs.millicores)) CPU and "
+                    + "\(Resources.describe(bytes: needs.memoryBytes)) of memory; the node has "
+                    + "\(Resources.describe(millicores: ledger.capacity.millicores)) and "
+                    + "\(Resources.describe(bytes: ledger.capacity.memoryBytes)). Deploy it with smaller limits.")
+        }
+        // An asynchronous call can wait for a repair; a caller cannot.
+        let isBroken = function.startFailures >= settings.startAttempts && function.startBlockedUntil > now
+        if isBroken, !asynchronous, !hasUsableReplica(function) { return .broken(function.problem) }
+        return nil
+    }
+
+    private func hasUsableReplica(_ function: FunctionState) -> Bool {
+        function.members.contains { replicas[$0]?.phase == .ready || replicas[$0]?.phase == .starting }
+    }
+
+    /// When a place in the queue is likely to be free: the queue's length times the mean run time over the slots, 1 to 60 s.
+    private func retryAfter(_ handle: FunctionHandle) -> Duration {
+        guard let function = functions[handle] else { return .seconds(1) }
+        let slots = Int64(function.policy.scale.max * function.policy.concurrency)
+        let nanoseconds = function.meanRunNanoseconds / slots * Int64(function.waiting)
+        return .seconds(Swift.min(Swift.max((nanoseconds + 999_999_999) / 1_000_000_000, 1), 60))
+    }
+
+    // MARK: Dispatch
+
+    /// Gives waiting calls to free slots: callers first, then asynchronous calls.
+    mutating func dispatch(_ handle: FunctionHandle, _ outputs: inout [Output]) {
+        while !halted, functions[handle]?.pool.hasFreeSlot == true {
+            guard let call = functions[handle]?.queue.popFirst() ?? (draining ? nil : functions[handle]?.due.popFirst()) else { return }
+            guard var state = calls[call], let replica = functions[handle]?.pool.take() else {
+                preconditionFailure("\(call) waits and is unknown, or a free slot vanished")
+            }
+            if !state.asynchronous {
+                waitingCallers -= 1
+            } else {
+                waitingDue -= 1
+                state.deadline = now + (functions[handle]?.policy.timeout ?? FunctionSpec.defaultTimeout)
+                timers.arm(.callDeadline(call), at: state.deadline)
+            }
+            run(call, &state, on: replica, &outputs)
+            calls[call] = state
+        }
+    }
+
+    private mutating func run(_ call: CallID, _ state: inout CallState, on replica: ReplicaID, _ outputs: inout [Output]) {
+        state.phase = .running(replica)
+        state.began = now
+        runningCalls += 1
+        replicas[replica]?.calls.append(call)
+        let ready = replicas[replica]?.readySince ?? now
+        outputs.append(.run(call, on: replica, cold: state.waitingSince < ready, deadline: state.deadline))
+    }
+
+    private mutating func becomeDue(_ call: CallID, _ handle: FunctionHandle, _ outputs: inout [Output]) {
+        calls[call]?.phase = .waiting
+        calls[call]?.waitingSince = now
+        waitingDue += 1
+        functions[handle]?.due.append(call)
+        dispatch(handle, &outputs)
+        ensureReplicas(handle, &outputs)
+    }
+
+    mutating func attemptDue(_ call: CallID, _ outputs: inout [Output]) {
+        guard let state = calls[call], state.phase == .backingOff else { return }
+        becomeDue(call, state.function, &outputs)
+    }
+
+    // MARK: Ends
+
+    mutating func finished(_ call: CallID, _ end: CallEnd, _ outputs: inout [Output]) {
+        guard let state = calls[call], let replica = state.replica else { return }
+        runningCalls -= 1
+        releaseSlot(of: call, on: replica, end, &outputs)
+        var overrun = false
+        if case .overrun = state.phase { overrun = true }
+        if end == .unsent, !overrun, mayBeResent(state) {
+            calls[call]?.unsent += 1
+            calls[call]?.phase = .waiting
+            if state.asynchronous {
+                // The next attempt gets a deadline of its own.
+                calls[call]?.deadline = .distantFuture
+                functions[state.function]?.due.prepend(call)
+                waitingDue += 1
+            } else {
+                functions[state.function]?.queue.putBack(call)
+                waitingCallers += 1
+            }
+            outputs.append(.note(.resent(call, from: replica)))
+        } else if state.asynchronous {
+            attemptEnded(call, succeeded: end == .succeeded && !overrun, &outputs)
+        } else {
+            calls[call] = nil
+            if end == .unsent, !overrun { outputs.append(.fail(call, Self.unsentFailure)) }
+            if end == .succeeded { learnRunTime(state) }
+        }
+        dispatch(state.function, &outputs)
+        if functions[state.function]?.waiting != 0 { ensureReplicas(state.function, &outputs) }
+        if !blocked.isEmpty { retryBlocked(&outputs) }
+    }
+
+    /// While the node goes down an asynchronous call goes back to wait, on disk, for the next start.
+    private func mayBeResent(_ state: CallState) -> Bool {
+        guard functions[state.function]?.removed == false else { return false }
+        if draining, state.asynchronous { return true }
+        return !halted && state.unsent < settings.unsentRetries
+    }
+
+    private static let unsentFailure = CallFailure(
+        .unsent, "The function's replicas went away before the call could be handed over; try again.")
+
+    private mutating func learnRunTime(_ state: CallState) {
+        let mean = functions[state.function]?.meanRunNanoseconds ?? 0
+        functions[state.function]?.meanRunNanoseconds = mean + ((now - state.began).wholeNanoseconds - mean) / 8
+    }
+
+    private mutating func attemptEnded(_ call: CallID, succeeded: Bool, _ outputs: inout [Output]) {
+        guard let state = calls[call] else { return }
+        if succeeded {
+            endAsynchronous(call)
+            outputs.append(.complete(call))
+            learnRunTime(state)
+            return
+        }
+        let failed = state.failedAttempts + 1
+        guard failed < settings.asynchronousAttempts, functions[state.function]?.removed == false else {
+            endAsynchronous(call)
+            outputs.append(.bury(call, failedAttempts: failed))
+            return
+        }
+        let due = now + settings.asynchronousBackoff.pause(after: failed)
+        calls[call]?.failedAttempts = failed
+        calls[call]?.phase = .backingOff
+        calls[call]?.deadline = .distantFuture
+        timers.arm(.attemptDue(call), at: due)
+        outputs.append(.retry(call, failedAttempts: failed, at: due))
+    }
+
+    private mutating func endAsynchronous(_ call: CallID) {
+        guard let state = calls.removeValue(forKey: call) else { return }
+        functions[state.function]?.asynchronousCount -= 1
+        asynchronousCalls -= 1
+    }
+
+    /// Takes a call out of whatever it waits in.
+    private mutating func withdraw(_ call: CallID, _ state: CallState) {
+        if functions[state.function]?.queue.remove(call) == true {
+            waitingCallers -= 1
+        } else if let index = functions[state.function]?.due.firstIndex(of: call) {
+            functions[state.function]?.due.remove(at: index)
+            waitingDue -= 1
+        }
+    }
+
+    mutating func abandon(_ call: CallID, _ outputs: inout [Output]) {
+        guard let state = calls[call] else { return }
+        switch state.phase {
+        case .offered:
+            endAsynchronous(call)
+        case .waiting, .backingOff:
+            withdraw(call, state)
+            if state.asynchronous { endAsynchronous(call) } else { calls[call] = nil }
+        case .running(let replica):
+            markOverrun(call, on: replica)
+            outputs.append(.cancel(call, on: replica))
+        case .overrun:
+            break
+        }
+    }
+
+    mutating func deadlinePassed(_ call: CallID, armedFor deadline: Instant, _ outputs: inout [Output]) {
+        guard let state = calls[call], state.deadline == deadline else { return }
+        switch state.phase {
+        case .waiting:
+            withdraw(call, state)
+            if state.asynchronous { endAsynchronous(call) } else { calls[call] = nil }
+            outputs.append(.expire(call, on: nil))
+        case .running(let replica):
+            markOverrun(call, on: replica)
+            outputs.append(.expire(call, on: replica))
+        case .offered, .backingOff, .overrun:
+            break
+        }
+    }
+
+    private mutating func markOverrun(_ call: CallID, on replica: ReplicaID) {
+        calls[call]?.phase = .overrun(replica)
+        timers.arm(.overrun(call), at: Swift.max(calls[call]?.deadline ?? now, now) + settings.overrunGrace)
+    }
+
+    /// The grace after a deadline is over: the replica gets no more calls, and ends once nothing but overdue calls is on it.
+    mutating func overrunEnded(_ call: CallID, _ outputs: inout [Output]) {
+        guard let state = calls[call], case .overrun(let replica) = state.phase else { return }
+        condemn(replica, &outputs)
+    }
+
+    /// Fails everything that waits for a function.
+    mutating func failWaiting(_ handle: FunctionHandle, _ failure: CallFailure, _ outputs: inout [Output]) {
+        failCallers(handle, failure, &outputs)
+        let due = functions[handle]?.due ?? []
+        functions[handle]?.due.removeAll()
+        for call in due {
+            waitingDue -= 1
+            attemptEnded(call, succeeded: false, &outputs)
+        }
+    }
+
+    private mutating func failCallers(_ handle: FunctionHandle, _ failure: CallFailure, _ outputs: inout [Output]) {
+        for call in functions[handle]?.queue.removeAll() ?? [] {
+            waitingCallers -= 1
+            calls[call] = nil
+            outputs.append(.fail(call, failure))
+        }
+    }
+
+    /// Buries what waits for another attempt of a removed function: its time would come and find nobody.
+    mutating func buryBackingOff(_ handle: FunctionHandle, _ outputs: inout [Output]) {
+        guard functions[handle]?.asynchronousCount ?? 0 > 0 else { return }
+        for call in calls.keys.filter({ calls[$0]?.function == handle && calls[$0]?.phase == .backingOff }).sorted() {
+            let failed = calls[call]?.failedAttempts ?? 0
+            endAsynchronous(call)
+            outputs.append(.bury(call, failedAttempts: failed))
+        }
+    }
+
+    /// The time for going down is over: callers that still wait are told. Asynchronous calls stay on disk for the next start.
+    mutating func halt(_ outputs: inout [Output]) {
+        draining = true
+        halted = true
+        for handle in functions.keys.sorted() {
+            failCallers(handle, CallFailure(.stopped, "The node is shutting down; try again on another node or later."), &outputs)
+        }
+    }
+}

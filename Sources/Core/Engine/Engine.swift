@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeBroker
+public import BrumeModel
+
+/// Every decision of a node, as a value: events go in, what has to be done comes out.
+///
+/// The same inputs at the same times give the same outputs, on any machine and in any process. The node performs them on real sandboxes,
+/// the simulator in virtual time. A step costs amortised constant time in the number of past calls.
+public struct Engine: Sendable {
+    public let settings: EngineSettings
+
+    var functions: [FunctionHandle: FunctionState] = [:]
+    var replicas: [ReplicaID: ReplicaState] = [:]
+    var calls: [CallID: CallState] = [:]
+    var ledger: CapacityLedger
+    var timers = Timers()
+    /// Functions that would start a replica and could not, in the order in which they will be asked again.
+    var blocked: [FunctionHandle] = []
+    var startsInProgress = 0
+    /// Calls in all queues, by whether somebody waits for them: a backlog of asynchronous calls must not shut callers out.
+    var waitingCallers = 0
+    var waitingDue = 0
+    var runningCalls = 0
+    var asynchronousCalls = 0
+    var draining = false
+    var halted = false
+    var nextReplica: UInt64 = 1
+    var now = Instant.zero
+
+    public init(settings: EngineSettings) {
+        self.settings = settings
+        ledger = CapacityLedger(capacity: settings.capacity)
+    }
+
+    /// Takes one event and appends what has to be done.
+    ///
+    /// - Parameter now: not earlier than in the step before; an earlier time is treated as no time having passed.
+    public mutating func step(_ input: Input, now: Instant, into outputs: inout [Output]) {
+        self.now = Swift.max(self.now, now)
+        switch input {
+        case .deploy(let function, let policy): deploy(function, policy, &outputs)
+        case .remove(let function): remove(function, &outputs)
+        case .scale(let function, let count): scale(function, to: count, &outputs)
+        case .arrive(let call, let function, let timeout): arrive(call, function, timeout, &outputs)
+        case .offer(let call, let function): offer(call, function, &outputs)
+        case .enqueue(let call, let function, let failed, let notBefore): enqueue(call, function, failed, notBefore, &outputs)
+        case .abandon(let call): abandon(call, &outputs)
+        case .started(let replica): started(replica, &outputs)
+        case .exited(let replica, let exit): exited(replica, exit, &outputs)
+        case .finished(let call, let end): finished(call, end, &outputs)
+        case .tick: tick(&outputs)
+        case .drain: draining = true
+        case .halt: halt(&outputs)
+        }
+        if timers.needSweep { sweepTimers() }
+        if let wake = timers.newWake() { outputs.append(.wake(at: wake)) }
+    }
+
+    /// The same, with a fresh list.
+    public mutating func step(_ input: Input, now: Instant) -> [Output] {
+        var outputs: [Output] = []
+        step(input, now: now, into: &outputs)
+        return outputs
+    }
+
+    private mutating func tick(_ outputs: inout [Output]) {
+        timers.ticked(now)
+        while let entry = timers.popDue(now) {
+            switch entry.purpose {
+            case .callDeadline(let call): deadlinePassed(call, armedFor: entry.at, &outputs)
+            case .overrun(let call): overrunEnded(call, &outputs)
+            case .attemptDue(let call): attemptDue(call, &outputs)
+            case .replicaIdle(let replica): idleTimerFired(replica, &outputs)
+            case .startRetry(let function): ensureReplicas(function, &outputs)
+            }
+        }
+    }
+
+    /// Drops timers whose subject has ended.
+    private mutating func sweepTimers() {
+        timers.sweep { entry in
+            switch entry.purpose {
+            case .callDeadline(let call): calls[call]?.deadline == entry.at
+            case .overrun(let call), .attemptDue(let call): calls[call] != nil
+            case .replicaIdle(let replica): replicas[replica] != nil
+            case .startRetry(let function): functions[function] != nil
+            }
+        }
+    }
+}
+
+extension Engine {
+    /// How one function is doing, or nil if it is not deployed.
+    public func view(of handle: FunctionHandle) -> FunctionView? {
+        guard let function = functions[handle], !function.removed else { return nil }
+        var view = FunctionView(
+            replicas: 0, ready: 0, invocations: function.invocations, queued: function.waiting, running: 0, problem: function.problem)
+        for member in function.members {
+            guard let replica = replicas[member] else { continue }
+            view.running += replica.calls.count
+            if replica.phase == .ready { view.ready += 1 }
+            if replica.phase == .ready || replica.phase == .starting { view.replicas += 1 }
+        }
+        return view
+    }
+
+    public var view: EngineView {
+        EngineView(
+            capacity: ledger.capacity, reserved: ledger.reserved, replicas: replicas.count, starting: startsInProgress,
+            runningCalls: runningCalls, queuedCalls: waitingCallers + waitingDue, waitingCallers: waitingCallers,
+            asynchronousCalls: asynchronousCalls)
+    }
+
+    /// The replicas of a function that have not begun to stop.
+    public func members(of handle: FunctionHandle) -> [ReplicaID] {
+        functions[handle]?.members.filter { replicas[$0]?.phase == .ready || replicas[$0]?.phase == .starting } ?? []
+    }
+
+    /// Whether the engine still answers for this call.
+    public func knows(_ call: CallID) -> Bool { calls[call] != nil }
+}
+
+/// How much the engine remembers; all of it is proportional to what lives now.
+public struct EngineFootprint: Hashable, Sendable {
+    public var functions: Int
+    public var replicas: Int
+    public var calls: Int
+    /// Armed timers, stale ones included: at most twice the living plus a constant.
+    public var timers: Int
+}
+
+extension Engine {
+    public var footprint: EngineFootprint {
+        EngineFootprint(functions: functions.count, replicas: replicas.count, calls: calls.count, timers: timers.count)
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+import BrumeModel
+import NIOCore
+
+/// Everything the node knows that the engine does not decide: names, waiting callers, results on their way. Guarded by one lock together with the engine.
+struct Books: Sendable {
+    var engine: Engine
+    var handles: [FunctionID: FunctionHandle] = [:]
+    var functions: [FunctionHandle: FunctionEntry] = [:]
+    var replicas: [ReplicaID: ReplicaEntry] = [:]
+    var calls: [CallID: CallEntry] = [:]
+    var nextHandle = 0
+    var nextCall: UInt64
+
+    /// Reused between steps, so that a step allocates nothing of its own.
+    var outputs: [Output] = []
+
+    init(engine: Engine, firstCall: UInt64) {
+        self.engine = engine
+        nextCall = firstCall
+    }
+
+    mutating func newCallID() -> CallID {
+        defer { nextCall += 1 }
+        return CallID(nextCall)
+    }
+}
+
+/// A deployed function.
+struct FunctionEntry: Sendable {
+    var stored: StoredFunction
+    /// Set where its files could not be made ready after a restart.
+    var problem = ""
+    var schedules: [CronSchedule] = []
+}
+
+/// A replica and the times that explain a cold call.
+struct ReplicaEntry: Sendable {
+    let function: FunctionID
+    let began: Instant
+    var ready: Instant?
+}
+
+/// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
+struct CallEntry: Sendable {
+    enum Kind: Sendable {
+        case waiting(CheckedContinuation<CallReply<ByteBuffer>, Never>)
+        case asynchronous(callbackURL: String?)
+    }
+
+    var kind: Kind
+    /// Emptied for an asynchronous call while it waits: its body is in the store.
+    var request: CallRequest<ByteBuffer>?
+    let function: FunctionID
+    let label: String
+    let arrived: Instant
+    var began: Instant?
+    var cold = false
+    var replica: ReplicaID?
+    var attempt = 1
+    var notes: [Note] = []
+    /// The attempt's result, kept until the engine has said what it means.
+    var result: AttemptResult?
+    /// The reply's body is being read.
+    var collecting = false
+    /// The replica's end of the attempt, if it came while the body was still being read.
+    var heldEnd: CallFailure??
+
+    /// Forgets the attempt before.
+    mutating func beginAttempt(_ number: Int) {
+        attempt = number
+        result = nil
+        began = nil
+        cold = false
+        replica = nil
+        collecting = false
+        heldEnd = nil
+    }
+
+    var isAsynchronous: Bool { if case .asynchronous = kind { true } else { false } }
+}
+
+/// What an attempt of an asynchronous call came to.
+struct AttemptResult: Sendable {
+    var status: Int
+    var headers: [HeaderField]
+    var body: ByteBuffer
+    var failure: CallFailure?
+    var timing: CallTiming
+
+    /// 5xx and 429 are worth another attempt, as queue workers of this API treat them.
+    var succeeded: Bool { failure == nil && status < 500 && status != 429 }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+import BrumeModel
+import Metrics
+import Synchronization
+
+/// What a node counts beyond what its gateway counts per call. Names begin with `brume_`; sizes are bytes, times seconds.
+struct NodeMetrics: Sendable {
+    private let coldCalls = Counter(label: "brume_cold_calls_total")
+    private let replicasStarted = Counter(label: "brume_replica_starts_total")
+    private let startsFailed = Counter(label: "brume_replica_start_failures_total")
+    private let callsResent = Counter(label: "brume_calls_resent_total")
+    private let attemptsRetried = Counter(label: "brume_queue_retries_total")
+    private let callsBuried = Counter(label: "brume_queue_dead_total")
+    private let replicas = Gauge(label: "brume_replicas")
+    private let replicasStarting = Gauge(label: "brume_replicas_starting")
+    private let callsRunning = Gauge(label: "brume_calls_running")
+    private let callsQueued = Gauge(label: "brume_calls_queued")
+    private let callsAsynchronous = Gauge(label: "brume_calls_asynchronous")
+    private let reservedMillicores = Gauge(label: "brume_reserved_millicores")
+    private let reservedMemory = Gauge(label: "brume_reserved_memory_bytes")
+    private let residentMemory = Gauge(label: "brume_node_resident_memory_bytes")
+
+    func count(_ output: Output) {
+        switch output {
+        case .run(_, _, cold: true, _): coldCalls.increment()
+        case .retry: attemptsRetried.increment()
+        case .bury: callsBuried.increment()
+        case .note(.startedReplica): replicasStarted.increment()
+        case .note(.startFailed): startsFailed.increment()
+        case .note(.resent): callsResent.increment()
+        default: break
+        }
+    }
+
+    func publish(_ view: EngineView, residentBytes: Int) {
+        replicas.record(view.replicas)
+        replicasStarting.record(view.starting)
+        callsRunning.record(view.runningCalls)
+        callsQueued.record(view.queuedCalls)
+        callsAsynchronous.record(view.asynchronousCalls)
+        reservedMillicores.record(view.reserved.millicores)
+        reservedMemory.record(view.reserved.memoryBytes)
+        residentMemory.record(residentBytes)
+    }
+}
+
+extension NodeService {
+    /// Brings the gauges up to date; call before the metrics are rendered.
+    package func publishMetrics() {
+        metrics.publish(books.withLock { $0.engine.view }, residentBytes: world.residentBytes())
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+package import BrumeModel
+import Logging
+package import NIOCore
+import Synchronization
+
+/// Calls: from a front's question to its answer.
+extension NodeService {
+    package func invoke(_ request: CallRequest<ByteBuffer>) async -> CallReply<ByteBuffer> {
+        let call = books.withLock { $0.newCallID() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let actions = books.withLock { books -> [Action] in
+                    let entry = CallEntry(
+                        kind: .waiting(continuation), request: request, function: request.function, label: request.label,
+                        arrived: clock.now)
+                    books.calls[call] = entry
+                    guard let handle = books.handles[request.function] else {
+                        var actions: [Action] = []
+                        answer(call, .refused(.unknownFunction), &books, &actions)
+                        return actions
+                    }
+                    return decide(.arrive(call, handle, timeout: request.timeout), &books)
+                }
+                perform(actions)
+                // A task that was cancelled before the entry existed has not been seen by the handler below.
+                if Task.isCancelled { abandon(call) }
+            }
+        } onCancel: {
+            abandon(call)
+        }
+    }
+
+    /// The caller has gone.
+    private func abandon(_ call: CallID) {
+        let actions = books.withLock { books -> [Action] in
+            guard books.calls[call] != nil else { return [] }
+            var actions: [Action] = []
+            answer(call, .failed(CallFailure(.abandoned, "The caller closed the connection.")), &books, &actions)
+            return actions + decide(.abandon(call), &books)
+        }
+        perform(actions)
+    }
+
+    /// The driver has an answer, or the reason why there is none.
+    func replied(_ call: CallID, _ result: Result<CallResponse<ByteBuffer>, CallFailure>) {
+        if case .failure(let failure) = result, failure.kind == .unsent {
+            // The engine hands it to another replica, or says that it has failed.
+            return
+        }
+        let actions = books.withLock { books -> [Action] in
+            guard let entry = books.calls[call] else { return [] }
+            if entry.isAsynchronous {
+                keepReply(call, result, &books)
+                return []
+            }
+            var actions: [Action] = []
+            switch result {
+            case .success(let response): answer(call, .answered(response), &books, &actions)
+            case .failure(let failure): answer(call, .failed(failure), &books, &actions)
+            }
+            return actions
+        }
+        perform(actions)
+    }
+
+    /// Ends the wait of a caller. Whoever comes second finds no entry and does nothing: each call is answered once.
+    func answer(
+        _ call: CallID, _ result: CallReply<ByteBuffer>.Result, _ books: inout Books, _ actions: inout [Action]
+    ) {
+        guard let entry = books.calls[call], case .waiting(let continuation) = entry.kind else {
+            if case .failed(let failure) = result { books.calls[call]?.result = AttemptResult(failure: failure) }
+            return
+        }
+        books.calls[call] = nil
+        let timing = timing(of: entry, books)
+        let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
+        actions.append(.answer(continuation, reply, record(call, entry, reply)))
+    }
+
+    /// Splits the time up to now into waiting, starting and running.
+    func timing(of entry: CallEntry, _ books: Books) -> CallTiming {
+        let now = clock.now
+        guard let began = entry.began else { return CallTiming(queued: now - entry.arrived) }
+        let waited = began - entry.arrived
+        var starting = Duration.zero
+        if entry.cold, let replica = entry.replica.flatMap({ books.replicas[$0] }), let ready = replica.ready {
+            starting = Swift.min(ready - Swift.max(entry.arrived, replica.began), waited)
+        }
+        return CallTiming(queued: waited - starting, starting: starting, running: now - began)
+    }
+
+    func record(_ call: CallID, _ entry: CallEntry, _ reply: CallReply<ByteBuffer>) -> CallRecord {
+        var record = CallRecord(
+            id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived, timing: reply.timing,
+            outcome: .succeeded, status: 200, cold: entry.cold, replica: entry.replica, asynchronous: entry.isAsynchronous,
+            attempt: entry.attempt)
+        if !entry.notes.isEmpty { record.decisions = entry.notes.map(\.sentence) }
+        switch reply.result {
+        case .answered(let response):
+            record.status = response.status
+            if let failure = response.failure { record.fail(failure) } else if response.status >= 500 { record.outcome = .failed }
+        case .failed(let failure):
+            record.status = failure.httpStatus
+            record.fail(failure)
+        case .refused(let refusal):
+            record.outcome = .refused
+            record.status = refusal.httpStatus
+            record.message = refusal.sentence
+        }
+        return record
+    }
+
+    /// Keeps a decision with the calls that it explains.
+    func keep(_ note: Note, _ books: inout Books) {
+        switch note {
+        case .queued(let call, _), .resent(let call, _):
+            books.calls[call]?.notes.append(note)
+        case .startedReplica(let replica, let handle, let reason):
+            logger.debug("replica starting", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
+            guard let function = books.functions[handle]?.stored.spec.id else { return }
+            books.replicas[replica] = ReplicaEntry(function: function, began: clock.now)
+        case .stoppedReplica(let replica, _, let reason):
+            logger.debug("replica stopping", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
+        case .startFailed(let replica, _, let failures, let message):
+            logger.warning(
+                "replica did not start", metadata: ["replica": "\(replica)", "failures": "\(failures)", "why": "\(message)"])
+        case .startDeferred(let handle, let reason):
+            logger.debug("start deferred", metadata: ["function": "\(handle.index)", "reason": "\(reason.rawValue)"])
+        }
+    }
+}
+
+extension AttemptResult {
+    init(failure: CallFailure) {
+        self.init(
+            status: failure.httpStatus, headers: [], body: ByteBuffer(string: failure.message), failure: failure, timing: CallTiming())
+    }
+}
+
+extension CallRecord {
+    fileprivate mutating func fail(_ failure: CallFailure) {
+        outcome =
+            switch failure.kind {
+            case .timedOut: .timedOut
+            case .abandoned: .abandoned
+            default: .failed
+            }
+        failureKind = failure.kind.rawValue
+        message = failure.message
+    }
+}
+
+extension Note {
+    /// The decision as a sentence, for `explain`.
+    var sentence: String {
+        switch self {
+        case .queued(_, let ahead): "queued behind \(ahead) other calls: no replica had a free slot"
+        case .resent(_, let replica): "replica \(replica) was gone before the call reached it; the call was sent to another"
+        case .startedReplica(let replica, _, let reason): "started replica \(replica): \(reason.rawValue)"
+        case .startDeferred(_, let reason): "no replica was started: \(reason.rawValue)"
+        case .startFailed(let replica, _, let failures, let message): "replica \(replica) did not start (\(failures) in a row): \(message)"
+        case .stoppedReplica(let replica, _, let reason): "stopped replica \(replica): \(reason.rawValue)"
+        }
+    }
+}

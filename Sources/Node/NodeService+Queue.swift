@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+package import BrumeModel
+import Logging
+package import NIOCore
+import Synchronization
+
+/// Asynchronous calls: accepted once they are on disk, tried again with pauses, delivered to a callback, kept as dead letters when all failed.
+extension NodeService {
+    package func enqueue(_ request: CallRequest<ByteBuffer>, callbackURL: String?) async throws -> Refusal? {
+        let (call, handle, refusal) = books.withLock { books -> (CallID, FunctionHandle?, Refusal?) in
+            let call = books.newCallID()
+            guard let handle = books.handles[request.function] else { return (call, nil, .unknownFunction) }
+            for output in books.engine.step(.offer(call, handle), now: clock.now) {
+                if case .refuse(_, let refusal) = output { return (call, nil, refusal) }
+            }
+            return (call, handle, nil)
+        }
+        guard let handle else { return refusal }
+        do {
+            try await store.enqueue(
+                QueuedCall(id: call, request: request, callbackURL: callbackURL, accepted: clock.now))
+        } catch {
+            submit(.abandon(call))
+            throw error
+        }
+        accept(call, handle, request, callbackURL, failedAttempts: 0, notBefore: .zero)
+        return nil
+    }
+
+    /// Hands a stored call to the engine.
+    func accept(
+        _ call: CallID, _ handle: FunctionHandle?, _ request: CallRequest<ByteBuffer>, _ callbackURL: String?, failedAttempts: Int,
+        notBefore: Instant
+    ) {
+        let actions = books.withLock { books in
+            books.calls[call] = CallEntry(
+                kind: .asynchronous(callbackURL: callbackURL), request: nil, function: request.function, label: request.label,
+                arrived: clock.now, attempt: failedAttempts + 1)
+            // A handle that was never deployed: the engine buries the call, which names the function that is missing.
+            let known = handle ?? FunctionHandle(-1)
+            return decide(.enqueue(call, known, failedAttempts: failedAttempts, notBefore: notBefore), &books)
+        }
+        perform(actions)
+    }
+
+    /// Begins an attempt: the body comes from the store.
+    func runQueued(_ call: CallID, on replica: ReplicaID, deadline: Instant) async {
+        do {
+            guard let queued = try await store.queued(call) else {
+                throw BrumeError(.corrupt, "The queued call \(call) is missing from the store.")
+            }
+            invoke(call, queued.request, on: replica, deadline: deadline)
+        } catch {
+            logger.error("queued call cannot be read", metadata: ["call": "\(call)", "error": "\(error)"])
+            books.withLock { $0.calls[call]?.result = AttemptResult(failure: CallFailure(.stopped, "The queued call cannot be read.")) }
+            submit(.finished(call, .failed))
+        }
+    }
+
+    /// Keeps what an attempt came to; a body that is still coming is read beside.
+    func keepReply(_ call: CallID, _ result: Result<CallResponse<ByteBuffer>, CallFailure>, _ books: inout Books) {
+        guard let entry = books.calls[call] else { return }
+        let timing = timing(of: entry, books)
+        switch result {
+        case .failure(let failure):
+            books.calls[call]?.result = AttemptResult(failure: failure)
+        case .success(let response):
+            books.calls[call]?.result = AttemptResult(
+                status: response.status, headers: response.headers, body: ByteBuffer(), failure: response.failure, timing: timing)
+            switch response.body {
+            case .whole(let body): books.calls[call]?.result?.body = body
+            case .stream:
+                books.calls[call]?.collecting = true
+                controlInput.yield(.collect(call, response))
+            }
+        }
+        books.calls[call]?.result?.timing = timing
+    }
+
+    /// Reads a result's body to its end, then lets the engine hear of the attempt's end if the replica has told it already.
+    func keepBody(_ call: CallID, _ response: CallResponse<ByteBuffer>) async {
+        var body = ByteBuffer()
+        var failure: CallFailure?
+        do {
+            body = try await collect(response.body)
+        } catch {
+            failure = (error as? CallFailure) ?? CallFailure(.badReply, "The reply broke off: \(error)")
+        }
+        let actions = books.withLock { books -> [Action] in
+            books.calls[call]?.collecting = false
+            books.calls[call]?.result?.body = body
+            if let failure { books.calls[call]?.result?.failure = failure }
+            guard case .some(let end) = books.calls[call]?.heldEnd else { return [] }
+            books.calls[call]?.heldEnd = nil
+            return decide(.finished(call, callEnd(call, end, books)), &books)
+        }
+        perform(actions)
+    }
+
+    private func collect(_ body: Body<ByteBuffer>) async throws -> ByteBuffer {
+        switch body {
+        case .whole(let buffer): return buffer
+        case .stream(let parts):
+            var whole = ByteBuffer()
+            for try await var part in parts where whole.readableBytes + part.readableBytes <= settings.resultBytesMax {
+                whole.writeBuffer(&part)
+            }
+            return whole
+        }
+    }
+
+    // MARK: Ends
+
+    /// Writes an attempt's end down, before anything else happens with it.
+    func settle(_ settlement: Settlement) async {
+        let call = settlement.call
+        // The record goes first: the store writes it together with the change, so that no call has ended without a trace.
+        if let entry = settlement.entry, let result = entry.result { recordAttempt(call, entry, result) }
+        do {
+            switch settlement.kind {
+            case .complete: try await store.complete(call)
+            case .retry(let failed, let due):
+                try await store.reschedule(call, attempt: failed, notBefore: due, lastFailure: settlement.why)
+            case .bury(let failed): try await store.bury(call, attempt: failed, lastFailure: settlement.why)
+            }
+        } catch {
+            logger.error("queue change not stored", metadata: ["call": "\(call)", "error": "\(error)"])
+        }
+        guard let entry = settlement.entry else { return }
+        if case .retry = settlement.kind { return }
+        if case .asynchronous(let url?) = entry.kind { sendResult(of: entry, to: url) }
+    }
+
+    private func recordAttempt(_ call: CallID, _ entry: CallEntry, _ result: AttemptResult) {
+        let reply: CallReply<ByteBuffer>.Result =
+            result.failure.map { .failed($0) }
+            ?? .answered(CallResponse(status: result.status, headers: result.headers, body: .whole(ByteBuffer())))
+        store.record(
+            record(call, entry, CallReply(result: reply, timing: result.timing, cold: entry.cold, replica: entry.replica)))
+    }
+
+    private func sendResult(of entry: CallEntry, to url: String) {
+        let result = entry.result ?? AttemptResult(failure: CallFailure(.stopped, "The function was removed before the call could run."))
+        var headers = result.headers
+        headers.append(HeaderField("X-Call-Id", entry.label))
+        headers.append(HeaderField("X-Duration-Seconds", "\(result.timing.running.inSeconds)"))
+        headers.append(HeaderField("X-Function-Status", "\(result.status)"))
+        headers.append(HeaderField("X-Function-Name", entry.function.description))
+        callbacks.yield(CallbackDelivery(url: url, headers: headers, body: result.body))
+    }
+
+    /// Posts a result, with doubling pauses between attempts.
+    func deliver(_ delivery: CallbackDelivery) async {
+        for attempt in 1...settings.callbackAttempts {
+            do {
+                try await world.deliver(delivery)
+                return
+            } catch {
+                guard attempt < settings.callbackAttempts, !Task.isCancelled else {
+                    logger.warning(
+                        "callback not delivered", metadata: ["url": "\(delivery.url)", "attempts": "\(attempt)", "error": "\(error)"])
+                    return
+                }
+                try? await Task.sleep(for: .seconds(1 << (attempt - 1)))
+            }
+        }
+    }
+
+    // MARK: What people see and do
+
+    package func queueStatus() async throws -> QueueStatus {
+        let dead = try await store.deadLetters(limit: .max).count
+        return books.withLock { books in
+            let running = books.calls.values.count { $0.isAsynchronous && $0.began != nil }
+            return QueueStatus(waiting: books.engine.view.asynchronousCalls - running, running: running, dead: dead)
+        }
+    }
+
+    package func deadLetters(limit: Int) async throws -> [DeadLetter] { try await store.deadLetters(limit: limit) }
+
+    package func redrive(_ ids: [CallID]?) async throws -> Int {
+        let queued = try await store.redrive(ids)
+        for call in queued {
+            let handle = books.withLock { $0.handles[call.request.function] }
+            accept(call.id, handle, call.request, call.callbackURL, failedAttempts: 0, notBefore: .zero)
+        }
+        return queued.count
+    }
+
+    package func discardDeadLetters(_ ids: [CallID]?) async throws -> Int { try await store.discardDeadLetters(ids) }
+}
+
+extension NodeService.Settlement {
+    /// Why the attempt failed, one sentence.
+    fileprivate var why: String {
+        guard let entry else { return "The call was forgotten." }
+        guard let result = entry.result else { return "The function '\(entry.function)' was removed before the call could run." }
+        return result.failure?.message ?? "The function answered with status \(result.status)."
+    }
+}

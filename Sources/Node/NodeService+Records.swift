@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import BrumeModel
+import Synchronization
+
+/// What the node remembers: calls that ended and are running, log lines.
+extension NodeService {
+    package func calls(_ query: CallQuery) async throws -> [CallRecord] {
+        try await store.flush()
+        var records = unended(query)
+        if records.count < query.limit {
+            var rest = query
+            rest.limit -= records.count
+            records += try await store.calls(rest)
+        }
+        return records
+    }
+
+    /// Calls that have been accepted and not ended, newest first: they can be explained while they wait.
+    private func unended(_ query: CallQuery) -> [CallRecord] {
+        guard query.outcome == nil || query.outcome == .running else { return [] }
+        return books.withLock { books in
+            var records: [CallRecord] = []
+            for (call, entry) in books.calls {
+                guard query.function == nil || query.function == entry.function else { continue }
+                guard query.label == nil || query.label == entry.label else { continue }
+                if let since = query.since, entry.arrived < since { continue }
+                records.append(
+                    CallRecord(
+                        id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived,
+                        timing: timing(of: entry, books), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
+                        asynchronous: entry.isAsynchronous, attempt: entry.attempt, decisions: entry.notes.map(\.sentence)))
+            }
+            records.sort { $0.id > $1.id }
+            return Array(records.prefix(query.limit))
+        }
+    }
+
+    package func logs(_ query: LogQuery, follow: Bool) async throws -> AsyncThrowingStream<LogLine, any Error> {
+        guard books.withLock({ $0.handles[query.function] }) != nil else {
+            throw BrumeError(.notFound, "There is no function '\(query.function)'; see the names with: brume list")
+        }
+        // Listening begins before the kept lines are read, so that none falls between; what comes twice is told by its time.
+        let live = follow ? logs.follow(query) : nil
+        try await store.flush()
+        let kept = try await store.logs(query)
+        // A reader that stops reading loses the oldest of what came since; the kept lines fit twice.
+        let (stream, continuation) = AsyncThrowingStream.makeStream(
+            of: LogLine.self, bufferingPolicy: .bufferingNewest(Swift.max(20_000, kept.count * 2)))
+        for line in kept { continuation.yield(line) }
+        guard let live else {
+            continuation.finish()
+            return stream
+        }
+        let lastKept = kept.last?.time ?? .zero
+        let relay = Task {
+            for await line in live where line.time > lastKept { continuation.yield(line) }
+            continuation.finish()
+        }
+        continuation.onTermination = { _ in relay.cancel() }
+        return stream
+    }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+package import BrumeModel
+package import Logging
+package import NIOCore
+import ServiceLifecycle
+import Synchronization
+
+/// The shell round the engine: takes what happens, asks the engine, performs what it says on real sandboxes and a real store.
+///
+/// Decisions are made under one lock and performed outside it. What must happen in the order of the decisions (starts and stops of replicas,
+/// changes in the store) goes through ``control``; handing a call to a replica does not need an order and is done at once.
+package final class NodeService<Driver: SandboxDriver, Keeper: Store>: NodeOperations, Service
+where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
+    package typealias Payload = ByteBuffer
+
+    package let settings: NodeSettings
+    let world: NodeWorld
+    let store: Keeper
+    package let driver: Driver
+    let logger: Logger
+    let clock: NodeClock
+    let startedAt: Instant
+    let books: Mutex<Books>
+    let logs = LogHub()
+    let metrics = NodeMetrics()
+    /// One administrative change at a time, so that store and engine agree on the order.
+    let changes = Lane()
+    let control: AsyncStream<ControlItem>
+    let controlInput: AsyncStream<ControlItem>.Continuation
+    let callbackDeliveries: AsyncStream<CallbackDelivery>
+    let callbacks: AsyncStream<CallbackDelivery>.Continuation
+
+    /// Work that must be begun in the order in which it was decided.
+    enum ControlItem: Sendable {
+        case start(ReplicaID, FunctionHandle)
+        case stop(ReplicaID, grace: Duration)
+        case wake(Instant)
+        /// An asynchronous call gets a slot; its body comes from the store.
+        case runQueued(CallID, ReplicaID, deadline: Instant)
+        /// An attempt of an asynchronous call has a reply whose body is still on its way.
+        case collect(CallID, CallResponse<ByteBuffer>)
+        case settle(Settlement)
+    }
+
+    /// What an attempt's end means, with the call as it was then.
+    struct Settlement: Sendable {
+        enum Kind: Sendable {
+            case complete
+            case retry(failedAttempts: Int, at: Instant)
+            case bury(failedAttempts: Int)
+        }
+        let call: CallID
+        let kind: Kind
+        let entry: CallEntry?
+    }
+
+    /// - Parameter makeDriver: gets the sink for the driver's events.
+    package init(
+        settings: NodeSettings, world: NodeWorld, store: Keeper, epoch: UInt64, logger: Logger,
+        makeDriver: (@escaping @Sendable (SandboxEvent) -> Void) async throws -> Driver
+    ) async rethrows {
+        self.settings = settings
+        self.world = world
+        self.store = store
+        self.logger = logger
+        let clock = NodeClock(wallClock: world.wallClock())
+        self.clock = clock
+        startedAt = clock.now
+        // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
+        books = Mutex(Books(engine: Engine(settings: settings.engine), firstCall: epoch << 40))
+        // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
+        (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
+        // Beyond a thousand undelivered results the oldest are dropped: their calls are recorded, and a dead receiver must not fill memory.
+        (callbackDeliveries, callbacks) = AsyncStream.makeStream(of: CallbackDelivery.self, bufferingPolicy: .bufferingNewest(1000))
+        let relay = EventRelay()
+        driver = try await makeDriver { relay.send($0) }
+        relay.connect { [weak self] in self?.happened($0) }
+    }
+
+    // MARK: Lock, decide, unlock, act
+
+    /// Asks the engine and performs its answer.
+    func submit(_ input: Input) {
+        let runs = books.withLock { books in self.decide(input, &books) }
+        perform(runs)
+    }
+
+    /// Asks the engine under the lock. Ordered work is queued here, still under the lock, because its order is the order of decisions.
+    ///
+    /// - Returns: what the caller performs after unlocking.
+    func decide(_ input: Input, _ books: inout Books) -> [Action] {
+        var outputs = books.outputs
+        books.outputs = []
+        outputs.removeAll(keepingCapacity: true)
+        books.engine.step(input, now: clock.now, into: &outputs)
+        var actions: [Action] = []
+        for output in outputs {
+            metrics.count(output)
+            translate(output, &books, &actions)
+        }
+        books.outputs = outputs
+        return actions
+    }
+
+    /// What is done outside the lock, in any order.
+    enum Action: Sendable {
+        case invoke(CallID, CallRequest<ByteBuffer>, ReplicaID, deadline: Instant)
+        case answer(CheckedContinuation<CallReply<ByteBuffer>, Never>, CallReply<ByteBuffer>, CallRecord)
+        case cancel(CallID, ReplicaID)
+    }
+
+    private func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
+        switch output {
+        case .run(let call, let replica, let cold, let deadline):
+            guard var entry = books.calls[call] else { return }
+            entry.began = clock.now
+            entry.cold = cold
+            entry.replica = replica
+            books.calls[call] = entry
+            if let request = entry.request, !entry.isAsynchronous {
+                actions.append(.invoke(call, request, replica, deadline: deadline))
+            } else {
+                controlInput.yield(.runQueued(call, replica, deadline: deadline))
+            }
+        case .refuse(let call, let refusal): answer(call, .refused(refusal), &books, &actions)
+        case .fail(let call, let failure): answer(call, .failed(failure), &books, &actions)
+        case .expire(let call, let replica):
+            if let replica { actions.append(.cancel(call, replica)) }
+            answer(call, .failed(timedOut(call, books)), &books, &actions)
+        case .cancel(let call, let replica): actions.append(.cancel(call, replica))
+        case .note(let note): keep(note, &books)
+        case .start(let replica, let function): controlInput.yield(.start(replica, function))
+        case .stop(let replica, let grace): controlInput.yield(.stop(replica, grace: grace))
+        case .wake(let at): controlInput.yield(.wake(at))
+        case .complete(let call): settle(call, .complete, entry: books.calls.removeValue(forKey: call))
+        case .bury(let call, let failed):
+            settle(call, .bury(failedAttempts: failed), entry: books.calls.removeValue(forKey: call))
+        case .retry(let call, let failed, let at):
+            settle(call, .retry(failedAttempts: failed, at: at), entry: books.calls[call])
+            books.calls[call]?.beginAttempt(failed + 1)
+        }
+    }
+
+    private func settle(_ call: CallID, _ kind: Settlement.Kind, entry: CallEntry?) {
+        controlInput.yield(.settle(Settlement(call: call, kind: kind, entry: entry)))
+    }
+
+    func perform(_ actions: [Action]) {
+        for action in actions {
+            switch action {
+            case .invoke(let call, let request, let replica, let deadline): invoke(call, request, on: replica, deadline: deadline)
+            case .answer(let continuation, let reply, let record):
+                store.record(record)
+                continuation.resume(returning: reply)
+            case .cancel(let call, let replica): driver.cancel(call, on: replica)
+            }
+        }
+    }
+
+    func invoke(_ call: CallID, _ request: CallRequest<ByteBuffer>, on replica: ReplicaID, deadline: Instant) {
+        driver.invoke(call, request, on: replica, deadline: deadline) { [weak self] result in self?.replied(call, result) }
+    }
+
+    // MARK: What the driver reports
+
+    private func happened(_ event: SandboxEvent) {
+        switch event {
+        case .started(let replica):
+            let actions = books.withLock { books in
+                books.replicas[replica]?.ready = clock.now
+                return decide(.started(replica), &books)
+            }
+            perform(actions)
+        case .finished(let call, _, let failure):
+            let actions = books.withLock { books -> [Action] in
+                if books.calls[call]?.collecting == true {
+                    // Whether the attempt succeeded is known once its body has been read: `keepResult` goes on from here.
+                    books.calls[call]?.heldEnd = .some(failure)
+                    return []
+                }
+                return decide(.finished(call, callEnd(call, failure, books)), &books)
+            }
+            perform(actions)
+        case .exited(let replica, let exit):
+            let (actions, entry) = books.withLock { books in
+                (decide(.exited(replica, exit), &books), books.replicas.removeValue(forKey: replica))
+            }
+            if exit.cause != .stopped, let entry { tell(entry.function, replica, exit.message) }
+            perform(actions)
+        case .log(let replica, let stream, let text):
+            guard let function = books.withLock({ $0.replicas[replica]?.function }) else { return }
+            keep(LogLine(function: function, instance: "\(replica)", time: clock.now, stream: stream, text: text))
+        }
+    }
+
+    func callEnd(_ call: CallID, _ failure: CallFailure?, _ books: Books) -> CallEnd {
+        if failure?.kind == .unsent { return .unsent }
+        if let result = books.calls[call]?.result { return result.succeeded ? .succeeded : .failed }
+        return failure == nil ? .succeeded : .failed
+    }
+
+    private func timedOut(_ call: CallID, _ books: Books) -> CallFailure {
+        guard let entry = books.calls[call], let handle = books.handles[entry.function], let function = books.functions[handle] else {
+            return CallFailure(.timedOut, "The call's deadline passed.")
+        }
+        let limit = Swift.min(entry.request?.timeout ?? function.stored.spec.timeout, function.stored.spec.timeout)
+        let phase = entry.began == nil ? "while it waited for a replica" : "while it was running"
+        return CallFailure(
+            .timedOut, "The call's time limit of \(limit) passed \(phase); raise the function's timeout or ask for less work.")
+    }
+
+    // MARK: Logs
+
+    /// A line of the platform in the function's own log.
+    func tell(_ function: FunctionID, _ replica: ReplicaID, _ text: String) {
+        keep(LogLine(function: function, instance: "\(replica)", time: clock.now, stream: .platform, text: text))
+    }
+
+    private func keep(_ line: LogLine) {
+        store.append([line])
+        logs.publish(line)
+    }
+}
+
+/// Passes events on once both sides exist: a driver is made with its sink before the node that listens is complete.
+private final class EventRelay: Sendable {
+    /// The closure stands in a struct: a bare one is wrapped in another thunk each time it is read from under the lock, without end.
+    private struct Listener: Sendable {
+        let hear: @Sendable (SandboxEvent) -> Void
+    }
+
+    private let listener = Mutex<Listener?>(nil)
+
+    func connect(_ hear: @escaping @Sendable (SandboxEvent) -> Void) { listener.withLock { $0 = Listener(hear: hear) } }
+
+    func send(_ event: SandboxEvent) { listener.withLock { $0 }?.hear(event) }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import BrumeEngine
+package import BrumeModel
+package import NIOCore
+
+/// What a node is told about itself and its surroundings.
+package struct NodeSettings: Sendable {
+    package var name: String
+    package var version: String
+    package var engine: EngineSettings
+    /// How long running calls may go on when the node stops.
+    package var shutdownGrace = Duration.seconds(10)
+    /// Largest body kept of an asynchronous call's result, for its callback; a larger result is delivered without its body.
+    package var resultBytesMax = 16 << 20
+    /// Attempts to deliver a callback, with doubling pauses from one second.
+    package var callbackAttempts = 4
+    /// How often old calls, log lines and packages are dropped.
+    package var pruneInterval = Duration.seconds(60)
+    /// Packages without a function are kept this long, so that a deployment that is under way finds its upload.
+    package var orphanedCodeAge = Duration.seconds(3600)
+
+    package init(name: String, version: String, engine: EngineSettings) {
+        self.name = name
+        self.version = version
+        self.engine = engine
+    }
+}
+
+/// What a node needs of the world beyond its store and its sandboxes.
+package struct NodeWorld: Sendable {
+    /// Wall time, which may jump; only schedules follow it.
+    package var wallClock: @Sendable () -> Instant
+    /// Resident memory of this process in bytes.
+    package var residentBytes: @Sendable () -> Int
+    /// Posts an asynchronous call's result; throws if it was not taken.
+    package var deliver: @Sendable (CallbackDelivery) async throws -> Void
+
+    package init(
+        wallClock: @escaping @Sendable () -> Instant, residentBytes: @escaping @Sendable () -> Int,
+        deliver: @escaping @Sendable (CallbackDelivery) async throws -> Void
+    ) {
+        self.wallClock = wallClock
+        self.residentBytes = residentBytes
+        self.deliver = deliver
+    }
+}
+
+/// The result of an asynchronous call on its way to the caller's URL.
+package struct CallbackDelivery: Sendable {
+    package var url: String
+    package var headers: [HeaderField]
+    package var body: ByteBuffer
+}
+
+/// The node's clock: wall time when it was made, monotonic from then on.
+package struct NodeClock: Sendable {
+    private let anchor: Instant
+    private let origin: ContinuousClock.Instant
+
+    package init(wallClock: Instant) {
+        anchor = wallClock
+        origin = .now
+    }
+
+    package var now: Instant { anchor + (ContinuousClock.now - origin) }
+}

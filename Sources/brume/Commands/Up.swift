@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import BrumeModel
+import Logging
+
+/// `brume up`: the whole platform in one process.
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a node: the whole platform in one process, until it is told to stop.",
+        discussion: """
+            Example:
+              brume up --port 8080 --data-dir ./brume-data
+
+            Listens on loopback unless --host says otherwise. Credentials are made at the first start, in DATA-DIR/credentials, and the command \
+            line on the same machine finds them by itself. SIGTERM or Ctrl-C lets running calls end, then stops every replica.
+            """
+    )
+
+    @Option(help: "The address to listen on; 0.0.0.0 for every network interface.")
+    var host = "127.0.0.1"
+    @Option(help: "The port to listen on; 0 takes any free one.")
+    var port = 8080
+    @Option(name: .customLong("data-dir"), help: "Where functions, calls, logs and credentials are kept.")
+    var dataDirectory = "brume-data"
+    @Option(help: "How replicas are isolated: bubblewrap, or none (for development only: functions run as plain processes).")
+    var isolation = IsolationChoice.bubblewrap
+    @Option(help: "The node's name in records and replies; the host name by default.")
+    var name: String?
+    @Option(help: "CPU that replicas may reserve altogether, for example 1500m or 4; all cores by default.")
+    var cpu: String?
+    @Option(help: "Memory that replicas may reserve altogether, for example 2Gi; nine tenths of the machine's by default.")
+    var memory: String?
+    @Option(name: .customLong("body-limit"), help: "Largest request body, for example 64Mi.")
+    var bodyLimit = "64Mi"
+    @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
+    var corsOrigins: [String] = []
+    @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel = "info"
+
+    func run() async throws {
+        guard let level = Logger.Level(rawValue: logLevel) else {
+            throw CommandFailure.words("'\(logLevel)' is no log level; give trace, debug, info, notice, warning, error or critical.")
+        }
+        var capacity = Machine.capacity()
+        if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
+        if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
+        let plan = NodePlan(
+            host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
+            capacity: capacity, bodyBytesMax: try Resources.bytes(parsing: bodyLimit), corsOrigins: corsOrigins, logLevel: level)
+        try await Assembly(plan).run()
+    }
+}
+
+/// What may stand behind `--isolation`.
+enum IsolationChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case bubblewrap, none
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AsyncHTTPClient
+import BrumeEngine
+import BrumeGateway
+import BrumeModel
+import BrumeNode
+import BrumeSandbox
+import BrumeStore
+import BrumeTelemetry
+import Glibc
+import Logging
+import Metrics
+import NIOPosix
+import ServiceLifecycle
+import SystemPackage
+import UnixSignals
+
+/// What `brume up` was told.
+struct NodePlan: Sendable {
+    var host: String
+    var port: Int
+    var dataDirectory: String
+    var isolation: IsolationChoice
+    var name: String
+    var capacity: Resources
+    var bodyBytesMax: Int
+    var corsOrigins: [String]
+    var logLevel: Logger.Level
+}
+
+/// Puts a node together: the one place that knows every concrete part.
+struct Assembly {
+    private let plan: NodePlan
+    private let console = Console.standard
+
+    init(_ plan: NodePlan) { self.plan = plan }
+
+    /// Runs the node until it is told to stop.
+    func run() async throws {
+        let registry = PrometheusRegistry()
+        MetricsSystem.bootstrap(registry)
+        LoggingSystem.bootstrap { [level = plan.logLevel] label in
+            var handler = BrumeLogHandler(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let logger = Logger(label: "brume")
+        let directory = try NodeDirectory(making: plan.dataDirectory)
+        let login = try directory.credentials()
+        let store = try SQLiteStore(directory: directory.path.string, settings: StoreSettings(version: Version.current))
+        let epoch = try await store.beginEpoch()
+
+        let sandbox = SandboxAssembly(plan: plan, directory: directory)
+        let callbacks = CallbackClient(client: .shared)
+        let node = try await NodeService(
+            settings: NodeSettings(name: plan.name, version: Version.current, engine: EngineSettings(capacity: plan.capacity)),
+            world: NodeWorld(
+                wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) }),
+            store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
+        if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
+        try await node.restore()
+
+        let gateway = Gateway(
+            node: node,
+            settings: GatewaySettings(
+                host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
+                bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
+            renderMetrics: {
+                node.publishMetrics()
+                return String(decoding: registry.render(), as: UTF8.self)
+            },
+            logger: Logger(label: "brume.gateway"),
+            onListening: { _, port in
+                do {
+                    try directory.announce(host: plan.host, port: port)
+                } catch {
+                    logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
+                }
+                welcome(port: port, directory: directory, isolation: node.driver.isolation)
+            })
+        defer { directory.withdraw() }
+        let services = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: node, successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "brume.services")))
+        try await services.run()
+        try await store.close()
+    }
+
+    private func welcome(port: Int, directory: NodeDirectory, isolation: String) {
+        let style = console.errorStyle
+        let host = plan.host == "0.0.0.0" ? "127.0.0.1" : plan.host
+        console.note(style.good("brume \(Version.current) listens on http://\(host):\(port)"))
+        console.note("  data       \(directory.path)")
+        console.note("  isolation  \(isolation)")
+        console.note(style.faint("  next       brume deploy hello --command 'cat' && echo hi | brume invoke hello"))
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import BrumeSandbox
+import FoundationEssentials
+import NIOPosix
+import SystemPackage
+
+/// Makes the sandbox driver of a node from its plan.
+struct SandboxAssembly {
+    let plan: NodePlan
+    let directory: NodeDirectory
+
+    /// - Throws: `BrumeError` (`unsupported`) where the isolation asked for cannot be had on this machine, with the command that mends it.
+    func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
+        let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
+        let settings = SandboxSettings(stateDirectory: directory.path.appending("sandbox").string, isolation: isolation)
+        guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
+            throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
+        }
+        let channels = ContractChannels(
+            ContractChannels.Settings(
+                group: MultiThreadedEventLoopGroup.singleton, codeRoot: directory.path.appending("unpacked").string, agentPath: agent,
+                sharesLoopback: plan.isolation == .none, installEnvironment: Self.installEnvironment()))
+        return try await LinuxSandbox(
+            settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events,
+            makeChannel: { try channels.makeChannel(for: $0, replica: $1) },
+            prepare: { try await channels.prepare($0, bundle: $1) })
+    }
+
+    /// What package installers may know of the operator's environment: where to fetch from, and how.
+    private static func installEnvironment() -> [String: String] {
+        let prefixes = ["PIP_", "NPM_CONFIG_", "npm_config_"]
+        let names = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"]
+        return ProcessInfo.processInfo.environment.filter { name, _ in
+            names.contains(name) || prefixes.contains { name.hasPrefix($0) }
+        }
+    }
+}

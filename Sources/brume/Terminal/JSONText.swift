@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
+
+/// JSON for programs: indented, keys sorted, so that two outputs can be compared.
+enum JSONText {
+    static func of(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOHTTP1
+import Testing
+
+/// The node's own life: what survives, what is cleaned up, what a bad surrounding is told.
+@Suite(.serialized)
+struct LifecycleTests {
+    @Test("functions, secrets and namespaces survive kill -9, and nothing of the dead node's replicas is left after the next start")
+    func killAndRestart() async throws {
+        let node = try await NodeUnderTest()
+        try await node.http(
+            .POST, "/system/secrets", body: #"{"name":"token","namespace":"openfaas-fn","value":"s3cret"}"#)
+        try await node.http(.POST, "/system/namespace/dev", body: #"{"name":"dev"}"#)
+        try await node.deployFork(
+            "keeper", "sh -c 'cat /var/openfaas/secrets/token; sleep 0.01'", labels: ["com.openfaas.scale.min": "2"], secrets: ["token"])
+        #expect(try await node.call("keeper").text == "s3cret")
+        let before = Self.processes(naming: node.dataDirectory)
+        await node.killHard()
+
+        let again = try await NodeUnderTest(dataDirectory: node.dataDirectory)
+        let gone = try await eventually { before.allSatisfy { !Self.isAlive($0) } }
+        #expect(gone, "processes of the killed node are alive")
+        #expect(try await again.call("keeper").text == "s3cret")
+        #expect(!Self.cgroups(of: again).isEmpty, "the test looks for groups under another name than the node uses")
+        let namespaces = try await again.json("/system/namespaces") as? [String]
+        #expect(namespaces?.contains("dev") == true)
+        await again.stop(keepData: true)
+
+        #expect(Self.cgroups(of: again).isEmpty, "cgroups are left: \(Self.cgroups(of: again))")
+        #expect(Self.mounts(naming: node.dataDirectory).isEmpty)
+        #expect(Self.processes(naming: node.dataDirectory).isEmpty)
+        try FileManager.default.removeItem(atPath: node.dataDirectory)
+    }
+
+    @Test("SIGTERM lets a running call end")
+    func gracefulStop() async throws {
+        let node = try await NodeUnderTest()
+        try await node.deployFork("nap", "sh -c 'sleep 1; echo rested'")
+        try await node.call("nap")
+        async let running = node.call("nap")
+        let busy = try await eventually { (try await node.json("/v1/status") as? [String: Any])?["runningCalls"] as? Int == 1 }
+        #expect(busy)
+        let stopping = Task { await node.stop() }
+        let answer = try await running
+        #expect(answer.status == 200)
+        #expect(answer.text == "rested\n")
+        await stopping.value
+    }
+
+    @Test("a port in use, a second node on the directory, a newer or a corrupt database each give one sentence and exit code 1")
+    func badSurroundings() async throws {
+        let brume = NodeUnderTest.binaries.appending(path: "brume").path
+        try await withNode { node in
+            let port = try #require(URL(string: node.url)?.port)
+            let other = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
+            defer { try? FileManager.default.removeItem(atPath: other) }
+            let taken = try await NodeUnderTest.run(brume, ["up", "--port", "\(port)", "--data-dir", other])
+            #expect(taken.exitCode == 1)
+            #expect(taken.complaint.contains("\(port)"), "\(taken.complaint)")
+            let second = try await NodeUnderTest.run(brume, ["up", "--port", "0", "--data-dir", node.dataDirectory])
+            #expect(second.exitCode == 1)
+            #expect(second.complaint.contains(node.dataDirectory), "\(second.complaint)")
+            #expect(try await node.http(.GET, "/healthz").status == 200)
+        }
+        let corrupt = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
+        try FileManager.default.createDirectory(atPath: corrupt, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: corrupt) }
+        let garbage = Data((0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+        try garbage.write(to: URL(filePath: corrupt + "/brume.sqlite"))
+        let refused = try await NodeUnderTest.run(brume, ["up", "--port", "0", "--data-dir", corrupt])
+        #expect(refused.exitCode == 1)
+        #expect(refused.complaint.contains("brume.sqlite"), "\(refused.complaint)")
+        #expect(FileManager.default.contents(atPath: corrupt + "/brume.sqlite") == garbage, "the damaged file was overwritten")
+    }
+
+    @Test("without bubblewrap the node refuses to start and says what to do; isolation none says so on every start")
+    func isolation() async throws {
+        let brume = NodeUnderTest.binaries.appending(path: "brume").path
+        let folder = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        // In a mount namespace of its own, where the program is hidden behind something that cannot be executed.
+        let hidden = "mount --bind /dev/null /usr/bin/bwrap && exec \"$0\" up --port 0 --data-dir \"$1\" --isolation \"$2\""
+        let refused = try await NodeUnderTest.run("/usr/bin/unshare", ["-m", "/bin/sh", "-c", hidden, brume, folder, "bubblewrap"])
+        #expect(refused.exitCode == 1)
+        #expect(refused.complaint.contains("apt-get install bubblewrap"), "\(refused.complaint)")
+        try await withNode(options: ["--isolation", "none"]) { node in
+            #expect(node.log.contains("without isolation"))
+            try await node.deployFork("echo", "/bin/cat")
+            #expect(try await node.call("echo", "plain").text == "plain")
+        }
+    }
+
+    // MARK: What is left
+
+    static func processes(naming path: String) -> [pid_t] {
+        let own = ProcessInfo.processInfo.processIdentifier
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return entries.compactMap { pid_t($0) }.filter { pid in
+            guard pid != own, let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { return false }
+            let words = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            return words.contains { $0.contains(path) }
+        }
+    }
+
+    static func isAlive(_ pid: pid_t) -> Bool { kill(pid, 0) == 0 }
+
+    static func mounts(naming path: String) -> [Substring] {
+        ((try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)) ?? "").split(separator: "\n").filter { $0.contains(path) }
+    }
+
+    /// Groups of a node, which are named after its sandbox directory (FNV-1a, 64 bits).
+    static func cgroups(of node: NodeUnderTest) -> [String] {
+        let path = URL(filePath: node.dataDirectory).resolvingSymlinksInPath().path + "/sandbox"
+        let hash = path.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        let name = "brume-" + String(repeating: "0", count: 16 - digits.count) + digits
+        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"]
+        return roots.map { $0 + "/" + name }.filter { FileManager.default.fileExists(atPath: $0) }
+    }
+}
