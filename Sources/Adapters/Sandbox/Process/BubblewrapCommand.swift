@@ -65,7 +65,7 @@ struct BubblewrapCommand {
     private mutating func namespaces() {
         options += ["--unshare-all", "--unshare-user", "--disable-userns"]
         if spec.network { options.append("--share-net") }
-        options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", spec.id.name]
+        options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", SharedEtc.hostname]
         options += ["--uid", "\(Self.insideID)", "--gid", "\(Self.insideID)"]
         options += ["--seccomp", "\(Self.seccompDescriptor)", "--json-status-fd", "\(BRUME_SPAWN_STATUS_FD)"]
     }

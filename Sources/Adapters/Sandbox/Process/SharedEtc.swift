@@ -15,6 +15,8 @@ enum SharedEtc {
         "protocols",
         "services",
     ]
+    /// The name of every sandbox's machine; one for all, so that the shared `hosts` can resolve it.
+    static let hostname = "sandbox"
     private static let shownOfSSL = ["certs", "openssl.cnf"]
 
     /// Makes the directory anew, so that it follows the host's changes from start to start.
@@ -32,7 +34,7 @@ enum SharedEtc {
 
             """,
             "group": "root:x:0:\napp:x:\(id):\nnogroup:x:65534:\n",
-            "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+            "hosts": "127.0.0.1 localhost \(hostname)\n::1 localhost\n",
             "resolv.conf": "# This sandbox has no network.\n",
         ]
         for name in files.keys.sorted() { try HostFiles.create("\(directory)/\(name)", Array((files[name] ?? "").utf8), mode: 0o444) }

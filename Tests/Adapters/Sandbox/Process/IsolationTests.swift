@@ -39,6 +39,7 @@ struct IsolationTests {
             ("import pwd, os; r = pwd.getpwuid(os.getuid()).pw_name", "app"),
             ("import os; r = os.path.exists('/etc/shadow') or os.path.exists('/etc/ssl/private') or os.path.exists('/root')", "False"),
             ("import socket; r = socket.gethostbyname('localhost')", "127.0.0.1"),
+            ("import socket; r = socket.gethostbyname(socket.gethostname())", "127.0.0.1"),
             ("r = [l for l in open('/proc/self/status') if l.startswith('CapEff')][0].split()[1]", "0000000000000000"),
             ("r = [l for l in open('/proc/self/status') if l.startswith('NoNewPrivs')][0].split()[1]", "1"),
             ("r = [l for l in open('/proc/self/status') if l.startswith('Seccomp:')][0].split()[1]", "2"),
