@@ -108,7 +108,8 @@ extension Engine {
     public var view: EngineView {
         EngineView(
             capacity: ledger.capacity, reserved: ledger.reserved, replicas: replicas.count, starting: startsInProgress,
-            runningCalls: runningCalls, queuedCalls: waitingCallers + waitingDue, waitingCallers: waitingCallers, asynchronousCalls: asynchronousCalls)
+            runningCalls: runningCalls, queuedCalls: waitingCallers + waitingDue, waitingCallers: waitingCallers,
+            asynchronousCalls: asynchronousCalls)
     }
 
     /// The replicas of a function that have not begun to stop.

@@ -43,7 +43,8 @@ public struct FunctionPolicy: Hashable, Sendable {
     /// Start one replica at deployment, so that the first call is warm and a broken package shows at once.
     public var prewarm: Bool
 
-    public init(requests: Resources, concurrency: Int = 1, scale: Scale = Scale(), timeout: Duration = .seconds(60), prewarm: Bool = false) {
+    public init(requests: Resources, concurrency: Int = 1, scale: Scale = Scale(), timeout: Duration = .seconds(60), prewarm: Bool = false)
+    {
         self.requests = requests
         self.concurrency = concurrency
         self.scale = scale

@@ -19,7 +19,9 @@ extension Referee {
             end(call)
         case .expire(let call, let replica): expire(call, replica)
         case .cancel(let call, let replica):
-            if !(owesCancel == call && book(call).replica == replica.number) { breach("\(call) was cancelled on \(replica) without reason") }
+            if !(owesCancel == call && book(call).replica == replica.number) {
+                breach("\(call) was cancelled on \(replica) without reason")
+            }
             owesCancel = nil
         case .complete(let call):
             if !(book(call).verdictDue && book(call).lastEndSucceeded) { breach("\(call) was completed while it was \(book(call).phase)") }
@@ -35,7 +37,9 @@ extension Referee {
             backingOff.append((at, call))
         case .bury(let call, _):
             let phase = book(call).phase
-            if !(book(call).asynchronous && (book(call).verdictDue || phase == .waiting || phase == .backingOff)) { breach("\(call) was buried while it was \(phase)") }
+            if !(book(call).asynchronous && (book(call).verdictDue || phase == .waiting || phase == .backingOff)) {
+                breach("\(call) was buried while it was \(phase)")
+            }
             settle(call)
             if violation == nil { end(call) }
         case .stop(let replica, _): stop(replica)
@@ -48,10 +52,14 @@ extension Referee {
             guard violation == nil else { return }
             arriving = nil
             let function = Int(book(call).function)
-            if ahead != functions[function].callers.count { breach("\(call) queued behind \(ahead), not behind \(functions[function].callers.count)") }
+            if ahead != functions[function].callers.count {
+                breach("\(call) queued behind \(ahead), not behind \(functions[function].callers.count)")
+            }
             queue(call)
             if functions[function].pinned == 0 { functions[function].pinned = nil }
-            if !(functions[function].callers.count <= settings.queueLimitPerFunction) { breach("the queue of f\(function) is longer than its limit") }
+            if !(functions[function].callers.count <= settings.queueLimitPerFunction) {
+                breach("the queue of f\(function) is longer than its limit")
+            }
             if !(waitingCallers <= settings.queueLimit) { breach("the node's queue is longer than its limit") }
         case .note: break
         }
@@ -72,14 +80,17 @@ extension Referee {
         let function = functions[handle.index]
         replicas.append(
             ReplicaBook(
-                function: handle.index, revision: function.revision, slots: function.policy.concurrency, reserved: function.policy.requests))
+                function: handle.index, revision: function.revision, slots: function.policy.concurrency, reserved: function.policy.requests)
+        )
         functions[handle.index].newest += 1
         reserved = reserved + function.policy.requests
         livingReplicas += 1
         starting += 1
-        if !(reserved.fits(in: settings.capacity)) { breach("\(replica) makes \(reserved.millicores)m of \(settings.capacity.millicores)m reserved") }
+        if !(reserved.fits(in: settings.capacity)) { breach("\(replica) exceeds the capacity: \(reserved.millicores)m are reserved") }
         if !(starting <= settings.concurrentStarts) { breach("\(starting) replicas are starting, \(settings.concurrentStarts) may") }
-        if !(functions[handle.index].newest <= function.policy.scale.max) { breach("\(handle) has \(functions[handle.index].newest) replicas of one revision, \(function.policy.scale.max) are allowed") }
+        if !(functions[handle.index].newest <= function.policy.scale.max) {
+            breach("\(handle) has more than \(function.policy.scale.max) replicas of one revision")
+        }
     }
 
     private mutating func run(_ call: CallID, _ replica: ReplicaID, cold: Bool, _ deadline: Instant) {
@@ -90,7 +101,7 @@ extension Referee {
         let index = Int(replica.number) - 1
         let function = Int(before.function)
         let place = replicas[index]
-        if !(place.phase == .ready && place.rotating) { breach("\(call) is run on \(replica), which is \(place.rotating ? "\(place.phase)" : "ending")") }
+        if !(place.phase == .ready && place.rotating) { breach("\(call) is run on \(replica), which is not in rotation") }
         if place.function != function { breach("\(call) of f\(function) is run on a replica of f\(place.function)") }
         if !(place.calls < place.slots) { breach("\(replica) gets \(call) beside \(place.calls) others and takes \(place.slots)") }
         if halted || (draining && before.asynchronous) { breach("\(call) is run while the node goes down") }
@@ -124,9 +135,13 @@ extension Referee {
         if case .queueFull = refusal {
             let function = functions[Int(before.function)]
             if before.asynchronous {
-                if !(function.asynchronous > settings.asynchronousLimitPerFunction) { breach("\(call) was refused by a queue that has room") }
+                if !(function.asynchronous > settings.asynchronousLimitPerFunction) {
+                    breach("\(call) was refused by a queue that has room")
+                }
             } else {
-                if !(function.callers.count >= settings.queueLimitPerFunction || waitingCallers >= settings.queueLimit) { breach("\(call) was refused by a queue that has room: \(function.callers.count) of \(settings.queueLimitPerFunction)") }
+                if !(function.callers.count >= settings.queueLimitPerFunction || waitingCallers >= settings.queueLimit) {
+                    breach("\(call) was refused and \(function.callers.count) of \(settings.queueLimitPerFunction) wait")
+                }
             }
         }
         if arriving == call { arriving = nil }
@@ -143,7 +158,9 @@ extension Referee {
             end(call)
             return
         }
-        if !(before.phase == .running && before.replica == replica.number) { breach("\(call) expired on \(replica) while it was \(before.phase)") }
+        if !(before.phase == .running && before.replica == replica.number) {
+            breach("\(call) expired on \(replica) while it was \(before.phase)")
+        }
         guard violation == nil else { return }
         calls[Int(call.number)].phase = .overdue
         replicas[Int(replica.number) - 1].running -= 1
@@ -167,10 +184,14 @@ extension Referee {
         if let owesVerdict { breach("the attempt of \(owesVerdict) has ended and nothing follows") }
         if let owesCancel { breach("the caller of \(owesCancel) has gone and the replica was not told") }
         let view = engine.view
-        if view.reserved != reserved { breach("the engine counts \(view.reserved.millicores)m reserved, its replicas have \(reserved.millicores)m") }
-        if view.queuedCalls != waitingCallers + waitingDue { breach("the engine counts \(view.queuedCalls) waiting, there are \(waitingCallers + waitingDue)") }
+        if view.reserved != reserved { breach("the engine counts \(view.reserved.millicores)m reserved, not \(reserved.millicores)m") }
+        if view.queuedCalls != waitingCallers + waitingDue {
+            breach("the engine counts \(view.queuedCalls) waiting, not \(waitingCallers + waitingDue)")
+        }
         if view.runningCalls != running { breach("the engine counts \(view.runningCalls) running, there are \(running)") }
-        if view.asynchronousCalls != asynchronous { breach("the engine counts \(view.asynchronousCalls) asynchronous, there are \(asynchronous)") }
+        if view.asynchronousCalls != asynchronous {
+            breach("the engine counts \(view.asynchronousCalls) asynchronous, there are \(asynchronous)")
+        }
         if view.replicas != livingReplicas { breach("the engine counts \(view.replicas) replicas, there are \(livingReplicas)") }
         if view.starting != starting { breach("the engine counts \(view.starting) starting, there are \(starting)") }
         if halted { return }
@@ -215,7 +236,9 @@ extension Referee {
         }
     }
 
-    /// Whether one more replica would fit. At rest what is reserved is what other functions keep warm, and an asynchronous call waits for that.
+    /// Whether one more replica would fit.
+    ///
+    /// At rest what is reserved is what other functions keep warm; an asynchronous call waits for that.
     private func hasRoom(_ function: Int) -> Bool {
         (reserved + functions[function].policy.requests).fits(in: settings.capacity)
     }

@@ -113,7 +113,9 @@ struct Referee: Sendable {
         peakLiving = Swift.max(peakLiving, living)
     }
 
-    func knowsFunction(_ index: Int) -> Bool { index >= 0 && index < functions.count && functions[index].deployed && !functions[index].removed }
+    func knowsFunction(_ index: Int) -> Bool {
+        index >= 0 && index < functions.count && functions[index].deployed && !functions[index].removed
+    }
     func knows(_ replica: ReplicaID) -> Bool { replica.number >= 1 && replica.number <= UInt64(replicas.count) }
 
     mutating func end(_ call: CallID, _ phase: CallBook.Phase = .ended) {

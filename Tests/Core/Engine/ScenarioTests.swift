@@ -23,7 +23,8 @@ struct ScenarioTests {
         let difference = zip(text.split(separator: "\n"), now.split(separator: "\n")).first { $0 != $1 }
         #expect(
             text == now,
-            "\(name): expected '\(difference?.0 ?? "end of file")', came '\(difference?.1 ?? "end of file")'; UPDATE_SNAPSHOTS=1 accepts it")
+            "\(name): expected '\(difference?.0 ?? "end of file")', came '\(difference?.1 ?? "end of file")'; UPDATE_SNAPSHOTS=1 accepts it"
+        )
     }
 
     @Test("there is a file for each part of the engine's behaviour")

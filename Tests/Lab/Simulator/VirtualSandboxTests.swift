@@ -44,7 +44,8 @@ struct VirtualSandboxTests {
             immediate: immediate,
             behaviour: { spec in
                 let fails = spec.id.name == "broken"
-                return VirtualBehaviour(start: fails ? .fails("no such file", after: .milliseconds(5)) : .comesUp(after: .milliseconds(20))) {
+                return VirtualBehaviour(start: fails ? .fails("no such file", after: .milliseconds(5)) : .comesUp(after: .milliseconds(20)))
+                {
                     request in
                     switch request.path {
                     case "/crash": .crashes(ReplicaExit(.exited(code: 3), "exit 3"), .exited, after: .milliseconds(1))
