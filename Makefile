@@ -50,8 +50,8 @@ sim: build ## replay one seed in virtual time (SEED=1)
 
 install: build ## into PREFIX (/usr/local), with completions
 	$(call step,install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/libexec/brume",cannot write to $(DESTDIR)$(PREFIX); run as root or set PREFIX)
-	$(call step,install -m 755 $(release)/brume "$(DESTDIR)$(PREFIX)/bin/brume",copying brume)
-	$(call step,install -m 755 $(release)/brume-spawner $(release)/brume-agent "$(DESTDIR)$(PREFIX)/libexec/brume/",copying the helpers)
+	$(call step,install -s -m 755 $(release)/brume "$(DESTDIR)$(PREFIX)/bin/brume",copying brume)
+	$(call step,install -s -m 755 $(release)/brume-spawner $(release)/brume-agent "$(DESTDIR)$(PREFIX)/libexec/brume/",copying the helpers)
 	$(call step,Scripts/completions $(release)/brume "$(DESTDIR)$(PREFIX)/share",writing the completions)
 	@echo "make install: brume is in $(DESTDIR)$(PREFIX)/bin"
 

@@ -84,9 +84,11 @@ extension NodeService {
     }
 
     package func scale(_ id: FunctionID, to replicas: Int) async throws {
-        guard let (handle, entry) = books.withLock({ books in
-            books.handles[id].flatMap { handle in books.functions[handle].map { (handle, $0) } }
-        }) else { throw BrumeError(.notFound, "There is no function '\(id)'; see the names with: brume list") }
+        guard
+            let (handle, entry) = books.withLock({ books in
+                books.handles[id].flatMap { handle in books.functions[handle].map { (handle, $0) } }
+            })
+        else { throw BrumeError(.notFound, "There is no function '\(id)'; see the names with: brume list") }
         guard replicas >= 0, replicas <= FunctionSpec.replicasMax else {
             throw BrumeError(.invalid, "The number of replicas must be between 0 and \(FunctionSpec.replicasMax), got \(replicas).")
         }
@@ -143,7 +145,8 @@ extension NodeService {
     package func removeSecret(name: String, namespace: String) async throws {
         try await changes.run {
             let users = books.withLock { books in
-                books.functions.values.map(\.stored.spec).filter { $0.id.namespace == namespace && $0.secrets.contains(name) }.map(\.id).sorted()
+                books.functions.values.map(\.stored.spec).filter { $0.id.namespace == namespace && $0.secrets.contains(name) }.map(\.id)
+                    .sorted()
             }
             if let user = users.first {
                 throw BrumeError(.conflict, "The secret '\(name)' is used by the function '\(user)'; redeploy that without it first.")

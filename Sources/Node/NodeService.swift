@@ -226,9 +226,14 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
 /// Passes events on once both sides exist: a driver is made with its sink before the node that listens is complete.
 private final class EventRelay: Sendable {
-    private let listener = Mutex<(@Sendable (SandboxEvent) -> Void)?>(nil)
+    /// The closure stands in a struct: a bare one is wrapped in another thunk each time it is read from under the lock, without end.
+    private struct Listener: Sendable {
+        let hear: @Sendable (SandboxEvent) -> Void
+    }
 
-    func connect(_ listener: @escaping @Sendable (SandboxEvent) -> Void) { self.listener.withLock { $0 = listener } }
+    private let listener = Mutex<Listener?>(nil)
 
-    func send(_ event: SandboxEvent) { listener.withLock { $0 }?(event) }
+    func connect(_ hear: @escaping @Sendable (SandboxEvent) -> Void) { listener.withLock { $0 = Listener(hear: hear) } }
+
+    func send(_ event: SandboxEvent) { listener.withLock { $0 }?.hear(event) }
 }

@@ -21,7 +21,9 @@ struct Brume: AsyncParsableCommand {
             CommandGroup(name: "Node", subcommands: [Up.self, Status.self, Doctor.self, Bench.self, Simulate.self]),
             CommandGroup(
                 name: "Function",
-                subcommands: [Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self, NamespaceCommand.self]),
+                subcommands: [
+                    Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self, NamespaceCommand.self,
+                ]),
             CommandGroup(name: "Call", subcommands: [Calls.self, Explain.self, QueueCommand.self]),
             CommandGroup(name: "Program", subcommands: [Completions.self, VersionCommand.self]),
         ]

@@ -22,7 +22,9 @@ struct NodeServiceTests {
         let store: MemoryStore<ByteBuffer>
         let delivered: Delivered
 
-        func call(_ name: String, _ body: String = "hi", label: String = "label", timeout: Duration? = nil) async throws -> CallReply<ByteBuffer> {
+        func call(
+            _ name: String, _ body: String = "hi", label: String = "label", timeout: Duration? = nil
+        ) async throws -> CallReply<ByteBuffer> {
             await node.invoke(
                 CallRequest(
                     function: try FunctionID(name: name), body: .whole(ByteBuffer(string: body)), label: label, timeout: timeout))
@@ -183,7 +185,9 @@ struct NodeServiceTests {
         }
     }
 
-    @Test("an asynchronous call is delivered to its callback with status, name, duration and id, streamed bodies too", arguments: ["echo", "streams"])
+    @Test(
+        "an asynchronous call is delivered to its callback with status, name, duration and id, streamed bodies too",
+        arguments: ["echo", "streams"])
     func callback(_ name: String) async throws {
         try await Self.withNode { bench in
             try await bench.deploy(name)

@@ -90,7 +90,9 @@ final class ScriptedDriver: SandboxDriver {
     }
 
     func usage(of replica: ReplicaID) -> ReplicaUsage? {
-        state.withLock { $0.running[replica] == nil ? nil : ReplicaUsage(cpuTime: .seconds(1), memoryBytes: 1 << 20, memoryPeakBytes: 2 << 20) }
+        state.withLock {
+            $0.running[replica] == nil ? nil : ReplicaUsage(cpuTime: .seconds(1), memoryBytes: 1 << 20, memoryPeakBytes: 2 << 20)
+        }
     }
 
     func shutdown() async {

@@ -141,7 +141,9 @@ final class CallbackReceiver: Sendable {
             case .end:
                 let post = Post(headers: headers, body: String(buffer: body))
                 received.posts.withLock { $0.append(post) }
-                context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"]))), promise: nil)
+                context.write(
+                    wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"]))), promise: nil
+                )
                 context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
             }
         }

@@ -303,8 +303,8 @@ struct CommandLineCommandsTests {
         #expect(DoctorReport(checks: Array(checks.dropFirst())).isHealthy)
         let (outcome, _) = try await run(["doctor", "--json"])
         let found = try JSONDecoder().decode([DoctorCheck].self, from: Data(outcome.output.utf8))
-        #expect(found.first { $0.name == "node" }?.state == .good)
-        #expect(found.contains { $0.name == "control groups" } && found.contains { $0.name == "bubblewrap" })
+        #expect(found.first { $0.name == "brume node" }?.state == .good)
+        #expect(found.contains { $0.name == "control groups" } && found.contains { $0.name == "bwrap" })
         #expect(outcome.exitCode == (found.contains { $0.state == .missing } ? 1 : 0))
     }
 

@@ -120,7 +120,8 @@ struct CommandLineDeployTests {
             try await CommandLineServer.run({ _ in nil }) { server in
                 let outcome = try await CommandLineProgram.run(["deploy", "f", "--handler", "\(root)/h.py"], at: server)
                 #expect(outcome.exitCode == 1)
-                #expect(outcome.complaint == "brume: \(server.url) takes no packages, so it is no Brume node; deploy an image with --image.\n")
+                #expect(
+                    outcome.complaint == "brume: \(server.url) takes no packages, so it is no Brume node; deploy an image with --image.\n")
             }
         }
     }

@@ -125,7 +125,9 @@ struct CommandLineInvokeTests {
         }
     }
 
-    @Test("where a call failed before the function had answered, the sentence is no output", arguments: [("timed-out", 504), ("crashed", 500)])
+    @Test(
+        "where a call failed before the function had answered, the sentence is no output",
+        arguments: [("timed-out", 504), ("crashed", 500)])
     func callFailed(kind: String, status: Int) async throws {
         let script: CommandLineServer.Script = { _ in
             let headers = CommandLineInvokeTests.timing + [("x-brume-failure", kind)]

@@ -2,8 +2,8 @@
 
 import Foundation
 import NIOCore
-import Synchronization
 import NIOHTTP1
+import Synchronization
 import Testing
 
 /// Replicas over time: scaling, warm reuse, replacement, queueing, deadlines.

@@ -103,23 +103,23 @@ struct NodeChecks {
         do {
             address = try NodeSearch().find(wishes)
         } catch {
-            return [DoctorCheck(name: "node", state: .degraded, detail: "\(error)", remedy: "")]
+            return [DoctorCheck(name: "brume node", state: .degraded, detail: "\(error)", remedy: "")]
         }
         do {
             let report = try await NodeClient.with(address) { try await $0.status() }
             return [
                 DoctorCheck(
-                    name: "node", state: .good,
+                    name: "brume node", state: .good,
                     detail: "\(report.node) at \(address.url) (from \(address.origin)), version \(report.version)",
                     remedy: ""),
                 credentials(of: address),
             ]
         } catch let refusal as NodeRefusal {
-            return [DoctorCheck(name: "node", state: .degraded, detail: refusal.sentence, remedy: "")]
+            return [DoctorCheck(name: "brume node", state: .degraded, detail: refusal.sentence, remedy: "")]
         } catch let failure as CommandFailure {
-            return [DoctorCheck(name: "node", state: .degraded, detail: failure.message, remedy: "brume up")]
+            return [DoctorCheck(name: "brume node", state: .degraded, detail: failure.message, remedy: "brume up")]
         } catch {
-            return [DoctorCheck(name: "node", state: .degraded, detail: "\(error)", remedy: "")]
+            return [DoctorCheck(name: "brume node", state: .degraded, detail: "\(error)", remedy: "")]
         }
     }
 

@@ -163,7 +163,9 @@ private struct CallAnswer {
     /// Whether the body is what the function wrote. Where a call failed before the function had answered, or without any replica, it is
     /// the platform's sentence and no output. A program that exited with an error, and a handler that raised one, have written theirs.
     private var isFromFunction: Bool {
-        if let kind = header("x-brume-failure").flatMap(CallFailure.Kind.init(rawValue:)) { return kind == .exited || kind == .handlerError }
+        if let kind = header("x-brume-failure").flatMap(CallFailure.Kind.init(rawValue:)) {
+            return kind == .exited || kind == .handlerError
+        }
         return isGood || header("x-brume-replica")?.isEmpty == false
     }
 

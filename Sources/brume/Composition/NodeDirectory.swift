@@ -52,7 +52,8 @@ struct NodeDirectory {
                 file, .writeOnly, options: [.create, .truncate], permissions: [.ownerRead, .ownerWrite])
             try descriptor.closeAfter { _ = try descriptor.writeAll(Array((text + "\n").utf8)) }
         } catch {
-            throw BrumeError(.permission, "The credentials cannot be written to \(file); check the owner of the data directory.", cause: error)
+            throw BrumeError(
+                .permission, "The credentials cannot be written to \(file); check the owner of the data directory.", cause: error)
         }
     }
 

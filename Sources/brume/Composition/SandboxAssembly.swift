@@ -23,7 +23,8 @@ struct SandboxAssembly {
                 group: MultiThreadedEventLoopGroup.singleton, codeRoot: directory.path.appending("unpacked").string, agentPath: agent,
                 sharesLoopback: plan.isolation == .none, installEnvironment: Self.installEnvironment()))
         return try await LinuxSandbox(
-            settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events, makeChannel: { try channels.makeChannel(for: $0, replica: $1) },
+            settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events,
+            makeChannel: { try channels.makeChannel(for: $0, replica: $1) },
             prepare: { try await channels.prepare($0, bundle: $1) })
     }
 

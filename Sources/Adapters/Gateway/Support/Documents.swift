@@ -92,7 +92,12 @@ struct GatewayInfoDocument: Encodable {
     struct Version: Encodable {
         let release: String
         let sha: String
-        let commit_message: String
+        let commitMessage: String
+
+        private enum CodingKeys: String, CodingKey {
+            case release, sha
+            case commitMessage = "commit_message"
+        }
     }
     struct Provider: Encodable {
         let provider: String
@@ -105,7 +110,7 @@ struct GatewayInfoDocument: Encodable {
     let arch: String
 
     init(settings: GatewaySettings) {
-        version = Version(release: settings.version, sha: settings.commit, commit_message: "")
+        version = Version(release: settings.version, sha: settings.commit, commitMessage: "")
         provider = Provider(provider: "brume", version: version, orchestration: "brume")
         #if arch(x86_64)
         arch = "x86_64"

@@ -4,7 +4,7 @@ package import NIOCore
 
 /// The bounds of everything that a function can send, and of how long its node waits for it.
 package struct ContractLimits: Sendable {
-    /// Bytes of one whole reply. Past it the call ends with `outputLimit`: a function in an endless loop must not fill the node or the network.
+    /// Bytes of one whole reply. Past it the call ends with `outputLimit`: a function in an endless loop must not fill the network.
     package var replyBytesMax = 256 << 20
     /// Bytes of a reply's head, and of its trailers. Servers commonly allow 8 to 64 KiB.
     package var headBytesMax = 128 << 10

@@ -27,7 +27,9 @@ enum HostSocket {
             for (index, byte) in bytes.prefix(target.count - 1).enumerated() { unsafe target[index] = byte }
         }
         let bound = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe bind(handle, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe bind(handle, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
         }
         guard bound == 0, unsafe chmod(path, 0o666) == 0, Glibc.listen(handle, backlog) == 0 else {
             let error = failure("listen at \(directory)/\(name)")

@@ -143,7 +143,8 @@ final class LambdaChannel: ReplicaChannel {
                 var piece = piece
                 whole.writeBuffer(&piece)
                 guard whole.readableBytes <= limits.lambdaEventBytesMax else {
-                    failure = CallFailure(.badReply, "A Lambda event may have \(limits.lambdaEventBytesMax >> 20) MiB; this body is larger.")
+                    failure = CallFailure(
+                        .badReply, "A Lambda event may have \(limits.lambdaEventBytesMax >> 20) MiB; this body is larger.")
                     break
                 }
             }

@@ -31,7 +31,9 @@ enum LambdaEventForm: String {
     }
 
     func reply(_ payload: ByteBuffer, contentType: String?) -> CallResponse<ByteBuffer> {
-        if self == .apiGatewayV2, let answer = try? JSONDecoder().decode(GatewayAnswer.self, from: Data(payload.readableBytesView)), answer.statusCode != nil {
+        if self == .apiGatewayV2, let answer = try? JSONDecoder().decode(GatewayAnswer.self, from: Data(payload.readableBytesView)),
+            answer.statusCode != nil
+        {
             return answer.response()
         }
         var type = contentType ?? "application/json"

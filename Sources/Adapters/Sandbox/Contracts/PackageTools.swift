@@ -46,7 +46,7 @@ struct PackageTools {
         let executable: Executable = program.hasPrefix("/") ? .path(FilePath(program)) : .name(program)
         let limit = settings.limits.installTimeout
         do {
-            return try await withThrowingTaskGroup(of: Outcome?.self) { [environment, options, program, arguments] group in
+            return try await withThrowingTaskGroup(of: Outcome?.self) { [environment, options, arguments] group in
                 group.addTask {
                     let result = try await Subprocess.run(
                         executable, arguments: Arguments(arguments), environment: .custom(environment),
@@ -61,6 +61,9 @@ struct PackageTools {
                 let first = try await group.next() ?? nil
                 group.cancelAll()
                 guard let first else { throw BrumeError(.unavailable, "\(tool) did not end within \(limit).") }
+                guard first.succeeded || !first.text.hasPrefix("setpriv: failed to execute") else {
+                    throw BrumeError(.unsupported, "\(tool) is not installed; install it or put its result into the package.")
+                }
                 return first
             }
         } catch let error as BrumeError {
@@ -150,7 +153,9 @@ struct PackageTools {
         guard geteuid() == 0, !CodeStore.isReachable(directory) else { return }
         throw BrumeError(
             .permission,
-            "Requirements are installed as an unprivileged user, who cannot reach \(directory); use a data directory whose parents are open (chmod o+x).")
+            "Requirements are installed as an unprivileged user, who cannot reach \(directory); "
+                + "use a data directory whose parents are open (chmod o+x)."
+        )
     }
 
     // MARK: Byte code

@@ -80,7 +80,8 @@ struct Preparation {
         let more = names.count > 10 ? " and \(names.count - 10) more" : ""
         names = Array(names.prefix(10))
         throw BrumeError(
-            .invalid, "The package has no file '\(file)'; it holds \(names.joined(separator: ", "))\(more). Name the right one with \(word).")
+            .invalid,
+            "The package has no file '\(file)'; it holds \(names.joined(separator: ", "))\(more). Name the right one with \(word).")
     }
 
     private func usePackages(of directory: String, digest: String) async throws {

@@ -166,7 +166,9 @@ final class RuntimeAPIHandler: ChannelDuplexHandler {
             }
         }
         guard let end else {
-            if gathered.readableBytes > Self.preludeMax { dropAfter(id, "The function's streamed answer does not begin with its status and headers.") }
+            if gathered.readableBytes > Self.preludeMax {
+                dropAfter(id, "The function's streamed answer does not begin with its status and headers.")
+            }
             return
         }
         let text = gathered.readSlice(length: end - gathered.readerIndex - Self.separatorLength) ?? ByteBuffer()

@@ -38,7 +38,8 @@ struct TarExtractor {
             pending = Metadata()
             bytes += size
             guard bytes <= bytesMax else {
-                throw BrumeError(.tooLarge, "The bundle unpacks to more than \(bytesMax >> 20) MiB; leave out what the function does not need.")
+                throw BrumeError(
+                    .tooLarge, "The bundle unpacks to more than \(bytesMax >> 20) MiB; leave out what the function does not need.")
             }
             let parts = try Self.parts(of: name)
             switch header.kind {
@@ -118,7 +119,9 @@ struct TarExtractor {
         try reader.read(size) { (piece: Span<UInt8>) throws(BrumeError) in
             var done = 0
             while done < piece.count {
-                let written = unsafe piece.withUnsafeBytes { unsafe Glibc.write(output, $0.baseAddress?.advanced(by: done), piece.count - done) }
+                let written = unsafe piece.withUnsafeBytes {
+                    unsafe Glibc.write(output, $0.baseAddress?.advanced(by: done), piece.count - done)
+                }
                 guard written > 0 else { throw BrumeError(.failed, "The bundle could not be unpacked to \(path): \(reason()).") }
                 done += written
             }
@@ -137,7 +140,9 @@ private struct Metadata {
     /// True if the entry was such metadata and has been read.
     mutating func absorb(_ header: TarHeader, from reader: inout BlockReader, max: Int) throws(BrumeError) -> Bool {
         guard case .other(let type) = header.kind, ["L", "K", "x", "g"].contains(type) else { return false }
-        guard header.size <= max else { throw BrumeError(.invalid, "The bundle is refused: one entry's metadata has \(header.size) bytes.") }
+        guard header.size <= max else {
+            throw BrumeError(.invalid, "The bundle is refused: one entry's metadata has \(header.size) bytes.")
+        }
         var bytes: [UInt8] = []
         try reader.read(header.size) { (piece: Span<UInt8>) throws(BrumeError) in
             for index in piece.indices { bytes.append(piece[index]) }

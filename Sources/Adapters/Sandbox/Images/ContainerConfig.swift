@@ -115,7 +115,9 @@ struct ContainerConfig {
             "namespaces": .list(namespaces.map { .object(["type": .text($0)]) }),
             "uidMappings": map,
             "gidMappings": map,
-            "maskedPaths": .texts(["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi"]),
+            "maskedPaths": .texts([
+                "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi",
+            ]),
             "readonlyPaths": .texts(["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]),
             "seccomp": Self.seccomp,
         ])

@@ -52,7 +52,8 @@ final class ImageStore: Sendable {
     ///
     /// - Throws: `BrumeError` (`unsupported` where a tool is missing, `invalid` where the reference is wrong or cannot be fetched).
     func prepare(_ reference: String) async throws(BrumeError) {
-        let skopeo = try Self.tool("skopeo"), umoci = try Self.tool("umoci")
+        let skopeo = try Self.tool("skopeo")
+        let umoci = try Self.tool("umoci")
         let source = try Self.source(reference)
         try HostFiles.makeDirectory(root, mode: 0o700)
         let layout = "\(root)/layout"
@@ -72,7 +73,9 @@ final class ImageStore: Sendable {
         images.withLock { $0[reference] = image }
     }
 
-    private func unpack(_ umoci: String, _ image: String, _ base: UInt32?, into directory: String, _ reference: String) async throws(BrumeError) {
+    private func unpack(
+        _ umoci: String, _ image: String, _ base: UInt32?, into directory: String, _ reference: String
+    ) async throws(BrumeError) {
         let staged = directory + ".new"
         HostFiles.remove(staged)
         var arguments = ["unpack", "--image", image]
@@ -109,7 +112,8 @@ final class ImageStore: Sendable {
         if reference.hasPrefix("oci:") {
             let parts = reference.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count >= 2, !parts[1].isEmpty, HostFiles.exists("\(parts[1])/index.json") else {
-                throw BrumeError(.invalid, "'\(reference)' names no OCI layout on this node; write oci:DIRECTORY:TAG with an absolute directory.")
+                throw BrumeError(
+                    .invalid, "'\(reference)' names no OCI layout on this node; write oci:DIRECTORY:TAG with an absolute directory.")
             }
             return reference
         }

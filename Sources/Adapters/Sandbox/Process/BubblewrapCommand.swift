@@ -99,7 +99,10 @@ struct BubblewrapCommand {
         }
         for name in Self.shownEtc { bindIfPresent("/etc/\(name)") }
         let id = Self.insideID
-        put("/etc/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\napp:x:\(id):\(id):app:/home/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n")
+        put(
+            "/etc/passwd",
+            "root:x:0:0:root:/root:/usr/sbin/nologin\napp:x:\(id):\(id):app:/home/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+        )
         put("/etc/group", "root:x:0:\napp:x:\(id):\nnogroup:x:65534:\n")
         if spec.network {
             for name in ["resolv.conf", "hosts"] { bindIfPresent("/etc/\(name)") }
@@ -112,12 +115,15 @@ struct BubblewrapCommand {
         // Even as another uid than root, nothing under /proc/sys has to be writable: the second line of defence.
         options += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
         options += ["--dev", "/dev"]
-        options += ["--size", "\(share(SandboxLimits.sharedMemoryShare))", "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+        options += [
+            "--size", "\(share(SandboxLimits.sharedMemoryShare))", "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+        ]
     }
 
     private mutating func writable() {
         options += ["--size", "\(share(SandboxLimits.temporaryShare))", "--perms", "1777", "--tmpfs", "/tmp"]
-        options += spec.readOnlyRootFilesystem
+        options +=
+            spec.readOnlyRootFilesystem
             ? ["--dir", "/home/app"] : ["--size", "\(share(SandboxLimits.homeShare))", "--perms", "0755", "--tmpfs", "/home/app"]
         // Connecting needs no writable mount, and a writable one would be a way to fill the host's disk.
         bind(socketDirectory, "/run/brume", writable: false)

@@ -49,7 +49,7 @@ struct DirectLauncher: Launcher {
         order.environment.append("BRUME_REPLICA=\(nodeMark)-\(request.replica)")
         order.isMarked = !grouped
         order.workingDirectory = translate(request.plan.workingDirectory)
-        order.limits = processLimits(request.spec, grouped: true)
+        order.limits = processLimits(request.spec, grouped: grouped)
         return order
     }
 

@@ -115,7 +115,8 @@ enum HostFiles {
     /// - Returns: 0 or an errno.
     static func pipes(_ ends: inout [CInt]) -> CInt {
         precondition(ends.count == 4)
-        var first: [CInt] = [-1, -1], second: [CInt] = [-1, -1]
+        var first: [CInt] = [-1, -1]
+        var second: [CInt] = [-1, -1]
         let error = unsafe min(brume_pipe(&first), brume_pipe(&second))
         ends = first + second
         return -error

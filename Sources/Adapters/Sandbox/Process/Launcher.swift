@@ -28,9 +28,9 @@ struct LaunchRequest: Sendable {
 func processLimits(_ spec: FunctionSpec, grouped: Bool) -> [(resource: Int, amount: Int)] {
     var limits = [(Int(RLIMIT_CORE.rawValue), 0), (Int(RLIMIT_NOFILE.rawValue), SandboxLimits.openFiles)]
     if !grouped {
-        limits.append((Int(__RLIMIT_NPROC.rawValue), SandboxLimits.processes))
-        // Address space is more than memory in use; twice the limit stops a runaway and lets interpreters start.
-        limits.append((Int(RLIMIT_AS.rawValue), max(spec.limits.memoryBytes * 2, 1 << 30)))
+        limits.append((Int(__RLIMIT_NPROC.rawValue), SandboxLimits.processesOfUser))
+        // Writable memory of one process; not the address space, of which some interpreters reserve far more than they use.
+        limits.append((Int(RLIMIT_DATA.rawValue), spec.limits.memoryBytes))
     }
     return limits.map { (resource: $0.0, amount: $0.1) }
 }

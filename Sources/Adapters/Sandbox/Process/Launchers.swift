@@ -55,7 +55,8 @@ extension LaunchPlan {
         for (index, variable) in plan.environment.enumerated() { known[variable.name] = index }
         for entry in image.environment {
             guard let sign = entry.firstIndex(of: "=") else { continue }
-            let name = String(entry[..<sign]), value = String(entry[entry.index(after: sign)...])
+            let name = String(entry[..<sign])
+            let value = String(entry[entry.index(after: sign)...])
             if let index = known[name] {
                 // The image knows where its programs are; the contract's search path is a guess. A deployer's word wins over both.
                 if name == "PATH", spec.environment["PATH"] == nil { plan.environment[index].value = value }

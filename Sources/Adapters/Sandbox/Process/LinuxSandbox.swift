@@ -44,9 +44,9 @@ package final class LinuxSandbox: SandboxDriver {
         _ = await tree.cleanUp()
         try Self.makeDirectories(settings)
         let launchers = try Launchers.make(settings, tree)
-        let client = try await SpawnerClient.launch(path: spawner, joinFast: settings.joinFast && tree.isLegacy)
+        let keeper = try await SpawnerKeeper(path: spawner, joinFast: settings.joinFast && tree.isLegacy)
         host = Replica.Host(
-            settings: settings, tree: tree, client: client, launchers: launchers,
+            settings: settings, tree: tree, spawner: keeper, launchers: launchers,
             images: ImageStore(root: "\(settings.stateDirectory)/images"), loops: group,
             events: events, makeChannel: makeChannel)
         prepareFunction = prepare
@@ -66,6 +66,8 @@ package final class LinuxSandbox: SandboxDriver {
 
     /// The isolation in force, one sentence.
     package var isolation: String { host.launchers.plain.summary }
+
+    func spawnerClient() async throws(BrumeError) -> SpawnerClient { try await host.spawner.client() }
 
     /// Name of the parent control group in every hierarchy.
     package var groupName: String { host.settings.groupName }
@@ -113,8 +115,6 @@ package final class LinuxSandbox: SandboxDriver {
 
     /// How long replicas may take to end by themselves when the node shuts down.
     private static let shutdownGrace = Duration.seconds(2)
-    /// How long the spawner may take to end after its last replica.
-    private static let spawnerEnd = Duration.seconds(6)
 
     package func shutdown() async {
         let lives = state.withLock { state in
@@ -123,8 +123,7 @@ package final class LinuxSandbox: SandboxDriver {
         }
         for (replica, _) in lives { replica.stop(grace: Self.shutdownGrace) }
         for (_, life) in lives { await life.value }
-        host.client.close()
-        if await host.client.ended.wait(atMost: Self.spawnerEnd) == nil { kill(host.client.pid, SIGKILL) }
+        await host.spawner.close()
         host.tree.remove()
         HostFiles.remove(host.settings.socketRoot)
         HostFiles.remove("\(host.settings.stateDirectory)/replicas")

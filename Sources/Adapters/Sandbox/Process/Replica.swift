@@ -24,7 +24,7 @@ final class Replica: Sendable {
     struct Host: Sendable {
         let settings: SandboxSettings
         let tree: CgroupTree
-        let client: SpawnerClient
+        let spawner: SpawnerKeeper
         let launchers: Launchers
         let images: ImageStore
         let loops: any EventLoopGroup
@@ -98,7 +98,8 @@ final class Replica: Sendable {
         guard isNew else { return result }
         let limit = Resources.describe(bytes: spec.limits.memoryBytes)
         return .failure(
-            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call."))
+            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call.")
+        )
     }
 
     private func forget(_ call: CallID) {
@@ -118,15 +119,16 @@ final class Replica: Sendable {
             status: 0, outOfMemoryKills: 0, stopRequested: false, wasReady: false, startError: nil, errors: [], limits: spec.limits)
         do throws(BrumeError) {
             let channel = try makeChannel()
-            let program = try await launch(channel, &outputs)
-            ending.startError = await becomeReady(channel, program)
+            let client = try await host.spawner.client()
+            let program = try await launch(channel, client, &outputs)
+            ending.startError = await becomeReady(channel, program, client)
             if ending.startError == nil && program.exit.value == nil && stopGrace.value == nil {
                 ending.wasReady = true
                 state.withLock { $0.ready = true }
                 host.events(.started(id))
-                await watch(program)
+                await watch(program, client)
             } else {
-                host.client.kill(program)
+                client.kill(program)
             }
             ending.status = await program.exit.wait() ?? SpawnerClient.spawnerGone
         } catch {
@@ -151,7 +153,10 @@ final class Replica: Sendable {
         }
     }
 
-    private func launch(_ channel: any ReplicaChannel, _ outputs: inout [ReplicaOutput]) async throws(BrumeError) -> SpawnedProgram {
+    /// Makes everything outside the process, then the process.
+    private func launch(
+        _ channel: any ReplicaChannel, _ client: SpawnerClient, _ outputs: inout [ReplicaOutput]
+    ) async throws(BrumeError) -> SpawnedProgram {
         try HostFiles.makeDirectory(socketDirectory)
         var plan = try channel.plan(socketDirectory: socketDirectory)
         var image: UnpackedImage?
@@ -183,7 +188,7 @@ final class Replica: Sendable {
                 })
         }
         guard error == 0 else { throw HostFiles.failure("make", "the output pipes", error) }
-        let program = try await host.client.spawn(order, output: pipes[1], errors: pipes[3])
+        let program = try await client.spawn(order, output: pipes[1], errors: pipes[3])
         state.withLock { $0.program = program }
         return program
     }
@@ -193,8 +198,8 @@ final class Replica: Sendable {
     /// Waits for the channel.
     ///
     /// - Returns: why the replica is not ready, or nil if it is, or if its own end says why.
-    private func becomeReady(_ channel: any ReplicaChannel, _ program: SpawnedProgram) async -> String? {
-        let process = RunningProcess(replica: id, socketDirectory: socketDirectory, client: host.client, program: program, group: group)
+    private func becomeReady(_ channel: any ReplicaChannel, _ program: SpawnedProgram, _ client: SpawnerClient) async -> String? {
+        let process = RunningProcess(replica: id, socketDirectory: socketDirectory, client: client, program: program, group: group)
         let limit = host.settings.startTimeout
         return await withTaskGroup(of: StartOutcome.self) { group in
             group.addTask {
@@ -220,28 +225,28 @@ final class Replica: Sendable {
                 return .late
             }
             let outcome = await group.next() ?? .gone
-            if case .ready = outcome {} else { host.client.kill(program) }
+            if case .ready = outcome {} else { client.kill(program) }
             group.cancelAll()
-            switch outcome {
-            case .ready, .gone: return nil
-            case .late: return "it was not ready after \(Int(limit.inSeconds)) seconds; check that it listens where its contract says"
-            case .failed(let reason): return await program.exit.wait(atMost: .milliseconds(50)) == nil ? reason : nil
+            return switch outcome {
+            case .ready, .gone: nil
+            case .late: "it was not ready after \(limit); check that it listens where its contract says"
+            case .failed(let reason): reason
             }
         }
     }
 
     /// Waits for the end, and brings it about when asked.
-    private func watch(_ program: SpawnedProgram) async {
+    private func watch(_ program: SpawnedProgram, _ client: SpawnerClient) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { _ = await program.exit.wait() }
-            group.addTask { [host, stopGrace] in
+            group.addTask { [stopGrace] in
                 guard let grace = await stopGrace.wait() else { return }
                 if grace > .zero {
-                    host.client.askToStop(program)
+                    client.askToStop(program)
                     try? await Task.sleep(for: grace)
                 }
                 // Also when this task was cancelled in its sleep: then the program is gone and nothing happens.
-                host.client.kill(program)
+                client.kill(program)
                 _ = await program.exit.wait()
             }
             await group.next()
@@ -265,7 +270,8 @@ final class Replica: Sendable {
         }
         group.kill()
         if await !group.remove() {
-            host.events(.log(id, .platform, "A control group of this replica could not be removed; the next start of the node tries again."))
+            host.events(
+                .log(id, .platform, "A control group of this replica could not be removed; the next start of the node tries again."))
         }
         HostFiles.remove(socketDirectory)
         HostFiles.remove(directory)

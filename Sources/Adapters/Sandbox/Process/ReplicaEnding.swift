@@ -18,13 +18,14 @@ struct ReplicaEnding: Sendable {
 
     var exit: ReplicaExit {
         if stopRequested { return ReplicaExit(.stopped, "The replica was stopped.") }
-        let memory = "It needed more than its memory limit of \(Resources.describe(bytes: limits.memoryBytes)); raise --memory"
+        let memory = "it needed more than its memory limit of \(Resources.describe(bytes: limits.memoryBytes)); raise --memory"
         if !wasReady {
-            let reason = outOfMemoryKills > 0 && startError == nil ? memory : startError ?? "it \(words) before it was ready"
+            let reason = outOfMemoryKills > 0 ? memory : startError ?? "it \(words) before it was ready"
             let said = errors.isEmpty ? "" : " Its last words: \(errors.joined(separator: " | "))"
-            return ReplicaExit(.startFailed, "The function did not start: \(reason).\(said)")
+            let end = reason.hasSuffix(".") ? "" : "."
+            return ReplicaExit(.startFailed, "The function did not start: \(reason)\(end)\(said)")
         }
-        if outOfMemoryKills > 0 && status != 0 { return ReplicaExit(.outOfMemory, "The function ran out of memory. \(memory).") }
+        if outOfMemoryKills > 0 && status != 0 { return ReplicaExit(.outOfMemory, "The function ran out of memory: \(memory).") }
         if let signal { return ReplicaExit(.signalled(number: signal), "The function's process was ended by signal \(signal).") }
         return ReplicaExit(.exited(code: code), "The function's process ended by itself with exit code \(code).")
     }

@@ -66,8 +66,12 @@ package struct SandboxChecks: Sendable {
 
     /// Makes one sandbox of `/bin/true` as the uid that functions get: the only proof that all of it works together.
     private func namespaces() async -> SandboxCheck {
-        guard let bwrap = HostFiles.program("bwrap") else { return SandboxCheck("user namespaces", .missing, "cannot be tried without bubblewrap") }
-        var arguments = ["--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true"]
+        guard let bwrap = HostFiles.program("bwrap") else {
+            return SandboxCheck("user namespaces", .missing, "cannot be tried without bubblewrap")
+        }
+        var arguments = [
+            "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true",
+        ]
         var tool = bwrap
         if geteuid() == 0, let setpriv = HostFiles.program("setpriv") {
             let id = "\(settings.firstHostID)"
@@ -107,7 +111,8 @@ package struct SandboxChecks: Sendable {
         let name = "favordynmods"
         if table.contains("favordynmods") { return SandboxCheck(name, .ok, "on: joining a control group takes 0.1 ms") }
         if geteuid() == 0 && settings.joinFast {
-            return SandboxCheck(name, .ok, "off; a node switches it on while it runs (a host-wide setting, cheap, undone when the node ends)")
+            return SandboxCheck(
+                name, .ok, "off; a node switches it on while it runs (a host-wide setting, cheap, undone when the node ends)")
         }
         return SandboxCheck(name, .warning, "off: the first start after a pause takes 6 to 8 ms longer", remedy: "sudo brume up")
     }

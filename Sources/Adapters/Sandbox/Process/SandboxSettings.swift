@@ -74,6 +74,8 @@ package struct SandboxSettings: Sendable {
 enum SandboxLimits {
     /// Processes and threads of one replica: enough for a pool of workers, too few for a fork bomb to be felt.
     static let processes = 256
+    /// Where no control group counts them: processes of the node's whole user, so it has to leave room for a desktop.
+    static let processesOfUser = 4096
     /// Open files of one process.
     static let openFiles = 4096
     /// Longest log line; a longer one is cut into several.

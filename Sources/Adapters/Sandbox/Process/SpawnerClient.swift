@@ -192,7 +192,8 @@ final class SpawnerClient: Sendable {
         let limits = order.limits.flatMap { [UInt64($0.resource), UInt64($0.amount)] }
         let answer = await ask { request in
             unsafe brume_send_spawn(
-                socket, request, program.sandbox, order.flags, order.hostID, counts, order.isMarked, limits, limits.count / 2, descriptors, descriptors.count)
+                socket, request, program.sandbox, order.flags, order.hostID, counts, order.isMarked, limits, limits.count / 2, descriptors,
+                descriptors.count)
         }
         guard answer.error == 0 else {
             state.withLock { $0.programs[program.sandbox] = nil }
@@ -214,7 +215,8 @@ final class SpawnerClient: Sendable {
         let answer = await ask { request in brume_send_request(socket, type, request, program.sandbox, Int32(clamping: port)) }
         guard answer.error == 0, answer.descriptor >= 0 else {
             throw BrumeError(
-                .unavailable, "Port \(port) inside the sandbox cannot be \(listening ? "opened" : "reached"): \(HostFiles.reason(answer.error)).")
+                .unavailable,
+                "Port \(port) inside the sandbox cannot be \(listening ? "opened" : "reached"): \(HostFiles.reason(answer.error)).")
         }
         return answer.descriptor
     }

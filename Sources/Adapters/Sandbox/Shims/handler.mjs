@@ -194,11 +194,13 @@ function failStart(error) {
 
 try {
     const module = await import(pathToFileURL(file).href);
-    const candidates = [module.default, module.handle, module.handler, module.default?.handle, module.default?.handler, module.default?.default];
+    const inner = module.default;
+    const candidates = [inner, module.handle, module.handler, inner?.handle, inner?.handler, inner?.default];
     const handler = candidates.find((candidate) => typeof candidate === "function");
     if (!handler) throw new TypeError("it exports no function; write module.exports = async (event, context) => ...");
-    const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, maxHeaderSize: 131072 }, (request, response) =>
-        serve(handler, request, response));
+    // The node times calls; nothing here does.
+    const settings = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, maxHeaderSize: 131072 };
+    const server = http.createServer(settings, (request, response) => serve(handler, request, response));
     for (let i = 0; i < Number(connections); i++) connect(server);
 } catch (error) {
     failStart(error);

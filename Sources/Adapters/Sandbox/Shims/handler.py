@@ -162,7 +162,8 @@ def encode(value):
     if value is None:
         return b"", None
     if isinstance(value, str):
-        return value.encode(), "text/plain; charset=utf-8"
+        # Bytes of the request that were no text come back as they were.
+        return value.encode("utf-8", "surrogateescape"), "text/plain; charset=utf-8"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value), "application/octet-stream"
     if isinstance(value, (dict, list, tuple, int, float, bool)):
@@ -269,8 +270,7 @@ class Worker:
 
     def stream(self, status, headers, body):
         send = self.connection.send
-        first, kind, has_head = b"", None, False
-        failure = None
+        has_head, failure = False, None
         try:
             for piece in self.pieces(body):
                 data, piece_kind = encode(piece)
@@ -325,6 +325,10 @@ class Worker:
             try:
                 while True:
                     self.serve_one()
+            except SystemExit as error:
+                # In a thread it would end only that thread, and with it a slot of the replica.
+                sys.stdout.flush()
+                posix._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
             except (Closed, OSError, ValueError):
                 # A new connection makes a clean start; if the node is gone there is none.
                 self.connection.socket.close()

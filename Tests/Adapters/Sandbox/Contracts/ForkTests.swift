@@ -31,14 +31,17 @@ struct ForkTests {
     static let facts: [Fact] = [
         Fact(name: "the body goes to stdin, stdout is the reply", body: "hello", text: "hello"),
         Fact(name: "an empty body is an empty stdin", text: ""),
-        Fact(name: "the reply has the caller's content type", headers: [("content-type", "image/png")], body: "x", text: "x", type: "image/png"),
+        Fact(
+            name: "the reply has the caller's content type", headers: [("content-type", "image/png")], body: "x", text: "x",
+            type: "image/png"),
         Fact(
             name: "content_type wins over the caller's", environment: ["content_type": "text/x"], headers: [("Content-Type", "image/png")],
             body: "x", type: "text/x"),
         Fact(name: "text without any type is text/plain", body: "plain", type: "text/plain; charset=utf-8"),
         Fact(name: "bytes without any type are an octet stream", body: "a\u{1}b", type: "application/octet-stream"),
         Fact(
-            name: "headers become Http_ variables in canonical case", command: ["env"], headers: [("x-my-HEADER", "1"), ("x-my-header", "2")],
+            name: "headers become Http_ variables in canonical case", command: ["env"],
+            headers: [("x-my-HEADER", "1"), ("x-my-header", "2")],
             contains: ["Http_X_My_Header=1\n"], lacks: ["=2\n"]),
         Fact(
             name: "method, path, query, host and length are there", command: ["env"], method: "PUT", path: "/a%20b/c", query: "x=1&y=2",
@@ -52,7 +55,8 @@ struct ForkTests {
             contains: ["MINE=here\n"], lacks: ["Http_"]),
         Fact(name: "the node's own environment is not seen", command: ["env"], contains: ["fprocess=env\n"], lacks: ["USER=", "SWIFT"]),
         Fact(
-            name: "a non-zero exit is 500 with the error, a newline and the output", command: ["sh", "-c", "printf out; exit 3"], status: 500,
+            name: "a non-zero exit is 500 with the error, a newline and the output", command: ["sh", "-c", "printf out; exit 3"],
+            status: 500,
             text: "exit status 3\nout", type: "text/plain; charset=utf-8", failure: .exited),
         Fact(name: "a signal is named", command: ["sh", "-c", "kill -9 $$"], status: 500, text: "signal: killed\n", failure: .crashed),
         Fact(
@@ -69,7 +73,8 @@ struct ForkTests {
             name: "exec_timeout kills", command: ["sh", "-c", "sleep 30"], environment: ["exec_timeout": "100ms"], status: 408,
             text: "Killed process.\n", failure: .timedOut),
         Fact(
-            name: "marshal_request wraps body and headers", environment: ["marshal_request": "true"], headers: [("x-a", "\"q\"")], body: "hello",
+            name: "marshal_request wraps body and headers", environment: ["marshal_request": "true"], headers: [("x-a", "\"q\"")],
+            body: "hello",
             contains: ["\"body\":{\"raw\":\"aGVsbG8=\"}}", "\"X-A\":[\"\\\"q\\\"\"]", "{\"header\":{"]),
         Fact(name: "GET works", method: "GET", text: ""),
         Fact(name: "PATCH works", method: "PATCH", body: "p", text: "p"),
@@ -131,7 +136,8 @@ struct ForkTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let pids = directory + "/pids"
         try Data().write(to: URL(fileURLWithPath: pids))
-        let script = "read word; if [ \"$word\" = quick ]; then echo fine; exit; fi; sleep 60 & echo $$ $! > \(pids).new; mv \(pids).new \(pids); wait"
+        let script =
+            "read word; if [ \"$word\" = quick ]; then echo fine; exit; fi; sleep 60 & echo $$ $! > \(pids).new; mv \(pids).new \(pids); wait"
         let replica = try await Fixture.fork(["sh", "-c", script])
         let (ids, id) = AsyncStream.makeStream(of: CallID.self)
         async let answer = replica.call("slow\n") { id.yield($0) }

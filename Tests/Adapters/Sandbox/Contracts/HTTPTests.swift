@@ -16,6 +16,7 @@ struct HTTPTests {
         if 'NEVER' in os.environ: time.sleep(60)
         listener = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))
         opened = 0
+        released = threading.Event()
         def reply(body, extra=''): return ('HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n%s\\r\\n' % (len(body), extra)).encode() + body
         def serve(c):
             f = c.makefile('rb')
@@ -56,8 +57,9 @@ struct HTTPTests {
                 elif what == 'announced': c.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 99999999999\\r\\n\\r\\n')
                 elif what == 'slow':
                     c.sendall(b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n1\\r\\na\\r\\n')
-                    time.sleep(0.3)
+                    released.wait(20)
                     c.sendall(b'1\\r\\nb\\r\\n0\\r\\n\\r\\n')
+                elif what == 'release': released.set(); c.sendall(reply(b''))
                 elif what == 'stalled':
                     c.sendall(b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n1\\r\\na\\r\\n')
                     try:
@@ -106,8 +108,10 @@ struct HTTPTests {
         let replica = try await start()
         let answer = await replica.call(
             "x", method: "PATCH", path: "/request", query: "a=%20b",
-            headers: [("X-A", "1"), ("Host", "h"), ("Connection", "close"), ("Transfer-Encoding", "chunked"), ("Expect", "100-continue"),
-                ("Content-Length", "77"), ("X-Evil", "a\r\nX-Injected: 1")])
+            headers: [
+                ("X-A", "1"), ("Host", "h"), ("Connection", "close"), ("Transfer-Encoding", "chunked"), ("Expect", "100-continue"),
+                ("Content-Length", "77"), ("X-Evil", "a\r\nX-Injected: 1"),
+            ])
         let parts = try #require(try JSONSerialization.jsonObject(with: Data(answer.bytes.readableBytesView)) as? [Any])
         #expect(parts[0] as? String == "PATCH")
         #expect(parts[1] as? String == "/request?a=%20b")
@@ -148,9 +152,11 @@ struct HTTPTests {
         #expect(ContinuousClock.now - start < .seconds(6))
     }
 
-    @Test("Replies that HTTP does not allow end as badReply, and the next call works", arguments: [
-        "garbage", "eof", "half", "endless-head", "endless-trailer", "big-header", "switch",
-    ])
+    @Test(
+        "Replies that HTTP does not allow end as badReply, and the next call works",
+        arguments: [
+            "garbage", "eof", "half", "endless-head", "endless-trailer", "big-header", "switch",
+        ])
     func malformed(_ what: String) async throws {
         let replica = try await start()
         let answer = await replica.call(path: "/" + what)
@@ -166,9 +172,11 @@ struct HTTPTests {
         #expect(await replica.call("good", path: "/echo").text == "good")
     }
 
-    @Test("Unusual but right replies are understood", arguments: [
-        ("continue", "after"), ("close", "bye"), ("until-eof", "all of it"), ("nothing", ""), ("silent-close", "bye"),
-    ])
+    @Test(
+        "Unusual but right replies are understood",
+        arguments: [
+            ("continue", "after"), ("close", "bye"), ("until-eof", "all of it"), ("nothing", ""), ("silent-close", "bye"),
+        ])
     func unusual(_ what: String, _ text: String) async throws {
         let replica = try await start()
         #expect(await replica.call(path: "/" + what).text == text)
@@ -183,7 +191,9 @@ struct HTTPTests {
 
     @Test("A slow reply is streamed as it comes")
     func slow() async throws {
-        let answer = try await start().call(path: "/slow")
+        let replica = try await start(concurrency: 2)
+        // The server sends the second half when the first has arrived.
+        let answer = await replica.call(path: "/slow", onPiece: { _ = await replica.call(path: "/release") })
         #expect(answer.wasStreamed && answer.text == "ab")
     }
 

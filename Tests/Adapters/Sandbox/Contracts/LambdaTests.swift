@@ -105,11 +105,13 @@ struct LambdaTests {
         }
     }
 
-    @Test("A body becomes an event by the rule for raw events", arguments: [
-        ("application/json", "[1]", "[1]"), ("application/x+json", "1", "1"), ("", "{\"a\":1}", "{\"a\":1}"),
-        ("text/plain", " {\"a\":1}", " {\"a\":1}"), ("text/plain", "hello \"you\"", #""hello \"you\"""#),
-        ("application/octet-stream", "{}", #""{}""#), ("", "", "{}"),
-    ])
+    @Test(
+        "A body becomes an event by the rule for raw events",
+        arguments: [
+            ("application/json", "[1]", "[1]"), ("application/x+json", "1", "1"), ("", "{\"a\":1}", "{\"a\":1}"),
+            ("text/plain", " {\"a\":1}", " {\"a\":1}"), ("text/plain", "hello \"you\"", #""hello \"you\"""#),
+            ("application/octet-stream", "{}", #""{}""#), ("", "", "{}"),
+        ])
     func rawEvents(_ type: String, _ body: String, _ event: String) async throws {
         let replica = try await deploy().start()
         #expect(await replica.call(body, headers: type.isEmpty ? [] : [("Content-Type", type)]).text == event)
@@ -147,7 +149,8 @@ struct LambdaTests {
         let answer = await replica.call("{\"do\":\"codes\"}", headers: Self.json)
         let text = answer.text
         for (what, code) in [
-            ("unknown id, response", "400"), ("unknown id, error", "400"), ("next before the answer", "403"), ("init error after init", "403"),
+            ("unknown id, response", "400"), ("unknown id, error", "400"), ("next before the answer", "403"),
+            ("init error after init", "403"),
             ("unknown path", "404"), ("wrong method, next", "405"), ("wrong method, response", "405"), ("wrong mode", "400"),
             ("bad id body", "\"InvalidRequestID\""),
         ] {
@@ -272,9 +275,13 @@ struct LambdaTests {
         #expect(context["timeEpoch"] is Int)
         // This event has a body that the program takes for its order, inside the description.
         let shaped = LambdaEventForm.apiGatewayV2.reply(
-            ByteBuffer(string: #"{"statusCode":201,"headers":{"X-B":"c"},"cookies":["a=1"],"body":"aGk=","isBase64Encoded":true}"#), contentType: nil)
+            ByteBuffer(string: #"{"statusCode":201,"headers":{"X-B":"c"},"cookies":["a=1"],"body":"aGk=","isBase64Encoded":true}"#),
+            contentType: nil)
         #expect(shaped.status == 201)
-        #expect(shaped.headers == [HeaderField("X-B", "c"), HeaderField("Set-Cookie", "a=1"), HeaderField("Content-Type", "text/plain; charset=utf-8")])
+        #expect(
+            shaped.headers == [
+                HeaderField("X-B", "c"), HeaderField("Set-Cookie", "a=1"), HeaderField("Content-Type", "text/plain; charset=utf-8"),
+            ])
         guard case .whole(let bytes) = shaped.body else { return }
         #expect(String(buffer: bytes) == "hi")
     }

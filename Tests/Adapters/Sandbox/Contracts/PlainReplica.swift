@@ -164,7 +164,7 @@ extension PlainReplica {
     func call(
         _ text: String = "", method: String = "POST", path: String = "/", query: String = "", headers: [(String, String)] = [],
         body: Body<ByteBuffer>? = nil, keep: Bool = true, counting: ByteCount? = nil, takeOnly: Int = .max,
-        pause: Duration = .zero, started: (@Sendable (CallID) -> Void)? = nil
+        pause: Duration = .zero, started: (@Sendable (CallID) -> Void)? = nil, onPiece: (@Sendable () async -> Void)? = nil
     ) async -> Answer {
         let id = CallID(callNumbers.add(1, ordering: .relaxed).oldValue)
         guard let function = Fixture.id else { return Answer() }
@@ -200,6 +200,7 @@ extension PlainReplica {
                         counting?.add(piece.readableBytes)
                         if keep, counting == nil { answer.bytes.writeBuffer(&piece) }
                         taken += 1
+                        if taken == 1 { await onPiece?() }
                         if pause > .zero { try await Task.sleep(for: pause) }
                         if taken == takeOnly { break }
                     }
@@ -233,7 +234,9 @@ enum Fixture {
         _ contract: Contract, package: BrumeModel.Package = .none, concurrency: Int = 1, environment: [String: String] = [:],
         annotations: [String: String] = [:]
     ) throws -> FunctionSpec {
-        FunctionSpec(id: try #require(id), contract: contract, package: package, concurrency: concurrency, environment: environment, annotations: annotations)
+        FunctionSpec(
+            id: try #require(id), contract: contract, package: package, concurrency: concurrency, environment: environment,
+            annotations: annotations)
     }
 
     static func channels(_ root: String = "/tmp", limits: (inout ContractLimits) -> Void = { _ in }) -> ContractChannels {

@@ -8,20 +8,22 @@ import Testing
 
 @Suite("Preparing a package")
 struct PreparationTests {
-    @Test("Bundle attacks and damage are refused with the entry's name", arguments: [
-        ("/etc/passwd", "0", "", "has an absolute path"),
-        ("../up", "0", "", "leaves the bundle with '..'"),
-        ("a/../../up", "0", "", "leaves the bundle with '..'"),
-        ("null", "3", "", "is of type '3'; only files, directories and links are allowed"),
-        ("disk", "4", "", "is of type '4'; only files, directories and links are allowed"),
-        ("pipe", "6", "", "is of type '6'; only files, directories and links are allowed"),
-        ("link", "2", "/etc/passwd", "is a link to the absolute path '/etc/passwd'"),
-        ("link", "2", "../x", "is a link out of the bundle ('../x')"),
-        ("a/link", "2", "b/../../x", "is a link out of the bundle ('b/../../x')"),
-        ("a/link", "2", "../../x", "is a link out of the bundle ('../../x')"),
-        ("hard", "1", "/etc/passwd", "has an absolute path"),
-        ("hard", "1", "nothing", "is a hard link to 'nothing', which is not in the archive before it"),
-    ])
+    @Test(
+        "Bundle attacks and damage are refused with the entry's name",
+        arguments: [
+            ("/etc/passwd", "0", "", "has an absolute path"),
+            ("../up", "0", "", "leaves the bundle with '..'"),
+            ("a/../../up", "0", "", "leaves the bundle with '..'"),
+            ("null", "3", "", "is of type '3'; only files, directories and links are allowed"),
+            ("disk", "4", "", "is of type '4'; only files, directories and links are allowed"),
+            ("pipe", "6", "", "is of type '6'; only files, directories and links are allowed"),
+            ("link", "2", "/etc/passwd", "is a link to the absolute path '/etc/passwd'"),
+            ("link", "2", "../x", "is a link out of the bundle ('../x')"),
+            ("a/link", "2", "b/../../x", "is a link out of the bundle ('b/../../x')"),
+            ("a/link", "2", "../../x", "is a link out of the bundle ('../../x')"),
+            ("hard", "1", "/etc/passwd", "has an absolute path"),
+            ("hard", "1", "nothing", "is a hard link to 'nothing', which is not in the archive before it"),
+        ])
     func attacks(_ name: String, _ type: Character, _ link: String, _ why: String) async throws {
         var bundle = Bundle(["handler.py": "def handle(req): return req"])
         bundle.add(name, type: type, link: link)
@@ -103,10 +105,15 @@ struct PreparationTests {
         #expect(error?.message == "The package has no file 'handler.py'; it holds main.py, util.py. Name the right one with --handler.")
     }
 
-    @Test("A syntax error is told with file, line and code", arguments: [
-        (Contract.Language.python, "handler.py", "x = 1\ndef handle(req:\n    pass\n", "handler.py, line 2: '(' was never closed: def handle(req:"),
-        (.node, "handler.js", "const a = 1;\nconst b = ;\n", "handler.js, line 2: SyntaxError: Unexpected token ';': const b = ;"),
-    ])
+    @Test(
+        "A syntax error is told with file, line and code",
+        arguments: [
+            (
+                Contract.Language.python, "handler.py", "x = 1\ndef handle(req:\n    pass\n",
+                "handler.py, line 2: '(' was never closed: def handle(req:"
+            ),
+            (.node, "handler.js", "const a = 1;\nconst b = ;\n", "handler.js, line 2: SyntaxError: Unexpected token ';': const b = ;"),
+        ])
     func syntax(_ language: Contract.Language, _ file: String, _ code: String, _ message: String) async throws {
         let error = await #expect(throws: BrumeError.self) {
             _ = try await Deployment(.handler(language: language, file: file), Bundle([file: code]))
@@ -156,7 +163,8 @@ struct PreparationTests {
         let first = try FileManager.default.contentsOfDirectory(atPath: packages)
         #expect(first.count == 1)
         // The same list in other code needs no installer: there is none to find the package any more.
-        let (path, digest) = try Bundle(["handler.py": code + "\n", "requirements.txt": "# ours\nbrumetestpackage==1.0\n"]).write(to: deployment.root)
+        let (path, digest) = try Bundle(["handler.py": code + "\n", "requirements.txt": "# ours\nbrumetestpackage==1.0\n"]).write(
+            to: deployment.root)
         let other = try Fixture.spec(.handler(language: .python, file: "handler.py"), package: .bundle(digest: digest))
         try await Fixture.channels(deployment.root).prepare(other, bundle: path)
         #expect(try FileManager.default.contentsOfDirectory(atPath: packages) == first)

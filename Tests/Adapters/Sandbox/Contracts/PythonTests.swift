@@ -34,7 +34,8 @@ struct PythonTests {
             name: "handle(req) may give bytes", code: "def handle(req):\n    return b'\\x00'", text: "\0", type: "application/octet-stream"),
         Case(name: "handle(req) may give nothing", code: "def handle(req):\n    pass", text: ""),
         Case(
-            name: "handle(req) may give a dictionary", code: "def handle(req):\n    return {'a': 1}", text: #"{"a": 1}"#, type: "application/json"),
+            name: "handle(req) may give a dictionary", code: "def handle(req):\n    return {'a': 1}", text: #"{"a": 1}"#,
+            type: "application/json"),
         Case(
             name: "event carries body, method, path, query and headers",
             code: """
@@ -44,7 +45,8 @@ struct PythonTests {
                 """, method: "PUT", path: "/a%20b", query: "q=1&q=2", headers: [("X-a", "v")], text: "in|PUT|/a b|1|-|v|v|False|f-r1"),
         Case(
             name: "a dictionary gives status, body and headers",
-            code: "def handle(event, context):\n    return {'statusCode': 201, 'body': 'made', 'headers': {'X-B': 'c'}}", status: 201, text: "made",
+            code: "def handle(event, context):\n    return {'statusCode': 201, 'body': 'made', 'headers': {'X-B': 'c'}}", status: 201,
+            text: "made",
             header: ("x-b", "c")),
         Case(
             name: "a dictionary as body is JSON", code: "def handle(event, context):\n    return {'statusCode': 200, 'body': {'k': [1]}}",
@@ -52,19 +54,24 @@ struct PythonTests {
         Case(
             name: "a tuple gives body, status and headers",
             code: "def handle(event, context):\n    return 'no', 404, {'Content-Type': 'text/x'}", status: 404, text: "no", type: "text/x"),
-        Case(name: "async def is awaited", code: "import asyncio\nasync def handle(event, context):\n    await asyncio.sleep(0)\n    return 'a'", text: "a"),
+        Case(
+            name: "async def is awaited",
+            code: "import asyncio\nasync def handle(event, context):\n    await asyncio.sleep(0)\n    return 'a'", text: "a"),
         Case(
             name: "an exception is 500 with one line",
             code: "def handle(event, context):\n    x = 1\n    raise ValueError('bad\\nthing')", status: 500,
             text: "ValueError: bad thing (handler.py, line 3)\n", failure: .handlerError),
-        Case(name: "a result that cannot be encoded is 500", code: "def handle(req):\n    return {'a': object()}", status: 500,
+        Case(
+            name: "a result that cannot be encoded is 500", code: "def handle(req):\n    return {'a': object()}", status: 500,
             text: "TypeError: Object of type object is not JSON serializable\n", failure: .handlerError),
         Case(name: "HEAD has no body", code: "def handle(event, context):\n    return event.method", method: "HEAD", body: "", text: ""),
         Case(
-            name: "a method as handle works", code: "class A:\n    def go(self, req):\n        return 'm' + req\nhandle = A().go", text: "min"),
+            name: "a method as handle works", code: "class A:\n    def go(self, req):\n        return 'm' + req\nhandle = A().go",
+            text: "min"),
         Case(
             name: "header injection is not possible",
-            code: "def handle(event, context):\n    return 'x', 200, {'X-A': 'b\\r\\nX-Evil: 1'}", text: "x", header: ("x-a", "b  X-Evil: 1")),
+            code: "def handle(event, context):\n    return 'x', 200, {'X-A': 'b\\r\\nX-Evil: 1'}", text: "x",
+            header: ("x-a", "b  X-Evil: 1")),
         Case(name: "exit is there", code: "def handle(req):\n    return str(callable(exit))", text: "True"),
     ]
 
@@ -97,7 +104,8 @@ struct PythonTests {
 
     @Test("A generator is streamed as it is made")
     func streams() async throws {
-        let code = "def handle(event, context):\n    def parts():\n        for i in range(200):\n            yield bytes(1 << 20)\n    return parts()"
+        let code =
+            "def handle(event, context):\n    def parts():\n        for i in range(200):\n            yield bytes(1 << 20)\n    return parts()"
         let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]))
         let replica = try await deployment.start()
         let before = ProcessState.residentBytes()
@@ -111,7 +119,8 @@ struct PythonTests {
 
     @Test("A generator that fails in the middle ends the stream with the failure")
     func failingStream() async throws {
-        let code = "async def parts():\n    yield 'a' * 100000\n    raise ValueError('late')\ndef handle(event, context):\n    return parts()"
+        let code =
+            "async def parts():\n    yield 'a' * 100000\n    raise ValueError('late')\ndef handle(event, context):\n    return parts()"
         let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]))
         let answer = try await deployment.start().call()
         #expect(answer.bytes.readableBytes == 100_000)
@@ -128,10 +137,27 @@ struct PythonTests {
 
     @Test("A request body that breaks off fails this call only")
     func brokenRequest() async throws {
-        let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": "def handle(req):\n    return req"]))
+        let deployment = try await Deployment(
+            .handler(language: .python, file: "handler.py"), Bundle(["handler.py": "def handle(req):\n    return req"]))
         let replica = try await deployment.start()
         #expect(await replica.call(body: .stream(BrokenBody())).failure?.kind == .abandoned)
         #expect(await replica.call("next").text == "next")
+    }
+
+    @Test("Bytes that are no text pass through handle(req) unchanged")
+    func bytesThroughText() async throws {
+        let code = "def handle(req):\n    return req"
+        let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]))
+        let bytes = ByteBuffer(bytes: [0xff, 0x00, 0x80, 0x41])
+        #expect(try await deployment.start().call(body: .whole(bytes)).bytes == bytes)
+    }
+
+    @Test("sys.exit in any of the threads ends the replica, and the call reads why", arguments: [1, 4])
+    func exits(_ concurrency: Int) async throws {
+        let code = "import sys\ndef handle(req):\n    sys.exit(3)"
+        let deployment = try await Deployment(
+            .handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]), concurrency: concurrency)
+        #expect(try await deployment.start().call().failure == CallFailure(.exited, "The process ended."))
     }
 
     @Test("As many calls as the concurrency run at once")
@@ -157,11 +183,19 @@ struct PythonTests {
         #expect(await replica.call("0").text == "done")
     }
 
-    @Test("A handler that cannot be loaded says why", arguments: [
-        ("import nosuchmodule\ndef handle(req): pass", "handler.py could not be loaded: ModuleNotFoundError: No module named 'nosuchmodule' (handler.py, line 1)"),
-        ("x = 1", "handler.py could not be loaded: AttributeError: handler.py has no function 'handle'; define handle(req) or handle(event, context)"),
-        ("raise SystemExit(3)", "handler.py could not be loaded: SystemExit: 3 (handler.py, line 1)"),
-    ])
+    @Test(
+        "A handler that cannot be loaded says why",
+        arguments: [
+            (
+                "import nosuchmodule\ndef handle(req): pass",
+                "handler.py could not be loaded: ModuleNotFoundError: No module named 'nosuchmodule' (handler.py, line 1)"
+            ),
+            (
+                "x = 1",
+                "handler.py could not be loaded: AttributeError: handler.py has no function 'handle'; define handle(req) or handle(event, context)"
+            ),
+            ("raise SystemExit(3)", "handler.py could not be loaded: SystemExit: 3 (handler.py, line 1)"),
+        ])
     func loadFailure(_ code: String, _ message: String) async throws {
         let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]))
         let error = await #expect(throws: BrumeError.self) { _ = try await deployment.start() }

@@ -30,7 +30,9 @@ struct DriverTests {
         }
     }
 
-    @Test("without isolation a daemon that left its session is killed all the same, with and without control groups", arguments: [true, false])
+    @Test(
+        "without isolation a daemon that left its session is killed all the same, with and without control groups",
+        arguments: [true, false])
     func directKillsDaemons(marked: Bool) async throws {
         let spawner = try #require(SandboxSettings.helper("brume-spawner", given: nil))
         let client = try await SpawnerClient.launch(path: spawner, joinFast: false)
@@ -83,6 +85,19 @@ struct DriverTests {
         #expect(!HostFiles.exists(settings.socketRoot))
     }
 
+    @Test("if the spawner is killed its replicas end, and the next start works")
+    func spawnerKilled() async throws {
+        try await ProcessBench.with { bench in
+            let replica = try await bench.start(try ProcessBench.spec())
+            let client = try await bench.driver.spawnerClient()
+            #expect(kill(client.pid, SIGKILL) == 0)
+            #expect(await bench.recorder.exit(of: replica).cause == .signalled(number: 9))
+            #expect(HostState.groups(in: bench.driver.groupName, named: "\(replica)").isEmpty)
+            let next = try await bench.start(try ProcessBench.spec())
+            #expect(try await bench.run("r = 5", on: next) == "5")
+        }
+    }
+
     @Test("a data directory whose sockets would have too long names is refused in one sentence")
     func longPath() async throws {
         if ProcessBench.isRoot { return }
@@ -110,7 +125,8 @@ struct DriverTests {
 enum Orphan {
     static func start(in groups: [String]) throws -> pid_t {
         var pid: pid_t = 0
-        let path = unsafe strdup("/bin/sleep"), seconds = unsafe strdup("600")
+        let path = unsafe strdup("/bin/sleep")
+        let seconds = unsafe strdup("600")
         defer {
             unsafe free(path)
             unsafe free(seconds)

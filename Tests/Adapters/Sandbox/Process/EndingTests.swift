@@ -26,7 +26,9 @@ struct EndingTests {
 
     @Test("a program that fails at once is a failed start with its last words")
     func failedStart() async throws {
-        let channel: @Sendable (FunctionSpec) -> LineChannel = { _ in LineChannel(command: ["/bin/sh", "-c", "echo no such luck >&2; exit 7"]) }
+        let channel: @Sendable (FunctionSpec) -> LineChannel = { _ in
+            LineChannel(command: ["/bin/sh", "-c", "echo no such luck >&2; exit 7"])
+        }
         try await ProcessBench.with(channel: channel) { bench in
             let replica = bench.begin(try ProcessBench.spec())
             let exit = await bench.recorder.exit(of: replica)
@@ -45,7 +47,8 @@ struct EndingTests {
 
     @Test("a program that is never ready is given up after the start timeout")
     func startTimeout() async throws {
-        try await ProcessBench.with(startTimeout: .milliseconds(300), channel: { _ in LineChannel(command: ["/bin/sleep", "600"]) }) { bench in
+        try await ProcessBench.with(startTimeout: .milliseconds(300), channel: { _ in LineChannel(command: ["/bin/sleep", "600"]) }) {
+            bench in
             let exit = await bench.recorder.exit(of: bench.begin(try ProcessBench.spec()))
             #expect(exit.cause == .startFailed && exit.message.contains("not ready"), "\(exit.message)")
         }
@@ -64,7 +67,8 @@ struct EndingTests {
         try await ProcessBench.with { bench in
             let replica = try await bench.start(try ProcessBench.spec())
             _ = try await bench.run(
-                "import signal, os\ndef bye(*a):\n  os.write(1, b'goodbye\\n'); os._exit(0)\nsignal.signal(signal.SIGTERM, bye)", on: replica)
+                "import signal, os\ndef bye(*a):\n  os.write(1, b'goodbye\\n'); os._exit(0)\nsignal.signal(signal.SIGTERM, bye)",
+                on: replica)
             let began = ContinuousClock.now
             #expect(await bench.stop(replica, grace: .seconds(30)).cause == .stopped)
             #expect(ContinuousClock.now - began < .seconds(10))

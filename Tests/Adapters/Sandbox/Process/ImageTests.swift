@@ -33,7 +33,9 @@ struct ImageTests {
 
     /// Makes an OCI layout with a small image in it.
     private static func build(in directory: String) async throws {
-        let layout = "\(directory)/layout", image = "\(directory)/layout:test", bundle = "\(directory)/bundle"
+        let layout = "\(directory)/layout"
+        let image = "\(directory)/layout:test"
+        let bundle = "\(directory)/bundle"
         let commands = [
             ["/usr/bin/umoci", "init", "--layout", layout],
             ["/usr/bin/umoci", "new", "--image", image],
@@ -42,7 +44,8 @@ struct ImageTests {
             ["/usr/bin/umoci", "repack", "--image", image, bundle],
             [
                 "/usr/bin/umoci", "config", "--image", image, "--config.entrypoint", "/bin/sh", "--config.entrypoint", "-c",
-                "--config.entrypoint", script, "--config.env", "WORD=image", "--config.env", "PATH=/image/bin", "--config.user", "1000:1000",
+                "--config.entrypoint", script, "--config.env", "WORD=image", "--config.env", "PATH=/image/bin", "--config.user",
+                "1000:1000",
                 "--config.workingdir", "/lib",
             ],
         ]
@@ -104,7 +107,9 @@ struct ImageTests {
         }
     }
 
-    @Test("an image that cannot be had is refused in one sentence", arguments: ["oci:/nowhere:latest", "oci:/tmp", "bad name", "docker://localhost:1/none"])
+    @Test(
+        "an image that cannot be had is refused in one sentence",
+        arguments: ["oci:/nowhere:latest", "oci:/tmp", "bad name", "docker://localhost:1/none"])
     func missing(reference: String) async throws {
         try await ProcessBench.with { bench in
             let error = await #expect(throws: BrumeError.self) { try await bench.driver.prepare(try Self.spec(reference), bundle: nil) }

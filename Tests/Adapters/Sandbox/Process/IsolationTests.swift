@@ -30,7 +30,10 @@ struct IsolationTests {
             ("import os; os.unshare(0x10000000)", "error: "),
             ("import ctypes; l = ctypes.CDLL(None, use_errno=True); r = (l.unshare(0x10000000), ctypes.get_errno())", "(-1, 1)"),
             ("import ctypes; l = ctypes.CDLL(None, use_errno=True); r = (l.ptrace(0, 0, 0, 0), ctypes.get_errno())", "(-1, 1)"),
-            ("import ctypes; l = ctypes.CDLL(None, use_errno=True); r = (l.mount(b'a', b'/tmp', b'tmpfs', 0, 0), ctypes.get_errno())", "(-1, 1)"),
+            (
+                "import ctypes; l = ctypes.CDLL(None, use_errno=True); r = (l.mount(b'a', b'/tmp', b'tmpfs', 0, 0), ctypes.get_errno())",
+                "(-1, 1)"
+            ),
             ("import ctypes; l = ctypes.CDLL(None, use_errno=True); r = (l.syscall(425, 8, 0), ctypes.get_errno())", "(-1, 1)"),
             ("import os; r = os.environ.get('HOME_OF_NODE')", "None"),
             ("r = [l for l in open('/proc/self/status') if l.startswith('CapEff')][0].split()[1]", "0000000000000000"),
@@ -72,7 +75,8 @@ struct IsolationTests {
             let secret = Secret(name: "api-key", namespace: "openfaas-fn", value: value)
             let replica = try await bench.start(spec, secrets: [secret])
             #expect(try await bench.run("r = open('/var/openfaas/secrets/api-key').read()", on: replica) == "swordfish-71f2")
-            #expect(try await bench.run("import os; r = oct(os.stat('/var/openfaas/secrets/api-key').st_mode & 0o777)", on: replica) == "0o444")
+            #expect(
+                try await bench.run("import os; r = oct(os.stat('/var/openfaas/secrets/api-key').st_mode & 0o777)", on: replica) == "0o444")
             #expect(try await bench.run("open('/var/openfaas/secrets/more', 'w')", on: replica).hasPrefix("error: OSError: [Errno 30]"))
             #expect(HostState.processes(with: "swordfish-71f2").isEmpty)
             _ = await bench.stop(replica)
@@ -86,7 +90,9 @@ struct IsolationTests {
         defer { HostState.remove(hidden) }
         _ = unsafe mkdir("\(hidden)/code", 0o755)
         HostState.write("hello", to: "\(hidden)/code/data")
-        let channel: @Sendable (FunctionSpec) -> LineChannel = { _ in LineChannel(binds: [.init(host: "\(hidden)/code", inside: "/function")]) }
+        let channel: @Sendable (FunctionSpec) -> LineChannel = { _ in
+            LineChannel(binds: [.init(host: "\(hidden)/code", inside: "/function")])
+        }
         try await ProcessBench.with(channel: channel) { bench in
             let replica = try await bench.start(try ProcessBench.spec())
             #expect(try await bench.run("r = open('/function/data').read()", on: replica) == "hello")

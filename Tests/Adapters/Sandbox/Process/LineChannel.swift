@@ -12,14 +12,18 @@ final class LineChannel: ReplicaChannel {
         var server: (any Channel)?
         var connection: (any Channel)?
         var connected: [CheckedContinuation<Void, Never>] = []
-        var waiting: [(call: CallID, reply: @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void, finished: @Sendable (CallFailure?) -> Void)] = []
+        var waiting:
+            [(
+                call: CallID, reply: @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void,
+                finished: @Sendable (CallFailure?) -> Void
+            )] = []
         var ended = false
     }
 
     private static let program = """
         import socket, sys
         s = socket.socket(socket.AF_UNIX)
-        s.connect('/run/brume/line')
+        s.connect(sys.argv[1])
         f = s.makefile('rwb')
         for line in f:
             names = {}
@@ -43,7 +47,7 @@ final class LineChannel: ReplicaChannel {
     init(
         connects: Bool = true, command: [String]? = nil, environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
     ) {
-        self.command = command ?? ["/usr/bin/python3", "-I", "-S", "-c", Self.program]
+        self.command = command ?? ["/usr/bin/python3", "-I", "-S", "-c", Self.program, "/run/brume/line"]
         self.environment = environment
         self.connects = connects
         self.binds = binds

@@ -38,7 +38,8 @@ final class ProcessBench: Sendable {
         let recorder = EventRecorder()
         let settings = SandboxSettings(stateDirectory: "\(directory)/sandbox", isolation: isolation, startTimeout: startTimeout)
         let driver = try await LinuxSandbox(
-            settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: { recorder.record($0) }, makeChannel: { spec, _ in channel(spec) }, prepare: { _, _ in })
+            settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: { recorder.record($0) },
+            makeChannel: { spec, _ in channel(spec) }, prepare: { _, _ in })
         let bench = ProcessBench(driver: driver, recorder: recorder, directory: directory)
         do {
             try await body(bench)

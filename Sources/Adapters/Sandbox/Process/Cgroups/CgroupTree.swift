@@ -55,7 +55,8 @@ package struct CgroupTree: Sendable {
         guard missing.isEmpty else {
             let reason =
                 mounts.unified == nil
-                ? "no cgroup file system is mounted" : "the cgroup2 group of this process does not let it use \(missing.joined(separator: ", "))"
+                ? "no cgroup file system is mounted"
+                : "the cgroup2 group of this process does not let it use \(missing.joined(separator: ", "))"
             return CgroupTree(kind: .none(reason: reason), cores: cores)
         }
         var parents: [String: String] = [:]

@@ -12,7 +12,8 @@ struct MountTable: Sendable, Hashable {
         for line in text.split(separator: "\n") {
             let halves = line.split(separator: " - ", maxSplits: 1)
             guard halves.count == 2 else { continue }
-            let left = halves[0].split(separator: " "), right = halves[1].split(separator: " ")
+            let left = halves[0].split(separator: " ")
+            let right = halves[1].split(separator: " ")
             guard left.count >= 5, let type = right.first else { continue }
             let point = Self.unescaped(left[4])
             if type == "cgroup2" {
