@@ -188,7 +188,7 @@ extension Engine {
             if end == .succeeded { learnRunTime(state) }
         }
         dispatch(state.function, &outputs)
-        if functions[state.function]?.waiting != 0 { ensureReplicas(state.function, &outputs) }
+        if functions[state.function]?.waiting != 0, !blocked.contains(state.function) { ensureReplicas(state.function, &outputs) }
         if !blocked.isEmpty { retryBlocked(&outputs) }
     }
 
@@ -204,7 +204,7 @@ extension Engine {
 
     private mutating func learnRunTime(_ state: CallState) {
         let mean = functions[state.function]?.meanRunNanoseconds ?? 0
-        functions[state.function]?.meanRunNanoseconds = mean + ((now - state.began).wholeNanoseconds - mean) / 8
+        functions[state.function]?.meanRunNanoseconds = mean + (now.nanoseconds - state.began.nanoseconds - mean) / 8
     }
 
     private mutating func attemptEnded(_ call: CallID, succeeded: Bool, _ outputs: inout [Output]) {

@@ -63,7 +63,7 @@ extension Engine {
         for handle in waiting { ensureReplicas(handle, &outputs) }
     }
 
-    /// Stops idle replicas that nobody needs, the longest idle first, if that makes room for the demand together with what is stopping already.
+    /// Stops idle replicas that nobody needs, the longest idle first, if that makes room together with what is stopping already.
     private mutating func evict(for handle: FunctionHandle, _ demand: Resources, _ outputs: inout [Output]) {
         var room = ledger.free
         var candidates: [(idleSince: Instant, replica: ReplicaID)] = []
@@ -103,7 +103,9 @@ extension Engine {
         let older = function.members.filter { isOlder($0, function) }
         let isMakingRoom = function.members.contains { replicas[$0]?.phase == .draining || replicas[$0]?.phase == .stopping }
         let roomAtMost = older.reduce(room) { $0 + (replicas[$1]?.reserved ?? .zero) }
-        guard let oldest = older.first, !isMakingRoom, demand.fits(in: roomAtMost) else { return }
+        // One after the other: not before the newer one that has room is up.
+        let isComing = currentCounts(function).starting > 0
+        guard let oldest = older.first, !isMakingRoom, !isComing, demand.fits(in: roomAtMost) else { return }
         drain(oldest, .replaced, &outputs)
     }
 
@@ -218,13 +220,14 @@ extension Engine {
             break
         }
         if functions[handle]?.removed == true, functions[handle]?.members.isEmpty == true { functions[handle] = nil }
-        ensureReplicas(handle, &outputs)
+        // In its turn: what it reserved goes first to those who have waited longer for room.
+        if !blocked.contains(handle) { blocked.append(handle) }
         retryBlocked(&outputs)
     }
 
     private mutating func startFailed(_ id: ReplicaID, _ replica: ReplicaState, _ exit: ReplicaExit, _ outputs: inout [Output]) {
         let handle = replica.function
-        guard let function = functions[handle], !function.removed, function.revision == replica.revision else { return }
+        guard !halted, let function = functions[handle], !function.removed, function.revision == replica.revision else { return }
         let failures = function.startFailures + 1
         functions[handle]?.startFailures = failures
         functions[handle]?.problem = exit.message

@@ -45,7 +45,9 @@ struct Timers: Sendable {
         return heap.popMin()
     }
 
-    /// Drops entries that no longer hold; called once there are many, which keeps memory proportional to what is alive, at amortised constant cost.
+    /// Drops entries that no longer hold.
+    ///
+    /// Called once there are many, which keeps memory proportional to what is alive at an amortised constant cost.
     mutating func sweep(holds: (Entry) -> Bool) {
         heap = Heap(heap.unordered.filter(holds))
         sweepAt = heap.count * 2 + Self.slack

@@ -86,12 +86,10 @@ extension Referee {
         reserved = reserved + function.policy.requests
         livingReplicas += 1
         starting += 1
-        if !(reserved.fits(in: settings.capacity)) {
-            breach("\(replica) makes \(reserved.millicores)m of \(settings.capacity.millicores)m reserved")
-        }
+        if !(reserved.fits(in: settings.capacity)) { breach("\(replica) exceeds the capacity: \(reserved.millicores)m are reserved") }
         if !(starting <= settings.concurrentStarts) { breach("\(starting) replicas are starting, \(settings.concurrentStarts) may") }
         if !(functions[handle.index].newest <= function.policy.scale.max) {
-            breach("\(handle) has \(functions[handle.index].newest) replicas of one revision, \(function.policy.scale.max) are allowed")
+            breach("\(handle) has more than \(function.policy.scale.max) replicas of one revision")
         }
     }
 
@@ -103,9 +101,7 @@ extension Referee {
         let index = Int(replica.number) - 1
         let function = Int(before.function)
         let place = replicas[index]
-        if !(place.phase == .ready && place.rotating) {
-            breach("\(call) is run on \(replica), which is \(place.rotating ? "\(place.phase)" : "ending")")
-        }
+        if !(place.phase == .ready && place.rotating) { breach("\(call) is run on \(replica), which is not in rotation") }
         if place.function != function { breach("\(call) of f\(function) is run on a replica of f\(place.function)") }
         if !(place.calls < place.slots) { breach("\(replica) gets \(call) beside \(place.calls) others and takes \(place.slots)") }
         if halted || (draining && before.asynchronous) { breach("\(call) is run while the node goes down") }
@@ -144,7 +140,7 @@ extension Referee {
                 }
             } else {
                 if !(function.callers.count >= settings.queueLimitPerFunction || waitingCallers >= settings.queueLimit) {
-                    breach("\(call) was refused by a queue that has room: \(function.callers.count) of \(settings.queueLimitPerFunction)")
+                    breach("\(call) was refused and \(function.callers.count) of \(settings.queueLimitPerFunction) wait")
                 }
             }
         }
@@ -188,11 +184,9 @@ extension Referee {
         if let owesVerdict { breach("the attempt of \(owesVerdict) has ended and nothing follows") }
         if let owesCancel { breach("the caller of \(owesCancel) has gone and the replica was not told") }
         let view = engine.view
-        if view.reserved != reserved {
-            breach("the engine counts \(view.reserved.millicores)m reserved, its replicas have \(reserved.millicores)m")
-        }
+        if view.reserved != reserved { breach("the engine counts \(view.reserved.millicores)m reserved, not \(reserved.millicores)m") }
         if view.queuedCalls != waitingCallers + waitingDue {
-            breach("the engine counts \(view.queuedCalls) waiting, there are \(waitingCallers + waitingDue)")
+            breach("the engine counts \(view.queuedCalls) waiting, not \(waitingCallers + waitingDue)")
         }
         if view.runningCalls != running { breach("the engine counts \(view.runningCalls) running, there are \(running)") }
         if view.asynchronousCalls != asynchronous {
@@ -242,7 +236,9 @@ extension Referee {
         }
     }
 
-    /// Whether one more replica would fit. At rest what is reserved is what other functions keep warm, and an asynchronous call waits for that.
+    /// Whether one more replica would fit.
+    ///
+    /// At rest what is reserved is what other functions keep warm; an asynchronous call waits for that.
     private func hasRoom(_ function: Int) -> Bool {
         (reserved + functions[function].policy.requests).fits(in: settings.capacity)
     }

@@ -27,10 +27,11 @@ extension Simulation {
                     min: changes.chance(1, in: 4) ? 1 : 0, max: max, keepAlive: changes.draw(.milliseconds(5)...Duration.seconds(1))),
                 timeout: changes.draw(.milliseconds(50)...Duration.milliseconds(500)), prewarm: changes.chance(1, in: 2))
         }
-        let run = plan.roomy ? Duration.microseconds(500) : changes.draw(.milliseconds(1)...Duration.milliseconds(20))
-        let start = plan.roomy ? Duration.milliseconds(20) : changes.draw(.milliseconds(2)...Duration.milliseconds(30))
+        let run = plan.roomy ? 500_000 : changes.draw(1_000_000...20_000_000)
+        let start = plan.roomy ? 20_000_000 : changes.draw(2_000_000...30_000_000)
         return Inhabitant(
-            handle: handle, policy: policy, meanRun: run, meanStart: start, broken: changes.happens(plan.faults.brokenFunctions))
+            handle: handle, policy: policy, meanRunNanoseconds: run, meanStartNanoseconds: start,
+            broken: changes.happens(plan.faults.brokenFunctions))
     }
 
     /// The function with this handle, or nil once it was removed.

@@ -16,12 +16,12 @@ extension Simulation {
         case .startEnds(let replica, let works): startEnds(replica, works: works)
         case .handOver(let call, let replica, let deadline): handOver(call, replica, deadline)
         case .callEnds(let call, let replica, let attempt, let end): callEnds(call, replica, attempt, end)
-        case .answered(let call, let attempt): if referee.book(call).runs == attempt { answer(call, \.succeeded) }
+        case .answered(let call, let attempt): if referee.book(call).runs == attempt { answer(call, .succeeded) }
         case .crash(let replica): replicaEnds(replica, ReplicaExit(.signalled(number: 9), "crashed"))
         case .stopped(let replica): replicaEnds(replica, ReplicaExit(.stopped, "stopped"))
         case .abandon(let call):
             guard referee.calls[Int(call.number)].callerWaits else { return }
-            answer(call, \.abandoned)
+            answer(call, .abandoned)
             submit(.abandon(call))
         case .drain: submit(.drain)
         case .halt: submit(.halt)
@@ -88,36 +88,34 @@ extension Simulation {
             return
         }
         let attempt = referee.book(call).runs
-        let mean = inhabitant(referee.book(call).function)?.meanRun ?? .milliseconds(1)
+        let mean = inhabitant(referee.book(call).function)?.meanRunNanoseconds ?? 1_000_000
         let time = world.draw(mean / 4...mean * 2)
         if fault(plan.faults.crashesInCall) {
-            schedule(.crash(replica), after: time / 2)
+            schedule(.crash(replica), afterNanoseconds: time / 2)
         } else if fault(plan.faults.overruns) {
             let late = (deadline - clock) + world.draw(.milliseconds(1)...plan.settings.overrunGrace * 3)
             schedule(.callEnds(call, replica, attempt: attempt, .succeeded), after: Swift.max(late, .zero))
         } else if fault(plan.faults.callFails) {
-            schedule(.callEnds(call, replica, attempt: attempt, .failed), after: time)
+            schedule(.callEnds(call, replica, attempt: attempt, .failed), afterNanoseconds: time)
+        } else if fault(plan.faults.lateEnds) {
+            schedule(.answered(call, attempt: attempt), afterNanoseconds: time)
+            schedule(.callEnds(call, replica, attempt: attempt, .succeeded), afterNanoseconds: time + time / 2)
         } else {
-            if faultsActive, plan.faults != .none, world.chance(1, in: 16) {
-                schedule(.answered(call, attempt: attempt), after: time)
-                schedule(.callEnds(call, replica, attempt: attempt, .succeeded), after: time + time / 2)
-            } else {
-                schedule(.callEnds(call, replica, attempt: attempt, .succeeded), after: time)
-            }
+            schedule(.callEnds(call, replica, attempt: attempt, .succeeded), afterNanoseconds: time)
         }
     }
 
     private mutating func callEnds(_ call: CallID, _ replica: ReplicaID, _ attempt: UInt32, _ end: CallEnd) {
         // A later attempt may be on the same replica; what was arranged for this one no longer holds.
         guard referee.book(call).runs == attempt, host.release(call, on: replica) else { return }
-        answer(call, end == .succeeded ? \.succeeded : \.failed)
+        answer(call, end == .succeeded ? .succeeded : .failed)
         submit(.finished(call, end))
     }
 
     private mutating func replicaEnds(_ replica: ReplicaID, _ exit: ReplicaExit) {
         guard let unfinished = host.end(replica) else { return }
         for call in unfinished {
-            answer(call, \.failed)
+            answer(call, .failed)
             submit(.finished(call, .failed))
             guard violationFree else { return }
         }
@@ -133,7 +131,9 @@ extension Simulation {
             host.start(replica)
             guard let function = inhabitant(Int32(handle.index)) else { return }
             let works = !(function.broken && faultsActive) && !fault(plan.faults.startFails)
-            schedule(.startEnds(replica, works: works), after: world.draw(function.meanStart / 2...function.meanStart * 2))
+            schedule(
+                .startEnds(replica, works: works),
+                afterNanoseconds: world.draw(function.meanStartNanoseconds / 2...function.meanStartNanoseconds * 2))
         case .run(let call, let replica, let cold, let deadline):
             report.runs += 1
             if cold { report.coldRuns += 1 }
@@ -147,10 +147,10 @@ extension Simulation {
                 handOver(call, replica, deadline)
             }
         case .refuse(let call, _):
-            if !referee.book(call).asynchronous { answer(call, \.refused) }
-        case .fail(let call, _): answer(call, \.failed)
+            if !referee.book(call).asynchronous { answer(call, .refused) }
+        case .fail(let call, _): answer(call, .failed)
         case .expire(let call, let replica):
-            answer(call, \.expired)
+            answer(call, .expired)
             if let replica { tellToGiveUp(call, replica) }
         case .cancel(let call, let replica): tellToGiveUp(call, replica)
         case .complete(let call):
@@ -215,7 +215,7 @@ extension Simulation {
     /// The node is killed and starts again with what is on its disk.
     private mutating func restart() {
         report.restarts += 1
-        for index in referee.calls.indices where referee.calls[index].callerWaits { answer(CallID(UInt64(index)), \.cutOff) }
+        for index in referee.calls.indices where referee.calls[index].callerWaits { answer(CallID(UInt64(index)), .cutOff) }
         for index in referee.calls.indices where referee.calls[index].phase == .offered { report.refused += 1 }
         referee.restart()
         host.removeAll()

@@ -47,8 +47,8 @@ public struct Simulation: Sendable {
     struct Inhabitant: Sendable {
         var handle: FunctionHandle
         var policy: FunctionPolicy
-        var meanRun: Duration
-        var meanStart: Duration
+        var meanRunNanoseconds: Int
+        var meanStartNanoseconds: Int
         var broken: Bool
     }
 
@@ -167,6 +167,10 @@ public struct Simulation: Sendable {
 
     mutating func schedule(_ event: Appointment.Event, after pause: Duration) { schedule(event, at: clock + pause) }
 
+    mutating func schedule(_ event: Appointment.Event, afterNanoseconds pause: Int) {
+        schedule(event, at: Instant(nanoseconds: clock.nanoseconds + Int64(pause)))
+    }
+
     /// Faults end with the arrivals, so that every run can come to rest.
     var faultsActive: Bool { arrivalsLeft > 0 }
 
@@ -207,14 +211,23 @@ public struct Simulation: Sendable {
 
     // MARK: Ends of callers
 
+    enum Ending: Sendable { case succeeded, failed, expired, refused, abandoned, cutOff }
+
     /// Tells a caller how its call ended. Whoever comes second finds nobody waiting.
-    mutating func answer(_ call: CallID, _ count: WritableKeyPath<Report, Int>) {
+    mutating func answer(_ call: CallID, _ ending: Ending) {
         let index = Int(call.number)
         guard referee.calls[index].callerWaits else { return }
         referee.calls[index].callerWaits = false
-        report[keyPath: count] += 1
-        if count == \.succeeded || count == \.failed {
-            latencies.append((clock - referee.calls[index].arrived).wholeNanoseconds)
+        switch ending {
+        case .succeeded: report.succeeded += 1
+        case .failed: report.failed += 1
+        case .expired: report.expired += 1
+        case .refused: report.refused += 1
+        case .abandoned: report.abandoned += 1
+        case .cutOff: report.cutOff += 1
+        }
+        if ending == .succeeded || ending == .failed {
+            latencies.append(clock.nanoseconds - referee.calls[index].arrived.nanoseconds)
         }
     }
 }

@@ -42,6 +42,8 @@ public struct FaultPlan: Hashable, Sendable {
     public var crashesInCall = Ratio.never
     /// Of calls: it runs beyond its deadline.
     public var overruns = Ratio.never
+    /// Of calls: the replica goes on for a while after the answer.
+    public var lateEnds = Ratio.never
     /// Of calls told to give up: they go on.
     public var ignoresCancel = Ratio.never
     /// Of calls: the replica goes away between the decision and the hand-over.
@@ -71,6 +73,7 @@ public struct FaultPlan: Hashable, Sendable {
         plan.callFails = Ratio(1, in: 50)
         plan.crashesInCall = Ratio(1, in: 200)
         plan.overruns = Ratio(1, in: 200)
+        plan.lateEnds = Ratio(1, in: 16)
         plan.ignoresCancel = Ratio(1, in: 2)
         plan.vanishes = Ratio(1, in: 200)
         plan.abandons = Ratio(1, in: 50)
@@ -90,6 +93,7 @@ public struct FaultPlan: Hashable, Sendable {
         plan.callFails = Ratio(1, in: 8)
         plan.crashesInCall = Ratio(1, in: 15)
         plan.overruns = Ratio(1, in: 15)
+        plan.lateEnds = Ratio(1, in: 16)
         plan.ignoresCancel = Ratio(1, in: 2)
         plan.vanishes = Ratio(1, in: 20)
         plan.abandons = Ratio(1, in: 8)

@@ -10,10 +10,10 @@ struct Simulate: AsyncParsableCommand {
         commandName: "simulate",
         abstract: "Run a node in virtual time and check every decision.",
         discussion: """
-            The decisions are made by the same engine as in a real node; callers, sandboxes and faults are drawn from the seed. After each \
-            step a referee checks what the engine promises: capacity is never exceeded, each accepted call ends exactly once, queues keep \
-            their bounds. The same seed gives the same run, to the digest of all events. When a promise is broken the seed, the step and the \
-            last events are printed, and the exit code is 1.
+            The decisions are made by the same engine as in a real node; callers, sandboxes and faults are drawn from the seed. \
+            After each step a referee checks what the engine promises: capacity is never exceeded, each accepted call ends exactly \
+            once, queues keep their bounds. The same seed gives the same run, to the digest of all events. When a promise is broken \
+            the seed, the step and the last events are printed, and the exit code is 1.
 
             Examples:
               brume simulate --seed 7 --faults heavy
@@ -123,10 +123,11 @@ struct Simulate: AsyncParsableCommand {
         if format.json {
             try Console.standard.print(JSONText.of(result))
         } else {
+            let nanoseconds = Wording.decimal(result.nanosecondsPerEngineStep, places: 0)
             try Console.standard.print(
                 """
-                engine     \(result.engineStepsPerSecond) steps/s, \(Wording.decimal(result.nanosecondsPerEngineStep, places: 0)) ns each (warm calls)
-                simulator  \(result.simulatedEventsPerSecond) events/s, \(result.simulatedStepsPerSecond) steps/s (every step checked)
+                engine     \(result.engineStepsPerSecond) steps/s of warm calls, \(nanoseconds) ns each
+                simulator  \(result.simulatedEventsPerSecond) events/s in \(result.simulatedStepsPerSecond) steps/s, every step checked
                 """)
         }
     }

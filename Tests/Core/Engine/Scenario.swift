@@ -6,7 +6,8 @@ import BrumeModel
 
 /// A golden file: blocks of commands, `----`, and everything that came out of the engine.
 ///
-/// Commands read like the inputs they give. `after 5s` lets time pass and ticks at every announced wake-up on the way; `view` prints the counts.
+/// Commands read like the inputs they give. `after 5s` lets time pass and ticks at every announced wake-up on the way;
+/// `view` prints the counts.
 struct Scenario {
     struct Block {
         var commands: [String]
@@ -145,7 +146,8 @@ struct ScenarioPlayer {
     private func view(_ words: inout Words) throws -> [String] {
         let view = engine.view
         var lines = [
-            "  node: \(view.reserved.millicores)m of \(view.capacity.millicores)m reserved, replicas \(view.replicas), starting \(view.starting), "
+            "  node: \(view.reserved.millicores)m of \(view.capacity.millicores)m reserved, "
+                + "replicas \(view.replicas), starting \(view.starting), "
                 + "running \(view.runningCalls), queued \(view.queuedCalls), asynchronous \(view.asynchronousCalls)"
         ]
         while let name = words.nextIfAny() {

@@ -10,12 +10,13 @@ import Testing
 @Suite("Simulated nodes")
 struct SeedTests {
     static let plans: [(name: String, plan: SimulationPlan)] = {
-        var drained = SimulationPlan(faults: .light)
+        var drained = SimulationPlan(calls: 200, faults: .light)
         drained.drains = true
-        var crowded = SimulationPlan(functions: 6, faults: .light)
+        var crowded = SimulationPlan(functions: 6, calls: 200, faults: .light)
         crowded.meanGap = .microseconds(300)
         return [
-            ("none", SimulationPlan(faults: .none)), ("light", SimulationPlan(faults: .light)), ("heavy", SimulationPlan(faults: .heavy)),
+            ("none", SimulationPlan(calls: 200, faults: .none)), ("light", SimulationPlan(calls: 200, faults: .light)),
+            ("heavy", SimulationPlan(calls: 200, faults: .heavy)),
             ("drained", drained), ("crowded", crowded),
         ]
     }()
@@ -41,17 +42,17 @@ struct SeedTests {
     @Test("different seeds give different runs")
     func seedsDiffer() throws {
         var digests = Set<UInt64>()
-        for seed in UInt64(1)...50 {
+        for seed in UInt64(1)...30 {
             var simulation = Simulation(seed: seed, plan: SimulationPlan(faults: .light))
             digests.insert(try simulation.run().digest)
         }
-        #expect(digests.count == 50)
+        #expect(digests.count == 30)
     }
 
     @Test("every way in which a call can end is met")
     func endsAreMet() throws {
         var sum = Report(seed: 0)
-        for seed in UInt64(1)...60 {
+        for seed in UInt64(1)...40 {
             var simulation = Simulation(seed: seed, plan: SimulationPlan(faults: .heavy))
             let report = try simulation.run()
             for path: WritableKeyPath<Report, Int> in Self.counters { sum[keyPath: path] += report[keyPath: path] }
@@ -70,7 +71,7 @@ struct SeedTests {
 
     @Test("a waiting caller is accounted for once")
     func accounts() throws {
-        for seed in UInt64(1)...40 {
+        for seed in UInt64(1)...20 {
             var plan = SimulationPlan(faults: .heavy)
             plan.asynchronous = .never
             var simulation = Simulation(seed: seed, plan: plan)
@@ -84,8 +85,8 @@ struct SeedTests {
     func redeployment() throws {
         var redeploys = FaultPlan.none
         redeploys.redeploys = Ratio(1, in: 10)
-        for seed in UInt64(1)...60 {
-            var plan = SimulationPlan(faults: redeploys, roomy: true)
+        for seed in UInt64(1)...20 {
+            var plan = SimulationPlan(calls: 300, faults: redeploys, roomy: true)
             plan.meanGap = .milliseconds(1)
             var simulation = Simulation(seed: seed, plan: plan)
             let report = try simulation.run()
