@@ -156,7 +156,8 @@ struct PythonTests {
     func exits(_ concurrency: Int) async throws {
         let code = "import sys\ndef handle(req):\n    sys.exit(3)"
         let deployment = try await Deployment(
-            .handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]), concurrency: concurrency)
+            .handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]), concurrency: concurrency
+        ) { $0.causeGrace = .seconds(30) }
         #expect(try await deployment.start().call().failure == CallFailure(.exited, "The process ended."))
     }
 
