@@ -154,7 +154,9 @@ struct Bench: AsyncParsableCommand {
     }
 
     private func plan(_ target: LoadTarget) throws -> LoadPlan {
-        let paces = [rate.map { LoadPlan.Pace.open(arrivals.process(rate: $0)) }, concurrency.map { _ in .closed }, burst.map { _ in .burst }]
+        let paces = [
+            rate.map { LoadPlan.Pace.open(arrivals.process(rate: $0)) }, concurrency.map { _ in .closed }, burst.map { _ in .burst },
+        ]
         guard paces.count(where: { $0 != nil }) <= 1 else {
             throw CommandFailure.words("--rate, --concurrency and --burst exclude each other; give one of them.")
         }
@@ -204,7 +206,8 @@ struct BenchTable {
         let isComparison = report.subjects.count > 1
         var table = Table(
             [
-                .init("TARGET"), .init("REQ/S", .right), .init("P50", .right), .init("P90", .right), .init("P99", .right), .init("P99.9", .right),
+                .init("TARGET"), .init("REQ/S", .right), .init("P50", .right), .init("P90", .right), .init("P99", .right),
+                .init("P99.9", .right),
                 .init("MAX", .right), .init("MEAN", .right), .init("REQUESTS", .right), .init("FAILED", .right),
             ] + (isComparison ? [.init("REQ/S RATIO", .right), .init("P50 RATIO", .right)] : []))
         for subject in report.subjects {
@@ -223,7 +226,9 @@ struct BenchTable {
                 text += ", p99 \(Wording.milliseconds(subject.p99FromSend))\n"
             }
         }
-        for subject in report.subjects where subject.failed > 0 { text += style.bad("\(subject.name): \(Self.failures(subject.runs))") + "\n" }
+        for subject in report.subjects where subject.failed > 0 {
+            text += style.bad("\(subject.name): \(Self.failures(subject.runs))") + "\n"
+        }
         return text
     }
 

@@ -16,7 +16,8 @@ struct LoadComparisonTests {
         try await TestServer.run(.echo) { first in
             try await TestServer.run(.statuses([500])) { second in
                 let subjects = [
-                    LoadComparison.Subject(name: "good", target: target(first)), LoadComparison.Subject(name: "bad", target: target(second)),
+                    LoadComparison.Subject(name: "good", target: target(first)),
+                    LoadComparison.Subject(name: "bad", target: target(second)),
                 ]
                 let plan = LoadPlan(
                     target: target(first), pace: .open(.constant(rate: 100)), connections: 2, duration: .milliseconds(300), warmUp: .zero)
