@@ -15,17 +15,43 @@ struct Books: Sendable {
     var nextHandle = 0
     var nextCall: UInt64
 
+    var records: RecordBudget
+
     /// Reused between steps, so that a step allocates nothing of its own.
     var outputs: [Output] = []
 
-    init(engine: Engine, firstCall: UInt64) {
+    init(engine: Engine, firstCall: UInt64, recordsPerSecond: Int) {
         self.engine = engine
+        records = RecordBudget(perSecond: recordsPerSecond)
         nextCall = firstCall
     }
 
     mutating func newCallID() -> CallID {
         defer { nextCall += 1 }
         return CallID(nextCall)
+    }
+}
+
+/// How many uneventful calls are written down: what is kept is bounded in number, so at high rates writing all of them would only turn
+/// the disk faster. Calls that failed, waited or ran asynchronously do not count against it.
+struct RecordBudget: Sendable {
+    private let perSecond: Int
+    private var second: Int64 = 0
+    private var used = 0
+    /// Calls that were not written down.
+    private(set) var skipped = 0
+
+    init(perSecond: Int) { self.perSecond = perSecond }
+
+    mutating func allows(at now: Instant) -> Bool {
+        let current = now.nanoseconds / 1_000_000_000
+        if current != second {
+            second = current
+            used = 0
+        }
+        used += 1
+        if used > perSecond { skipped += 1 }
+        return used <= perSecond
     }
 }
 

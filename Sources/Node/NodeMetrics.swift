@@ -20,6 +20,7 @@ struct NodeMetrics: Sendable {
     private let callsAsynchronous = Gauge(label: "brume_calls_asynchronous")
     private let reservedMillicores = Gauge(label: "brume_reserved_millicores")
     private let reservedMemory = Gauge(label: "brume_reserved_memory_bytes")
+    private let recordsSkipped = Gauge(label: "brume_call_records_skipped")
     private let residentMemory = Gauge(label: "brume_node_resident_memory_bytes")
 
     func count(_ output: Output) {
@@ -34,7 +35,8 @@ struct NodeMetrics: Sendable {
         }
     }
 
-    func publish(_ view: EngineView, residentBytes: Int) {
+    func publish(_ view: EngineView, recordsSkipped skipped: Int, residentBytes: Int) {
+        recordsSkipped.record(skipped)
         replicas.record(view.replicas)
         replicasStarting.record(view.starting)
         callsRunning.record(view.runningCalls)
@@ -49,6 +51,7 @@ struct NodeMetrics: Sendable {
 extension NodeService {
     /// Brings the gauges up to date; call before the metrics are rendered.
     package func publishMetrics() {
-        metrics.publish(books.withLock { $0.engine.view }, residentBytes: world.residentBytes())
+        let (view, skipped) = books.withLock { ($0.engine.view, $0.records.skipped) }
+        metrics.publish(view, recordsSkipped: skipped, residentBytes: world.residentBytes())
     }
 }

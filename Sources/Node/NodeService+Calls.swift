@@ -77,7 +77,14 @@ extension NodeService {
         books.calls[call] = nil
         let timing = timing(of: entry, books)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
-        actions.append(.answer(continuation, reply, record(call, entry, reply)))
+        let isKept = isEventful(entry, reply) || books.records.allows(at: clock.now)
+        actions.append(.answer(continuation, reply, isKept ? record(call, entry, reply) : nil))
+    }
+
+    /// Whether somebody will ask about this call: it failed, was refused, or did not run at once.
+    private func isEventful(_ entry: CallEntry, _ reply: CallReply<ByteBuffer>) -> Bool {
+        guard case .answered(let response) = reply.result, response.status < 500, response.failure == nil else { return true }
+        return entry.cold
     }
 
     /// Splits the time up to now into waiting, starting and running.

@@ -69,7 +69,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         self.clock = clock
         startedAt = clock.now
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
-        books = Mutex(Books(engine: Engine(settings: settings.engine), firstCall: epoch << 40))
+        books = Mutex(Books(engine: Engine(settings: settings.engine), firstCall: epoch << 40, recordsPerSecond: settings.recordsPerSecondMax))
         // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
         (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
         // Beyond a thousand undelivered results the oldest are dropped: their calls are recorded, and a dead receiver must not fill memory.
@@ -107,7 +107,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     /// What is done outside the lock, in any order.
     enum Action: Sendable {
         case invoke(CallID, CallRequest<ByteBuffer>, ReplicaID, deadline: Instant)
-        case answer(CheckedContinuation<CallReply<ByteBuffer>, Never>, CallReply<ByteBuffer>, CallRecord)
+        case answer(CheckedContinuation<CallReply<ByteBuffer>, Never>, CallReply<ByteBuffer>, CallRecord?)
         case cancel(CallID, ReplicaID)
     }
 
@@ -152,7 +152,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
             switch action {
             case .invoke(let call, let request, let replica, let deadline): invoke(call, request, on: replica, deadline: deadline)
             case .answer(let continuation, let reply, let record):
-                store.record(record)
+                if let record { store.record(record) }
                 continuation.resume(returning: reply)
             case .cancel(let call, let replica): driver.cancel(call, on: replica)
             }

@@ -9,6 +9,9 @@ package struct NodeSettings: Sendable {
     package var name: String
     package var version: String
     package var engine: EngineSettings
+    /// Warm calls that ended well and are written down each second. The kept 100,000 then reach back three minutes at any rate, and writing
+    /// takes a few per cent of a core; failed, cold and asynchronous calls are always written.
+    package var recordsPerSecondMax = 500
     /// How long running calls may go on when the node stops.
     package var shutdownGrace = Duration.seconds(10)
     /// Largest body kept of an asynchronous call's result, for its callback; a larger result is delivered without its body.
