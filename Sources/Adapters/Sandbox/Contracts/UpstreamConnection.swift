@@ -51,7 +51,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 self.context?.close(promise: nil)
                 return
             }
-            guard exchange.phase != .lost, self.context?.channel.isActive == true else {
+            guard exchange.phase != .lost else {
                 self.fail(failure)
                 return
             }

@@ -189,7 +189,7 @@ struct ForkTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let mark = directory + "/mark"
         try Data().write(to: URL(fileURLWithPath: mark))
-        let spec = try Fixture.spec(.fork(command: ["sh", "-c", "echo x > \(mark); exec sleep 30"]))
+        let spec = try Fixture.spec(.fork(command: ["sh", "-c", "echo x > \(mark); exec sleep 3"]))
         let cause = CallFailure(.outOfMemory, "It used more than its 128 MiB.")
         let replica = try await PlainReplica(
             Fixture.channels { $0.causeGrace = .seconds(30) }.makeChannel(for: spec, replica: ReplicaID(1)), failure: cause)
