@@ -44,10 +44,24 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
     }
 
-    /// The replica is gone: ends the call with the cause, and the connection.
+    /// The replica is gone: what it still said is read, then the call ends with the cause, and the connection.
     func terminate(_ failure: CallFailure) {
         eventLoop.execute {
-            if self.exchange != nil { self.fail(failure) } else { self.context?.close(promise: nil) }
+            guard let exchange = self.exchange else {
+                self.context?.close(promise: nil)
+                return
+            }
+            guard exchange.phase != .lost else {
+                self.fail(failure)
+                return
+            }
+            self.exchange?.cause = failure
+            self.resume(exchange.call.id)
+            // Somebody who outlived the process may hold its end of the connection.
+            self.eventLoop.scheduleTask(in: self.limits.causeGrace) {
+                guard self.exchange?.call.id == exchange.call.id else { return }
+                self.fail(failure)
+            }
         }
     }
 
@@ -385,6 +399,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
             fail(.unsentToReplica)
             return
         }
+        if let cause = exchange.cause {
+            fail(cause)
+            return
+        }
         if exchange.phase == .awaitingHead, isReused, owner.mayRepeat, exchange.call.mayRepeat {
             self.exchange = nil
             owner.lost(self, call: id)
@@ -429,6 +447,8 @@ private struct Exchange {
     var isKeepAlive = true
     var isCancelled = false
     var isReplied = false
+    /// Why the process ended, where that is known before the connection has ended.
+    var cause: CallFailure?
     /// Nothing of the request was read.
     var isUnread = false
 }

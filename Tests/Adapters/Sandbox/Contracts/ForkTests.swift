@@ -185,13 +185,20 @@ struct ForkTests {
 
     @Test("The death of the agent fails its calls with the cause")
     func agentDies() async throws {
-        let spec = try Fixture.spec(.fork(command: ["sleep", "30"]))
+        let directory = try TestDirectory.make()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let mark = directory + "/mark"
+        try Data().write(to: URL(fileURLWithPath: mark))
+        let spec = try Fixture.spec(.fork(command: ["sh", "-c", "echo x > \(mark); exec sleep 3"]))
         let cause = CallFailure(.outOfMemory, "It used more than its 128 MiB.")
         let replica = try await PlainReplica(
             Fixture.channels { $0.causeGrace = .seconds(30) }.makeChannel(for: spec, replica: ReplicaID(1)), failure: cause)
-        async let answer = replica.call { _ in replica.kill() }
-        #expect(await answer.failure == cause)
-        #expect(await answer.end == cause)
+        async let pending = replica.call()
+        try await FileWatch.waitForContent(mark)
+        replica.kill()
+        let answer = await pending
+        #expect(answer.failure == cause)
+        #expect(answer.end == cause)
         #expect(await replica.call().failure?.kind == .unsent, "a call that never left may go elsewhere")
     }
 
