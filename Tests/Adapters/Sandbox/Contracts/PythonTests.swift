@@ -31,7 +31,8 @@ struct PythonTests {
             name: "handle(req) takes and gives text", code: "def handle(req):\n    return req.upper()", body: "häl", text: "HÄL",
             type: "text/plain; charset=utf-8"),
         Case(
-            name: "handle(req) may give bytes", code: "def handle(req):\n    return b'\\x00'", text: "\0", type: "application/octet-stream"),
+            name: "handle(req) may give bytes", code: "def handle(req):\n    return b'\\x00'", text: "\0",
+            type: "application/octet-stream"),
         Case(name: "handle(req) may give nothing", code: "def handle(req):\n    pass", text: ""),
         Case(
             name: "handle(req) may give a dictionary", code: "def handle(req):\n    return {'a': 1}", text: #"{"a": 1}"#,
