@@ -16,7 +16,7 @@ struct VirtualConformanceTests {
             immediate: immediate,
             behaviour: { spec in
                 let fails = spec.id.name == "fails"
-                let start: VirtualBehaviour.Start =
+                let start: VirtualBehaviour<Int>.Start =
                     fails ? .fails("There is no such program.", after: .zero) : .comesUp(after: .milliseconds(5))
                 return VirtualBehaviour(start: start) { request in
                     switch request.body {
