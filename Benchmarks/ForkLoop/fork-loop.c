@@ -118,6 +118,7 @@ int main(int count, char **arguments) {
     }
     qsort(all, total, sizeof *all, compare);
     double p50 = total ? (double)all[total / 2] / 1e6 : 0, p99 = total ? (double)all[total * 99 / 100] / 1e6 : 0;
-    printf("{\"throughput\": %.3f, \"p50\": %.6f, \"p99\": %.6f, \"calls\": %zu, \"failed\": %zu}\n", (double)total / elapsed, p50, p99, total, failed);
+    printf("{\"throughput\": %.3f, \"p50\": %.6f, \"p99\": %.6f, \"calls\": %zu, \"failed\": %zu}\n", (double)total / elapsed, p50, p99,
+           total, failed);
     return 0;
 }

@@ -11,7 +11,9 @@ def measure(context, results):
     with context.owner() as owner:
         node = context.node(owner)
         for name, title, words in [
-            ("burst-http", "http, 64 calls per replica", ["--http", "./echo-server", "--directory", context.programs["echo-server"].parent, "--concurrency", "64"]),
+            (
+                "burst-http", "http, 64 calls per replica",
+                ["--http", "./echo-server", "--directory", context.programs["echo-server"].parent, "--concurrency", "64"]),
             ("burst-python", "Python, 1 call per replica", ["--handler", context.functions / "handler.py", "--concurrency", "1"]),
         ]:
             node.deploy(name, *words, "--cpu", "2", "--min", "0", "--max", "8")
@@ -23,4 +25,5 @@ def measure(context, results):
                 failed += figures["failed"]
                 seconds.append(figures["runs"][0]["seconds"])
             results.add(SECTION, f"0 to {CALLS} calls at once, {title}: failed", failed, "", 0)
-            results.add(SECTION, f"0 to {CALLS} calls at once, {title}: all answered after", sorted(seconds)[len(seconds) // 2] * 1000, "ms")
+            median = sorted(seconds)[len(seconds) // 2] * 1000
+            results.add(SECTION, f"0 to {CALLS} calls at once, {title}: all answered after", median, "ms")

@@ -17,7 +17,8 @@ def measure(context, results):
         for concurrency in (1, 4):
             rounds = []
             for _ in range(context.rounds):
-                brume = load.compare(context.brume, [("brume", node.url("cat"))], 1, f"{context.seconds}s", concurrency=concurrency)["brume"]
+                subjects = [("brume", node.url("cat"))]
+                brume = load.compare(context.brume, subjects, 1, f"{context.seconds}s", concurrency=concurrency)["brume"]
                 command = [context.programs["fork-loop"], context.seconds, concurrency, load.BODY, PROGRAM]
                 rounds.append((brume, json.loads(processes.run(command, "fork-loop"))))
             results.keep(f"fork, concurrency {concurrency}", rounds)

@@ -30,6 +30,7 @@ def describe():
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     cgroups = "v2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "v1"
     return {
-        "kernel": re.match(r"[\d.]*\d", platform.release()).group(), "system": system, "architecture": platform.machine(), "processor": model,
+        "kernel": re.match(r"[\d.]*\d", platform.release()).group(), "system": system,
+        "architecture": platform.machine(), "processor": model,
         "cores": len(os.sched_getaffinity(0)), "memoryBytes": memory, "cgroups": cgroups, "busyBefore": round(busy_share(2), 3),
     }

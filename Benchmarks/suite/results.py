@@ -37,18 +37,21 @@ class Results:
         return [row for row in self.rows if row["met"] is False]
 
     def json(self, machine, settings):
-        return json.dumps({"machine": machine, "settings": settings, "figures": self.rows, "details": self.details}, indent=2, sort_keys=True) + "\n"
+        report = {"machine": machine, "settings": settings, "figures": self.rows, "details": self.details}
+        return json.dumps(report, indent=2, sort_keys=True) + "\n"
 
     def markdown(self, machine, settings):
         busy = machine["busyBefore"] * 100
         lines = [
             "# Benchmarks", "",
             "Written by `make bench`; do not edit. [Benchmarks/README.md](../Benchmarks/README.md) says how each figure is measured.", "",
-            f"Machine: {machine['cores']} cores ({machine['processor']}), {machine['memoryBytes'] / 2**30:.0f} GiB, Linux {machine['kernel']}, "
+            f"Machine: {machine['cores']} cores ({machine['processor']}), {machine['memoryBytes'] / 2**30:.0f} GiB, "
+            f"Linux {machine['kernel']}, "
             f"{machine['system']}, cgroups {machine['cgroups']}. {busy:.0f} % busy with other work before the run.", "",
             f"Run of {settings['date']}, revision {settings['revision']}, {settings['rounds']} rounds of {settings['seconds']} s each"
             + (" (quick)" if settings["quick"] else "")
-            + ". Rounds of compared programs alternate; figures are medians of rounds. Ratios carry over to other machines, milliseconds do not.", "",
+            + ". Rounds of compared programs alternate; figures are medians of rounds. Ratios carry over to other machines, "
+            + "milliseconds do not.", "",
             "| figure | measured | target | met |", "|---|---:|---:|---|",
         ]
         section = None

@@ -11,7 +11,8 @@ def measure(context, results):
     echo = context.programs["echo-server"]
     with context.owner() as owner:
         node = context.node(owner)
-        node.deploy("echo", "--http", "./echo-server", "--directory", echo.parent, "--cpu", "2", "--concurrency", "256", "--min", "1", "--max", "1")
+        node.deploy(
+            "echo", "--http", "./echo-server", "--directory", echo.parent, "--cpu", "2", "--concurrency", "256", "--min", "1", "--max", "1")
         port = processes.free_port()
         owner.wait_for_port(owner.start("echo", [echo, port]), port)
         targets = [("brume", node.url("echo")), ("direct", f"http://127.0.0.1:{port}/"),
@@ -29,7 +30,8 @@ def open_loop(context, results, targets):
     added = lambda of: load.paired(brume, direct, lambda a, b: a["latency"][of] - b["latency"][of])
     results.add(SECTION, "added to a direct call at 1,000 req/s, p50", added("p50"), "ms", 0.3)
     results.add(SECTION, "added to a direct call at 1,000 req/s, p99", added("p99"), "ms", 2)
-    results.add(SECTION, "nginx adds at 1,000 req/s, p50", load.paired(figures["nginx"], direct, lambda a, b: a["latency"]["p50"] - b["latency"]["p50"]), "ms")
+    plain = load.paired(figures["nginx"], direct, lambda a, b: a["latency"]["p50"] - b["latency"]["p50"])
+    results.add(SECTION, "nginx adds at 1,000 req/s, p50", plain, "ms")
     results.add(SECTION, "failed calls at 1,000 req/s", brume["failed"], "", 0)
 
 
@@ -42,11 +44,14 @@ def closed_loop(context, results, targets, concurrency):
     results.add(SECTION, f"calls per second {at}", brume["throughput"], "/s")
     results.add(SECTION, f"p50 {at}", brume["p50"], "ms")
     results.add(SECTION, f"p99 {at}", brume["p99"], "ms")
-    results.add(SECTION, f"added to a direct call {at}, p50", load.paired(brume, figures["direct"], lambda a, b: a["latency"]["p50"] - b["latency"]["p50"]), "ms")
-    results.add(SECTION, f"added to a direct call {at}, p99", load.paired(brume, figures["direct"], lambda a, b: a["latency"]["p99"] - b["latency"]["p99"]), "ms")
+    added = load.paired(brume, figures["direct"], lambda a, b: a["latency"]["p50"] - b["latency"]["p50"])
+    results.add(SECTION, f"added to a direct call {at}, p50", added, "ms")
+    added = load.paired(brume, figures["direct"], lambda a, b: a["latency"]["p99"] - b["latency"]["p99"])
+    results.add(SECTION, f"added to a direct call {at}, p99", added, "ms")
     results.add(SECTION, f"throughput over a direct call's {at}", ratio("direct"), "x")
     results.add(SECTION, f"throughput over nginx's {at}", ratio("nginx"), "x", 0.6, AT_LEAST)
     for name, _ in context.peers:
         results.add(SECTION, f"throughput over {name}'s {at}", ratio(name), "x")
-        results.add(SECTION, f"p50 over {name}'s {at}", load.paired(brume, figures[name], lambda a, b: a["latency"]["p50"] / max(b["latency"]["p50"], 1e-9)), "x")
+        ratio = load.paired(brume, figures[name], lambda a, b: a["latency"]["p50"] / max(b["latency"]["p50"], 1e-9))
+        results.add(SECTION, f"p50 over {name}'s {at}", ratio, "x")
     results.add(SECTION, f"failed calls {at}", brume["failed"], "", 0)

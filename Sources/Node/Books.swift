@@ -4,7 +4,8 @@ import BrumeEngine
 import BrumeModel
 import NIOCore
 
-/// Everything the node knows that the engine does not decide: names, waiting callers, results on their way. Guarded by one lock together with the engine.
+/// Everything the node knows that the engine does not decide: names, waiting callers, results on their way. Guarded by one lock together
+/// with the engine.
 struct Books: Sendable {
     var engine: Engine
     var handles: [FunctionID: FunctionHandle] = [:]

@@ -6,7 +6,8 @@ import Logging
 package import NIOCore
 import Synchronization
 
-/// Asynchronous calls: accepted once they are on disk, tried again with pauses, delivered to a callback, kept as dead letters when all failed.
+/// Asynchronous calls: accepted once they are on disk, tried again with pauses, delivered to a callback, kept as dead letters when all
+/// failed.
 extension NodeService {
     package func enqueue(_ request: CallRequest<ByteBuffer>, callbackURL: String?) async throws -> Refusal? {
         let (call, handle, refusal) = books.withLock { books -> (CallID, FunctionHandle?, Refusal?) in

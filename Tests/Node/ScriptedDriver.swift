@@ -6,7 +6,8 @@ import Synchronization
 
 /// A driver inside the test's process: replicas are ready at once, and what a call does is in the function's name.
 ///
-/// `echo` answers with the body, `status500` with a failure, `never` not at all, `gone` is lost before the call is sent until the second replica.
+/// `echo` answers with the body, `status500` with a failure, `never` not at all, `gone` is lost before the call is sent until the second
+/// replica.
 final class ScriptedDriver: SandboxDriver {
     typealias Payload = ByteBuffer
 

@@ -67,7 +67,9 @@ joined_first() {
 }
 all_inside() {
     for file in $(ours); do
-        case $(cat "$file") in brume-agent | bwrap) grep -q '^0::/brume.*/' "${file%comm}cgroup" || { cat "${file%comm}cgroup"; return 1; } ;; esac
+        case $(cat "$file") in
+            brume-agent | bwrap) grep -q '^0::/brume.*/' "${file%comm}cgroup" || { cat "${file%comm}cgroup"; return 1; } ;;
+        esac
     done
 }
 # fails_with WORDS COMMAND...: the command must fail, and say this.

@@ -46,7 +46,8 @@ package protocol SandboxProcess: Sendable {
     var replica: ReplicaID { get }
     /// Host path of a directory that is visible, writable for sockets, at `/run/brume` inside.
     var socketDirectory: String { get }
-    /// How many processes inside the kernel has killed for memory so far; a contract with a process for each call tells with it why one died.
+    /// How many processes inside the kernel has killed for memory so far; a contract with a process for each call tells with it why one
+    /// died.
     var memoryKills: Int { get }
     /// A connected TCP socket (non-blocking, close-on-exec) to a port on the sandbox's own loopback.
     func connect(port: Int) async throws(BrumeError) -> CInt

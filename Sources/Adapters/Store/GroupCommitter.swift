@@ -76,8 +76,8 @@ final class GroupCommitter: Sendable {
         appendHistory { $0.append(lines) }
     }
 
-    /// Whether a reader would miss rows that are still in memory.
-    var hasHistory: Bool { state.withLock { !$0.history.isEmpty } }
+    /// Whether a reader might miss rows: they are still in memory, or taken from there and not yet committed.
+    var hasHistory: Bool { state.withLock { !$0.history.isEmpty || $0.isDraining } }
 
     /// Calls and lines that never reached the disk because the buffer was full.
     var dropped: (calls: Int, lines: Int) { state.withLock { ($0.history.droppedCalls, $0.history.droppedLines) } }

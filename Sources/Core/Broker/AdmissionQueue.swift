@@ -31,7 +31,8 @@ public struct AdmissionQueue: Sendable {
 
     public mutating func popFirst() -> CallID? { calls.popFirst() }
 
-    /// Takes a call out that no longer waits (expired, abandoned). Calls with equal time limits expire in order, so it is found near the front.
+    /// Takes a call out that no longer waits (expired, abandoned). Calls with equal time limits expire in order, so it is found near the
+    /// front.
     @discardableResult
     public mutating func remove(_ call: CallID) -> Bool {
         guard let index = calls.firstIndex(of: call) else { return false }

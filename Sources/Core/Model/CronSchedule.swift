@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A five-field cron expression (minute, hour, day of month, month, day of week) in UTC, as the `schedule` annotation of a `cron-function` holds it.
+/// A five-field cron expression (minute, hour, day of month, month, day of week) in UTC, as the `schedule` annotation of a `cron-function`
+/// holds it.
 ///
-/// Fields take `*`, numbers, names of months and days, ranges, lists and steps; `@hourly @daily @midnight @weekly @monthly @yearly @annually` are known.
-/// Where both day fields are restricted, either matches, as in Vixie cron.
+/// Fields take `*`, numbers, names of months and days, ranges, lists and steps; `@hourly @daily @midnight @weekly @monthly @yearly
+/// @annually` are known. Where both day fields are restricted, either matches, as in Vixie cron.
 public struct CronSchedule: Hashable, Sendable {
     private var minutes: UInt64
     private var hours: UInt64
@@ -66,7 +67,8 @@ public struct CronSchedule: Hashable, Sendable {
         func fail() -> BrumeError {
             BrumeError(
                 .invalid,
-                "'\(text.prefix(32))' is no \(field.name) of a schedule; it takes \(field.range.lowerBound) to \(field.range.upperBound), *, lists, ranges and steps."
+                "'\(text.prefix(32))' is no \(field.name) of a schedule; it takes \(field.range.lowerBound) to "
+                    + "\(field.range.upperBound), *, lists, ranges and steps."
             )
         }
         func number(_ word: Substring) throws(BrumeError) -> Int {

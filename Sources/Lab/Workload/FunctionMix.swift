@@ -48,7 +48,8 @@ public struct FunctionMix: Sendable {
     /// Running sum of the weights, for one draw and a binary search per call.
     private let bounds: [Int]
 
-    /// - Throws: `BrumeError` (`invalid`) for no profile or too many, a weight below 1, weights that add up past `Int`, an impossible quantity.
+    /// - Throws: `BrumeError` (`invalid`) for no profile or too many, a weight below 1, weights that add up past `Int`, an impossible
+    ///   quantity.
     public init(_ profiles: [FunctionProfile]) throws(BrumeError) {
         guard !profiles.isEmpty, profiles.count <= Self.profilesMax else {
             throw BrumeError(.invalid, "A mix of \(profiles.count) functions is not possible; give 1 to \(Self.profilesMax).")

@@ -70,8 +70,8 @@ int brume_send_packet(int socket, const void *bytes, size_t length, const int *f
 }
 
 int brume_send_spawn(
-    int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[5], bool marked, const uint64_t *limits,
-    size_t limit_count, const int *fds, size_t fd_count) {
+    int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[5], bool marked,
+    const uint64_t *limits, size_t limit_count, const int *fds, size_t fd_count) {
     if (limit_count > BRUME_SPAWN_RLIMITS_MAX) return -E2BIG;
     struct {
         struct brume_request request;

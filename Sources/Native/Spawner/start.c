@@ -134,7 +134,8 @@ static _Noreturn void become(struct spawner *spawner, struct order *order, int s
     if (flags & BRUME_SET_IDS) {
         gid_t gid = order->spawn.gid;
         uid_t uid = order->spawn.uid;
-        if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) give_up("cannot drop to the function's uid", NULL);
+        if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+            give_up("cannot drop to the function's uid", NULL);
     }
     // After the change of ids, which clears it; and the spawner may have gone before it was set.
     prctl(PR_SET_PDEATHSIG, SIGKILL);

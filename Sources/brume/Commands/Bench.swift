@@ -10,9 +10,10 @@ struct Bench: AsyncParsableCommand {
         commandName: "bench",
         abstract: "Send load to a function and measure how it answers.",
         discussion: """
-            With --rate the load is an open loop: requests are due at their times whatever the server does, and latencies count from there, \
-            so that a stall is charged with every request it delayed. With --concurrency each connection sends its next request when the \
-            last one is answered. With --burst all connections send one request at the same moment.
+            With --rate the load is an open loop: requests are due at their times whatever the server does, \
+            and latencies count from there, so that a stall is charged with every request it delayed. \
+            With --concurrency each connection sends its next request when the last one is answered. \
+            With --burst all connections send one request at the same moment.
 
             Targets named with --peer are measured in the same run, in turn, and the table shows their ratios to the first target.
 

@@ -12,8 +12,9 @@ struct Up: AsyncParsableCommand {
             Example:
               brume up --port 8080 --data-dir ./brume-data
 
-            Listens on loopback unless --host says otherwise. Credentials are made at the first start, in DATA-DIR/credentials, and the command \
-            line on the same machine finds them by itself. SIGTERM or Ctrl-C lets running calls end, then stops every replica.
+            Listens on loopback unless --host says otherwise. Credentials are made at the first start, in DATA-DIR/credentials, \
+            and the command line on the same machine finds them by itself. \
+            SIGTERM or Ctrl-C lets running calls end, then stops every replica.
             """
     )
 

@@ -13,9 +13,7 @@ enum Machine {
     }
 
     static func wallClock() -> Instant {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        Instant(nanoseconds: Int64(Date().timeIntervalSince1970 * 1e9))
     }
 
     /// Resident memory of this process in bytes, or 0 where it cannot be read.

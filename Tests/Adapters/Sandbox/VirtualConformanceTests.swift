@@ -16,10 +16,12 @@ struct VirtualConformanceTests {
             immediate: immediate,
             behaviour: { spec in
                 let fails = spec.id.name == "fails"
-                return VirtualBehaviour(start: fails ? .fails("There is no such program.", after: .zero) : .comesUp(after: .milliseconds(5))) {
-                    request in
+                let start: VirtualBehaviour<Int>.Start =
+                    fails ? .fails("There is no such program.", after: .zero) : .comesUp(after: .milliseconds(5))
+                return VirtualBehaviour(start: start) { request in
                     switch request.body {
-                    case .whole(1): .crashes(ReplicaExit(.exited(code: 3), "The program ended with code 3."), .exited, after: .milliseconds(1))
+                    case .whole(1):
+                        .crashes(ReplicaExit(.exited(code: 3), "The program ended with code 3."), .exited, after: .milliseconds(1))
                     case .whole(2): .hangs
                     default: .replies(CallResponse(status: 200, body: request.body), after: .milliseconds(1))
                     }

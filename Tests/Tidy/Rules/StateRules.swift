@@ -178,7 +178,7 @@ extension Rule {
                 "let (s, c) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingOldest(Self.eventsMax))"),
             Sample("Sources/Node/A.swift", "let s: AsyncStream<Int>"),
             Sample(
-                "Sources/Node/A.swift", "// Small: bounded by the replicas.\nlet s = AsyncStream(Int.self, bufferingPolicy: .unbounded) {}"),
+                "Sources/Node/A.swift", "// bounded by calls\nlet s = AsyncStream(Int.self, bufferingPolicy: .unbounded) {}"),
         ],
         check: { file in
             guard file.isSwift, file.isUnder(["Sources"]) else { return [] }

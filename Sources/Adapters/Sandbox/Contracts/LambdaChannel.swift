@@ -164,7 +164,7 @@ final class LambdaChannel: ReplicaChannel {
             event: form.event(call.request, body: body, requestID: id))
         enum Step { case deliver(RuntimeAPIHandler), wait, fail(CallFailure) }
         let step = state.withLock { state -> Step in
-            if let failure = state.failure { return .fail(failure) }
+            if state.failure != nil { return .fail(.unsentToReplica) }
             guard state.pending == nil, state.current == nil || state.current?.phase == .answered else {
                 return .fail(CallFailure(.stopped, "A Lambda instance takes one call at a time."))
             }
@@ -302,7 +302,7 @@ final class LambdaChannel: ReplicaChannel {
         for task in ended.4 { task.cancel() }
         for listener in ended.2 { listener.whenSuccess { $0.close(promise: nil) } }
         for channel in ended.3 { channel.close(promise: nil) }
-        ended.1?.fail(failure)
+        ended.1?.fail(.unsentToReplica)
         guard let current = ended.0 else { return }
         // A stream is failed by its connection, which was closed above.
         if !current.isReplied { current.call.reply(.failure(failure)) }

@@ -19,7 +19,17 @@ struct UpstreamCall: Sendable {
     }
 }
 
+extension CallFailure {
+    /// Nothing of the call reached the function, so that another replica may take it.
+    static let unsentToReplica = CallFailure(.unsent, "The replica was gone before the call reached it; try again.")
+}
+
 extension UpstreamCall {
+    /// A request that its reader takes in one piece: unread by a worker that is gone, it has certainly not been begun.
+    private static let onePieceMax = 32 << 10
+
+    var isOnePiece: Bool { if case .whole(let bytes) = request.body { bytes.readableBytes <= Self.onePieceMax } else { false } }
+
     /// Sending it twice does what sending it once does (RFC 9110, 9.2.2), and it can be sent twice.
     var mayRepeat: Bool {
         guard !isRepeated, case .whole = request.body else { return false }

@@ -193,7 +193,7 @@ final class UpstreamChannel: ReplicaChannel {
         let now = mayRepeat ? NIODeadline.now() : .uptimeNanoseconds(0)
         var stale: [UpstreamConnection] = []
         let step = state.withLock { state -> Step in
-            if let failure = state.failure { return .fail(failure) }
+            if state.failure != nil { return .fail(.unsentToReplica) }
             if mayRepeat {
                 while let first = state.idle.first, now - first.since > limits.idleConnectionMax {
                     stale.append(first.connection)
@@ -309,7 +309,7 @@ final class UpstreamChannel: ReplicaChannel {
         }
         for task in connects { task.cancel() }
         for connection in connections { connection.terminate(failure) }
-        for call in waiting { call.fail(failure) }
+        for call in waiting { call.fail(.unsentToReplica) }
         listener?.whenSuccess { $0.close(promise: nil) }
     }
 }

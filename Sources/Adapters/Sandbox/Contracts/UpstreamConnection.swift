@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
+import Glibc
 import NIOCore
 import NIOHTTP1
 
@@ -72,6 +73,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             if bytes.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: nil) }
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            // The write itself tells that the other side is gone.
+            if !context.channel.isActive { self.exchange?.isUnread = true }
         case .stream(let chunks):
             exchange.unsent = promised
             exchange.upload = Task { [self] in await upload(chunks, of: call.id) }
@@ -357,6 +360,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is IOError || error is ChannelError || (error as? HTTPParserError) == .invalidEOFState {
+            // A Unix socket is reset when its other side closed with something unread.
+            if owner.trustsFailureHeader, (error as? IOError)?.errnoCode == ECONNRESET, exchange?.call.isOnePiece == true {
+                exchange?.isUnread = true
+            }
             context.close(promise: nil)
         } else {
             fail(CallFailure(.badReply, "The function's reply is not valid HTTP/1.1 (\(error))."))
@@ -374,6 +381,10 @@ final class UpstreamConnection: ChannelDuplexHandler {
             return
         }
         let id = exchange.call.id
+        if exchange.phase == .awaitingHead, exchange.isUnread {
+            fail(.unsentToReplica)
+            return
+        }
         if exchange.phase == .awaitingHead, isReused, owner.mayRepeat, exchange.call.mayRepeat {
             self.exchange = nil
             owner.lost(self, call: id)
@@ -418,6 +429,8 @@ private struct Exchange {
     var isKeepAlive = true
     var isCancelled = false
     var isReplied = false
+    /// Nothing of the request was read.
+    var isUnread = false
 }
 
 /// Sits before the HTTP decoder and bounds what it may gather for a head or a trailer.

@@ -15,6 +15,8 @@ struct BubblewrapCommand {
     /// The function's host uid, or nil where the node is not root and its own is used.
     let hostID: UInt32?
     let seccomp: [UInt8]
+    /// What ``SharedEtc`` made.
+    let etcDirectory: String
 
     /// Uid and gid inside.
     static let insideID = 1000
@@ -27,10 +29,11 @@ struct BubblewrapCommand {
     private var files: [(name: String, bytes: [UInt8])] = []
 
     init(
-        spec: FunctionSpec, plan: LaunchPlan, secrets: [Secret], socketDirectory: String, hostID: UInt32?, seccomp: [UInt8]
+        spec: FunctionSpec, plan: LaunchPlan, secrets: [Secret], socketDirectory: String, hostID: UInt32?, seccomp: [UInt8],
+        etcDirectory: String
     ) {
         (self.spec, self.plan, self.secrets) = (spec, plan, secrets)
-        (self.socketDirectory, self.hostID, self.seccomp) = (socketDirectory, hostID, seccomp)
+        (self.socketDirectory, self.hostID, self.seccomp, self.etcDirectory) = (socketDirectory, hostID, seccomp, etcDirectory)
     }
 
     /// - Parameter program: path of bubblewrap.
@@ -62,7 +65,7 @@ struct BubblewrapCommand {
     private mutating func namespaces() {
         options += ["--unshare-all", "--unshare-user", "--disable-userns"]
         if spec.network { options.append("--share-net") }
-        options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", spec.id.name]
+        options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", SharedEtc.hostname]
         options += ["--uid", "\(Self.insideID)", "--gid", "\(Self.insideID)"]
         options += ["--seccomp", "\(Self.seccompDescriptor)", "--json-status-fd", "\(BRUME_SPAWN_STATUS_FD)"]
     }
@@ -86,29 +89,10 @@ struct BubblewrapCommand {
         for directory in ["/var/tmp", "/opt", "/srv", "/mnt"] { options += ["--dir", directory] }
     }
 
-    /// Host files of `/etc` that programs need and that tell nothing about the host's users or services.
-    private static let shownEtc = [
-        "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "localtime", "timezone", "ssl", "ca-certificates", "pki",
-        "alternatives", "mime.types", "protocols", "services",
-    ]
-
     private mutating func etc() {
-        guard plan.imageRoot == nil else {
-            if spec.network { for name in ["resolv.conf", "hosts"] { bindIfPresent("/etc/\(name)") } }
-            return
-        }
-        for name in Self.shownEtc { bindIfPresent("/etc/\(name)") }
-        let id = Self.insideID
-        put(
-            "/etc/passwd",
-            "root:x:0:0:root:/root:/usr/sbin/nologin\napp:x:\(id):\(id):app:/home/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
-        )
-        put("/etc/group", "root:x:0:\napp:x:\(id):\nnogroup:x:65534:\n")
-        if spec.network {
-            for name in ["resolv.conf", "hosts"] { bindIfPresent("/etc/\(name)") }
-        } else {
-            put("/etc/hosts", "127.0.0.1 localhost \(spec.id.name)\n::1 localhost\n")
-        }
+        if plan.imageRoot == nil { bind(etcDirectory, "/etc", writable: false) }
+        guard spec.network else { return }
+        for name in ["resolv.conf", "hosts"] { bindIfPresent("/etc/\(name)") }
     }
 
     private mutating func devicesAndKernel() {
@@ -160,8 +144,6 @@ struct BubblewrapCommand {
     private mutating func bindIfPresent(_ path: String) {
         if HostFiles.exists(path) { options += ["--ro-bind", path, path] }
     }
-
-    private mutating func put(_ path: String, _ text: String) { put(path, Array(text.utf8)) }
 
     private mutating func put(_ path: String, _ bytes: [UInt8]) {
         options += ["--perms", "0444", "--file", "\(Self.seccompDescriptor + 1 + files.count)", path]

@@ -39,6 +39,7 @@ func processLimits(_ spec: FunctionSpec, grouped: Bool) -> [(resource: Int, amou
 struct BubblewrapLauncher: Launcher {
     let program: String
     let seccomp: [UInt8]
+    let etcDirectory: String
     let ids: HostIDs?
     let grouped: Bool
     let summary: String
@@ -53,7 +54,7 @@ struct BubblewrapLauncher: Launcher {
         }
         let command = BubblewrapCommand(
             spec: request.spec, plan: request.plan, secrets: request.secrets, socketDirectory: request.socketDirectory, hostID: hostID,
-            seccomp: seccomp)
+            seccomp: seccomp, etcDirectory: etcDirectory)
         var order = command.order(program: program)
         order.limits = processLimits(request.spec, grouped: grouped)
         return order

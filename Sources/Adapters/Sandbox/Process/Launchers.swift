@@ -24,7 +24,7 @@ struct Launchers: Sendable {
         }
         let isRoot = geteuid() == 0
         let plain = BubblewrapLauncher(
-            program: program, seccomp: try BubblewrapCommand.seccompProgram(),
+            program: program, seccomp: try BubblewrapCommand.seccompProgram(), etcDirectory: settings.etcDirectory,
             ids: isRoot ? HostIDs(first: settings.firstHostID, count: settings.hostIDCount) : nil, grouped: tree.isUsable,
             summary: "bubblewrap namespaces and seccomp, \(tree.summary)")
         let crun = isRoot ? HostFiles.program("crun") : nil

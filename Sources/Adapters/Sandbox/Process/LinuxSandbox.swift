@@ -44,6 +44,7 @@ package final class LinuxSandbox: SandboxDriver {
         _ = await tree.cleanUp()
         try Self.makeDirectories(settings)
         let launchers = try Launchers.make(settings, tree)
+        if settings.isolation == .sandbox { try await SharedEtc.make(settings.etcDirectory) }
         let keeper = try await SpawnerKeeper(path: spawner, joinFast: settings.joinFast && tree.isLegacy)
         host = Replica.Host(
             settings: settings, tree: tree, spawner: keeper, launchers: launchers,

@@ -63,6 +63,9 @@ package struct SandboxSettings: Sendable {
     /// Name of the parent control group of all replicas.
     var groupName: String { "brume-\(hash)" }
 
+    /// The `/etc` of all sandboxes.
+    var etcDirectory: String { "\(stateDirectory)/etc" }
+
     /// Where the replicas' sockets are: short, because the path of a Unix socket has at most 107 bytes.
     var socketRoot: String {
         geteuid() == 0 && HostFiles.isDirectory("/run") && HostFiles.isWritable("/run")

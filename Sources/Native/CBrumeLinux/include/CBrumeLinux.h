@@ -19,10 +19,11 @@ int brume_launch_spawner(const char *path, bool join_fast, pid_t *pid);
 /// Sends one packet with descriptors. Blocks while the spawner is busy. Returns 0.
 int brume_send_packet(int socket, const void *bytes, size_t length, const int *fds, size_t fd_count);
 
-/// Sends SPAWN: fills in the fixed structures. `counts`: arguments, environment, groups, stages, directories. `limits` holds pairs of resource and amount. Returns 0.
+/// Sends SPAWN: fills in the fixed structures. `counts`: arguments, environment, groups, stages, directories.
+/// `limits` holds pairs of resource and amount. Returns 0.
 int brume_send_spawn(
-    int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[5], bool marked, const uint64_t *limits,
-    size_t limit_count, const int *fds, size_t fd_count);
+    int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[5], bool marked,
+    const uint64_t *limits, size_t limit_count, const int *fds, size_t fd_count);
 
 /// Sends a request without descriptors. Returns 0.
 int brume_send_request(int socket, uint32_t type, uint32_t request, uint64_t sandbox, int32_t value);

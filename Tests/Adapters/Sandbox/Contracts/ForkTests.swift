@@ -187,11 +187,23 @@ struct ForkTests {
     func agentDies() async throws {
         let spec = try Fixture.spec(.fork(command: ["sleep", "30"]))
         let cause = CallFailure(.outOfMemory, "It used more than its 128 MiB.")
-        let replica = try await PlainReplica(Fixture.channels().makeChannel(for: spec, replica: ReplicaID(1)), failure: cause)
+        let replica = try await PlainReplica(
+            Fixture.channels { $0.causeGrace = .seconds(30) }.makeChannel(for: spec, replica: ReplicaID(1)), failure: cause)
         async let answer = replica.call { _ in replica.kill() }
         #expect(await answer.failure == cause)
         #expect(await answer.end == cause)
-        #expect(await replica.call().failure == cause)
+        #expect(await replica.call().failure?.kind == .unsent, "a call that never left may go elsewhere")
+    }
+
+    @Test("A call that a stopped agent never read is unsent, so that it may go to another replica")
+    func unread() async throws {
+        let replica = try await Fixture.fork(["cat"])
+        #expect(await replica.call("warm").text == "warm")
+        // Stopped it reads nothing; killed it leaves the request unread.
+        kill(replica.identifier, SIGSTOP)
+        let answer = await replica.call("lost") { _ in replica.kill() }
+        #expect(answer.failure?.kind == .unsent)
+        #expect(answer.end?.kind == .unsent)
     }
 
     @Test("SIGTERM lets the running call finish")

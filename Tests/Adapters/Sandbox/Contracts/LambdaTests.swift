@@ -250,7 +250,7 @@ struct LambdaTests {
 
     @Test("A program that ends in the middle of a call fails it with the cause")
     func exits() async throws {
-        let replica = try await deploy().start()
+        let replica = try await deploy { $0.causeGrace = .seconds(30) }.start()
         let answer = await replica.call("{\"do\":\"exit\"}", headers: Self.json)
         #expect(answer.failure == CallFailure(.exited, "The process ended."))
         #expect(answer.end == answer.failure)

@@ -31,7 +31,8 @@ struct PythonTests {
             name: "handle(req) takes and gives text", code: "def handle(req):\n    return req.upper()", body: "häl", text: "HÄL",
             type: "text/plain; charset=utf-8"),
         Case(
-            name: "handle(req) may give bytes", code: "def handle(req):\n    return b'\\x00'", text: "\0", type: "application/octet-stream"),
+            name: "handle(req) may give bytes", code: "def handle(req):\n    return b'\\x00'", text: "\0",
+            type: "application/octet-stream"),
         Case(name: "handle(req) may give nothing", code: "def handle(req):\n    pass", text: ""),
         Case(
             name: "handle(req) may give a dictionary", code: "def handle(req):\n    return {'a': 1}", text: #"{"a": 1}"#,
@@ -156,7 +157,8 @@ struct PythonTests {
     func exits(_ concurrency: Int) async throws {
         let code = "import sys\ndef handle(req):\n    sys.exit(3)"
         let deployment = try await Deployment(
-            .handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]), concurrency: concurrency)
+            .handler(language: .python, file: "handler.py"), Bundle(["handler.py": code]), concurrency: concurrency
+        ) { $0.causeGrace = .seconds(30) }
         #expect(try await deployment.start().call().failure == CallFailure(.exited, "The process ended."))
     }
 

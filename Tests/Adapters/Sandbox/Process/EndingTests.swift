@@ -102,7 +102,7 @@ struct EndingTests {
             let replica = try await bench.start(try ProcessBench.spec())
             _ = await bench.stop(replica)
             let failure = await #expect(throws: CallFailure.self) { try await bench.run("r = 1", on: replica) }
-            #expect(failure?.kind == .stopped)
+            #expect(failure?.kind == .unsent)
         }
     }
 }
