@@ -2,8 +2,8 @@
 
 /// Values by key, each in a place that stays the same while it lives.
 ///
-/// A place that was looked up once is used without hashing again, and values are changed where they are: a dictionary would move a large value
-/// out and back for every field that is set. There is no way to walk through it but by sorted keys.
+/// A place that was looked up once is used without hashing again, and values are changed where they are: a dictionary would move
+/// a large value out and back for every field that is set. There is no way to walk through it but by sorted keys.
 struct Roster<Key: Hashable & Comparable & Sendable, Value: Sendable>: Sendable {
     private var places: [Key: Int] = [:]
     private var values: ContiguousArray<Value?> = []
