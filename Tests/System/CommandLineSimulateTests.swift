@@ -43,7 +43,8 @@ struct CommandLineSimulateTests {
     @Test(
         "words that make no simulation are refused",
         arguments: [
-            ["--calls", "0"], ["--functions", "0"], ["--seeds", "0"], ["--faults", "some"], ["--seed", "-1"], ["--seeds", "2", "--trace", "x"],
+            ["--calls", "0"], ["--functions", "0"], ["--seeds", "0"], ["--faults", "some"], ["--seed", "-1"],
+            ["--seeds", "2", "--trace", "x"],
         ])
     func wrongWords(words: [String]) async throws {
         let outcome = try await CommandLineProgram.run(["simulate"] + words)
