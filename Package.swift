@@ -149,7 +149,10 @@ let package = Package(
             ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
-            ["BrumeModel", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage]),
+            [
+                "BrumeModel", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess,
+                .systemPackage,
+            ]),
         tests("TidyTests", "Tidy", []),
     ],
     swiftLanguageModes: [.v6]

@@ -9,43 +9,42 @@ extension Engine {
     // MARK: Admission
 
     mutating func arrive(_ call: CallID, _ handle: FunctionHandle, _ timeout: Duration?, _ outputs: inout [Output]) {
-        precondition(calls[call] == nil, "\(call) arrived twice")
-        if let refusal = admissionRefusal(handle) {
+        let place = functions.place(of: handle)
+        if let refusal = admissionRefusal(place) {
             outputs.append(.refuse(call, refusal))
             return
         }
-        guard let policy = functions[handle]?.policy else { return }
+        guard let place, let policy = functions[at: place]?.policy else { return }
         let deadline = now + Swift.min(timeout ?? policy.timeout, policy.timeout)
         var state = CallState(function: handle, asynchronous: false, phase: .waiting, waitingSince: now, deadline: deadline)
 
-        if functions[handle]?.queue.isEmpty == true, let replica = functions[handle]?.pool.take() {
-            accept(handle)
+        if functions[at: place]?.queue.isEmpty == true, let replica = functions[at: place]?.pool.take() {
+            accept(place)
             timers.arm(.callDeadline(call), at: deadline)
             run(call, &state, on: replica, &outputs)
-            calls[call] = state
+            calls.insert(state, for: call)
             return
         }
-        guard waitingCallers < settings.queueLimit, functions[handle]?.queue.append(call) == true else {
+        guard waitingCallers < settings.queueLimit, functions[at: place]?.queue.append(call) == true else {
             outputs.append(.refuse(call, .queueFull(retryAfter: retryAfter(handle))))
             return
         }
-        accept(handle)
+        accept(place)
         timers.arm(.callDeadline(call), at: deadline)
-        calls[call] = state
+        calls.insert(state, for: call)
         waitingCallers += 1
-        outputs.append(.note(.queued(call, ahead: (functions[handle]?.queue.count ?? 1) - 1)))
+        outputs.append(.note(.queued(call, ahead: (functions[at: place]?.queue.count ?? 1) - 1)))
         ensureReplicas(handle, &outputs)
     }
 
     /// A call undoes a manual scale to zero.
-    private mutating func accept(_ handle: FunctionHandle) {
-        functions[handle]?.invocations += 1
-        if functions[handle]?.pinned == 0 { functions[handle]?.pinned = nil }
+    private mutating func accept(_ place: Int) {
+        functions[at: place]?.invocations += 1
+        if functions[at: place]?.pinned == 0 { functions[at: place]?.pinned = nil }
     }
 
     mutating func offer(_ call: CallID, _ handle: FunctionHandle, _ outputs: inout [Output]) {
-        precondition(calls[call] == nil, "\(call) was offered twice")
-        if let refusal = admissionRefusal(handle, asynchronous: true) {
+        if let refusal = admissionRefusal(functions.place(of: handle), asynchronous: true) {
             outputs.append(.refuse(call, refusal))
             return
         }
@@ -55,8 +54,8 @@ extension Engine {
         }
         functions[handle]?.asynchronousCount += 1
         asynchronousCalls += 1
-        calls[call] = CallState(
-            function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture)
+        calls.insert(
+            CallState(function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture), for: call)
     }
 
     mutating func enqueue(
@@ -70,13 +69,14 @@ extension Engine {
             }
             functions[handle]?.asynchronousCount += 1
             asynchronousCalls += 1
-            calls[call] = CallState(function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture)
+            calls.insert(
+                CallState(function: handle, asynchronous: true, phase: .offered, waitingSince: now, deadline: .distantFuture), for: call)
         } else if functions[handle]?.removed != false {
             endAsynchronous(call)
             outputs.append(.bury(call, failedAttempts: failedAttempts))
             return
         }
-        accept(handle)
+        if let place = functions.place(of: handle) { accept(place) }
         calls[call]?.failedAttempts = failedAttempts
         if notBefore > now {
             calls[call]?.phase = .backingOff
@@ -86,21 +86,22 @@ extension Engine {
         }
     }
 
-    private func admissionRefusal(_ handle: FunctionHandle, asynchronous: Bool = false) -> Refusal? {
+    private func admissionRefusal(_ place: Int?, asynchronous: Bool = false) -> Refusal? {
         if draining { return .draining }
-        guard let function = functions[handle], !function.removed else { return .unknownFunction }
-        if !function.policy.requests.fits(in: ledger.capacity) {
-            let needs = function.policy.requests
-            return .neverFits(
-                "A replica reserves \(Resources.describe(millicores: needs.millicores)) CPU and "
-                    + "\(Resources.describe(bytes: needs.memoryBytes)) of memory; the node has "
-                    + "\(Resources.describe(millicores: ledger.capacity.millicores)) and "
-                    + "\(Resources.describe(bytes: ledger.capacity.memoryBytes)). Deploy it with smaller limits.")
-        }
+        guard let place, functions[at: place]?.removed == false, let policy = functions[at: place]?.policy else { return .unknownFunction }
+        if !policy.requests.fits(in: ledger.capacity) { return tooLarge(policy.requests) }
         // An asynchronous call can wait for a repair; a caller cannot.
-        let isBroken = function.startFailures >= settings.startAttempts && function.startBlockedUntil > now
-        if isBroken, !asynchronous, !hasUsableReplica(function) { return .broken(function.problem) }
-        return nil
+        let failures = functions[at: place]?.startFailures ?? 0
+        guard failures >= settings.startAttempts, !asynchronous, let function = functions[at: place] else { return nil }
+        return function.startBlockedUntil > now && !hasUsableReplica(function) ? .broken(function.problem) : nil
+    }
+
+    private func tooLarge(_ needs: Resources) -> Refusal {
+        .neverFits(
+            "A replica reserves \(Resources.describe(millicores: needs.millicores)) CPU and "
+                + "\(Resources.describe(bytes: needs.memoryBytes)) of memory; the node has "
+                + "\(Resources.describe(millicores: ledger.capacity.millicores)) and "
+                + "\(Resources.describe(bytes: ledger.capacity.memoryBytes)). Deploy it with smaller limits.")
     }
 
     private func hasUsableReplica(_ function: FunctionState) -> Bool {
@@ -119,29 +120,37 @@ extension Engine {
 
     /// Gives waiting calls to free slots: callers first, then asynchronous calls.
     mutating func dispatch(_ handle: FunctionHandle, _ outputs: inout [Output]) {
-        while !halted, functions[handle]?.pool.hasFreeSlot == true {
-            guard let call = functions[handle]?.queue.popFirst() ?? (draining ? nil : functions[handle]?.due.popFirst()) else { return }
-            guard var state = calls[call], let replica = functions[handle]?.pool.take() else {
+        guard let place = functions.place(of: handle) else { return }
+        while !halted, functions[at: place]?.pool.hasFreeSlot == true, let call = nextWaiting(place) {
+            guard var state = calls[call], let replica = functions[at: place]?.pool.take() else {
                 preconditionFailure("\(call) waits and is unknown, or a free slot vanished")
             }
             if !state.asynchronous {
                 waitingCallers -= 1
             } else {
                 waitingDue -= 1
-                state.deadline = now + (functions[handle]?.policy.timeout ?? FunctionSpec.defaultTimeout)
+                state.deadline = now + (functions[at: place]?.policy.timeout ?? FunctionSpec.defaultTimeout)
                 timers.arm(.callDeadline(call), at: state.deadline)
             }
             run(call, &state, on: replica, &outputs)
-            calls[call] = state
+            calls[call]? = state
         }
     }
 
+    /// A node that goes down leaves asynchronous calls on disk.
+    private mutating func nextWaiting(_ place: Int) -> CallID? {
+        if functions[at: place]?.queue.isEmpty == false { return functions[at: place]?.queue.popFirst() }
+        if draining || functions[at: place]?.due.isEmpty != false { return nil }
+        return functions[at: place]?.due.popFirst()
+    }
+
     private mutating func run(_ call: CallID, _ state: inout CallState, on replica: ReplicaID, _ outputs: inout [Output]) {
+        guard let place = replicas.place(of: replica) else { preconditionFailure("\(replica) has a free slot and is unknown") }
         state.phase = .running(replica)
         state.began = now
         runningCalls += 1
-        replicas[replica]?.calls.append(call)
-        let ready = replicas[replica]?.readySince ?? now
+        replicas[at: place]?.calls.append(call)
+        let ready = replicas[at: place]?.readySince ?? now
         outputs.append(.run(call, on: replica, cold: state.waitingSince < ready, deadline: state.deadline))
     }
 
@@ -165,31 +174,40 @@ extension Engine {
         guard let state = calls[call], let replica = state.replica else { return }
         runningCalls -= 1
         releaseSlot(of: call, on: replica, end, &outputs)
-        var overrun = false
-        if case .overrun = state.phase { overrun = true }
+        let overrun = state.isOverrun
         if end == .unsent, !overrun, mayBeResent(state) {
-            calls[call]?.unsent += 1
-            calls[call]?.phase = .waiting
-            if state.asynchronous {
-                // The next attempt gets a deadline of its own.
-                calls[call]?.deadline = .distantFuture
-                functions[state.function]?.due.prepend(call)
-                waitingDue += 1
-            } else {
-                functions[state.function]?.queue.putBack(call)
-                waitingCallers += 1
-            }
+            waitAgain(call, state)
             outputs.append(.note(.resent(call, from: replica)))
         } else if state.asynchronous {
             attemptEnded(call, succeeded: end == .succeeded && !overrun, &outputs)
         } else {
-            calls[call] = nil
+            calls.remove(call)
             if end == .unsent, !overrun { outputs.append(.fail(call, Self.unsentFailure)) }
             if end == .succeeded { learnRunTime(state) }
         }
-        dispatch(state.function, &outputs)
-        if functions[state.function]?.waiting != 0, !blocked.contains(state.function) { ensureReplicas(state.function, &outputs) }
+        serveWaiting(state.function, &outputs)
         if !blocked.isEmpty { retryBlocked(&outputs) }
+    }
+
+    /// Back to where it waited, before all others: it had its turn.
+    private mutating func waitAgain(_ call: CallID, _ state: CallState) {
+        calls[call]?.unsent += 1
+        calls[call]?.phase = .waiting
+        if state.asynchronous {
+            // The next attempt gets a deadline of its own.
+            calls[call]?.deadline = .distantFuture
+            functions[state.function]?.due.prepend(call)
+            waitingDue += 1
+        } else {
+            functions[state.function]?.queue.putBack(call)
+            waitingCallers += 1
+        }
+    }
+
+    private mutating func serveWaiting(_ handle: FunctionHandle, _ outputs: inout [Output]) {
+        guard let place = functions.place(of: handle), functions[at: place]?.hasWaiting == true else { return }
+        dispatch(handle, &outputs)
+        if functions[at: place]?.hasWaiting == true, !blocked.contains(handle) { ensureReplicas(handle, &outputs) }
     }
 
     /// While the node goes down an asynchronous call goes back to wait, on disk, for the next start.
@@ -203,8 +221,9 @@ extension Engine {
         .unsent, "The function's replicas went away before the call could be handed over; try again.")
 
     private mutating func learnRunTime(_ state: CallState) {
-        let mean = functions[state.function]?.meanRunNanoseconds ?? 0
-        functions[state.function]?.meanRunNanoseconds = mean + (now.nanoseconds - state.began.nanoseconds - mean) / 8
+        guard let place = functions.place(of: state.function) else { return }
+        let mean = functions[at: place]?.meanRunNanoseconds ?? 0
+        functions[at: place]?.meanRunNanoseconds = mean + (now.nanoseconds - state.began.nanoseconds - mean) / 8
     }
 
     private mutating func attemptEnded(_ call: CallID, succeeded: Bool, _ outputs: inout [Output]) {
@@ -230,7 +249,7 @@ extension Engine {
     }
 
     private mutating func endAsynchronous(_ call: CallID) {
-        guard let state = calls.removeValue(forKey: call) else { return }
+        guard let state = calls.remove(call) else { return }
         functions[state.function]?.asynchronousCount -= 1
         asynchronousCalls -= 1
     }
@@ -252,7 +271,7 @@ extension Engine {
             endAsynchronous(call)
         case .waiting, .backingOff:
             withdraw(call, state)
-            if state.asynchronous { endAsynchronous(call) } else { calls[call] = nil }
+            if state.asynchronous { endAsynchronous(call) } else { calls.remove(call) }
         case .running(let replica):
             markOverrun(call, on: replica)
             outputs.append(.cancel(call, on: replica))
@@ -266,7 +285,7 @@ extension Engine {
         switch state.phase {
         case .waiting:
             withdraw(call, state)
-            if state.asynchronous { endAsynchronous(call) } else { calls[call] = nil }
+            if state.asynchronous { endAsynchronous(call) } else { calls.remove(call) }
             outputs.append(.expire(call, on: nil))
         case .running(let replica):
             markOverrun(call, on: replica)
@@ -301,7 +320,7 @@ extension Engine {
     private mutating func failCallers(_ handle: FunctionHandle, _ failure: CallFailure, _ outputs: inout [Output]) {
         for call in functions[handle]?.queue.removeAll() ?? [] {
             waitingCallers -= 1
-            calls[call] = nil
+            calls.remove(call)
             outputs.append(.fail(call, failure))
         }
     }
@@ -309,7 +328,7 @@ extension Engine {
     /// Buries what waits for another attempt of a removed function: its time would come and find nobody.
     mutating func buryBackingOff(_ handle: FunctionHandle, _ outputs: inout [Output]) {
         guard functions[handle]?.asynchronousCount ?? 0 > 0 else { return }
-        for call in calls.keys.filter({ calls[$0]?.function == handle && calls[$0]?.phase == .backingOff }).sorted() {
+        for call in calls.sortedKeys where calls[call]?.function == handle && calls[call]?.phase == .backingOff {
             let failed = calls[call]?.failedAttempts ?? 0
             endAsynchronous(call)
             outputs.append(.bury(call, failedAttempts: failed))
@@ -320,7 +339,7 @@ extension Engine {
     mutating func halt(_ outputs: inout [Output]) {
         draining = true
         halted = true
-        for handle in functions.keys.sorted() {
+        for handle in functions.sortedKeys {
             failCallers(handle, CallFailure(.stopped, "The node is shutting down; try again on another node or later."), &outputs)
         }
     }

@@ -6,8 +6,8 @@ import BrumeModel
 /// Functions: deployment, replacement, scaling by hand, removal.
 extension Engine {
     mutating func deploy(_ handle: FunctionHandle, _ policy: FunctionPolicy, _ outputs: inout [Output]) {
-        guard functions[handle] != nil else {
-            functions[handle] = FunctionState(policy: policy, queueLimit: settings.queueLimitPerFunction)
+        guard functions.place(of: handle) != nil else {
+            functions.insert(FunctionState(policy: policy, queueLimit: settings.queueLimitPerFunction), for: handle)
             functions[handle]?.prewarmPending = policy.prewarm
             if policy.requests.fits(in: ledger.capacity) { ensureReplicas(handle, &outputs) }
             return
@@ -52,7 +52,7 @@ extension Engine {
         buryBackingOff(handle, &outputs)
         for member in functions[handle]?.members ?? [] { drain(member, .removed, &outputs) }
         blocked.removeAll { $0 == handle }
-        if functions[handle]?.members.isEmpty == true { functions[handle] = nil }
+        if functions[handle]?.members.isEmpty == true { functions.remove(handle) }
         retryBlocked(&outputs)
     }
 }

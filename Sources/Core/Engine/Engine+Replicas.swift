@@ -48,8 +48,10 @@ extension Engine {
         let replica = ReplicaID(nextReplica)
         nextReplica += 1
         startsInProgress += 1
-        replicas[replica] = ReplicaState(
-            function: handle, revision: function.revision, reserved: function.policy.requests, slots: function.policy.concurrency)
+        let state = ReplicaState(
+            id: replica, function: handle, revision: function.revision, reserved: function.policy.requests,
+            slots: function.policy.concurrency)
+        replicas.insert(state, for: replica)
         functions[handle]?.members.append(replica)
         outputs.append(.note(.startedReplica(replica, handle, reason)))
         outputs.append(.start(replica, handle))
@@ -67,7 +69,7 @@ extension Engine {
     private mutating func evict(for handle: FunctionHandle, _ demand: Resources, _ outputs: inout [Output]) {
         var room = ledger.free
         var candidates: [(idleSince: Instant, replica: ReplicaID)] = []
-        for owner in functions.keys.sorted() {
+        for owner in functions.sortedKeys {
             guard let function = functions[owner] else { continue }
             var spare = currentCounts(function).ready - function.floor
             for member in function.members {
@@ -118,7 +120,7 @@ extension Engine {
         functions[replica.function]?.problem = ""
         if functions[replica.function]?.revision == replica.revision { functions[replica.function]?.prewarmPending = false }
         functions[replica.function]?.pool.add(id, slots: replica.slots)
-        becameIdle(id, &outputs)
+        if let place = replicas.place(of: id) { becameIdle(place) }
         retireOlder(replica.function, &outputs)
         dispatch(replica.function, &outputs)
         retryBlocked(&outputs)
@@ -127,43 +129,47 @@ extension Engine {
     // MARK: Slots
 
     mutating func releaseSlot(of call: CallID, on id: ReplicaID, _ end: CallEnd, _ outputs: inout [Output]) {
-        guard let index = replicas[id]?.calls.firstIndex(of: call) else { return }
-        replicas[id]?.calls.remove(at: index)
-        guard let replica = replicas[id] else { return }
+        guard let place = replicas.place(of: id), let index = replicas[at: place]?.calls.firstIndex(of: call) else { return }
+        replicas[at: place]?.calls.remove(at: index)
+        guard let handle = replicas[at: place]?.function, let phase = replicas[at: place]?.phase else { return }
+        let isEmpty = replicas[at: place]?.calls.isEmpty == true
+        let owner = functions.place(of: handle)
         if end != .unsent {
-            replicas[id]?.served += 1
-            functions[replica.function]?.startFailures = 0
+            replicas[at: place]?.served += 1
+            if let owner { functions[at: owner]?.startFailures = 0 }
         }
-        switch replica.phase {
+        switch phase {
         case .ready where end == .unsent:
             // The replica did not take the call, so it is going or gone: wait for its exit rather than offer it the next call.
             drain(id, .unreachable, &outputs)
         case .ready:
-            functions[replica.function]?.pool.giveBack(id)
-            if replica.calls.isEmpty { becameIdle(id, &outputs) }
+            if let owner { functions[at: owner]?.pool.giveBack(id) }
+            if isEmpty { becameIdle(place) }
         case .draining:
-            if replica.calls.isEmpty { stop(id, &outputs) } else if replica.condemned { stopIfOnlyOverdue(id, &outputs) }
+            if isEmpty { stop(id, &outputs) } else if replicas[at: place]?.condemned == true { stopIfOnlyOverdue(id, &outputs) }
         case .starting, .stopping:
             break
         }
     }
 
-    private mutating func becameIdle(_ id: ReplicaID, _ outputs: inout [Output]) {
-        replicas[id]?.idleSince = now
-        armIdleTimer(id)
+    private mutating func becameIdle(_ place: Int) {
+        replicas[at: place]?.idleSince = now
+        if replicas[at: place]?.idleTimerArmed == false { armIdleTimer(place) }
     }
 
-    private mutating func armIdleTimer(_ id: ReplicaID) {
-        guard let replica = replicas[id], !replica.idleTimerArmed, let policy = functions[replica.function]?.policy else { return }
-        replicas[id]?.idleTimerArmed = true
-        timers.arm(.replicaIdle(id), at: replica.idleSince + policy.scale.keepAlive)
+    private mutating func armIdleTimer(_ place: Int) {
+        guard let handle = replicas[at: place]?.function, let idleSince = replicas[at: place]?.idleSince, let id = replicas[at: place]?.id,
+            let keepAlive = functions[handle]?.policy.scale.keepAlive
+        else { return }
+        replicas[at: place]?.idleTimerArmed = true
+        timers.arm(.replicaIdle(id), at: idleSince + keepAlive)
     }
 
     mutating func idleTimerFired(_ id: ReplicaID, _ outputs: inout [Output]) {
         replicas[id]?.idleTimerArmed = false
         guard let replica = replicas[id], replica.isIdle, let function = functions[replica.function] else { return }
         guard replica.idleSince + function.policy.scale.keepAlive <= now else {
-            armIdleTimer(id)
+            if let place = replicas.place(of: id) { armIdleTimer(place) }
             return
         }
         // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
@@ -207,7 +213,7 @@ extension Engine {
         let handle = replica.function
         functions[handle]?.pool.remove(id)
         // Calls that are still on it had not reached it: the driver has reported every other one, and will report these as unsent.
-        replicas[id] = nil
+        replicas.remove(id)
         ledger.release(replica.reserved)
         functions[handle]?.members.removeAll { $0 == id }
         switch replica.phase {
@@ -219,7 +225,7 @@ extension Engine {
         case .ready, .draining, .stopping:
             break
         }
-        if functions[handle]?.removed == true, functions[handle]?.members.isEmpty == true { functions[handle] = nil }
+        if functions[handle]?.removed == true, functions[handle]?.members.isEmpty == true { functions.remove(handle) }
         // In its turn: what it reserved goes first to those who have waited longer for room.
         if !blocked.contains(handle) { blocked.append(handle) }
         retryBlocked(&outputs)

@@ -10,9 +10,9 @@ public import BrumeModel
 public struct Engine: Sendable {
     public let settings: EngineSettings
 
-    var functions: [FunctionHandle: FunctionState] = [:]
-    var replicas: [ReplicaID: ReplicaState] = [:]
-    var calls: [CallID: CallState] = [:]
+    var functions = Roster<FunctionHandle, FunctionState>()
+    var replicas = Roster<ReplicaID, ReplicaState>()
+    var calls = Roster<CallID, CallState>()
     var ledger: CapacityLedger
     var timers = Timers()
     /// Functions that would start a replica and could not, in the order in which they will be asked again.

@@ -28,6 +28,8 @@ struct CallState: Sendable {
     var failedAttempts = 0
     var unsent = 0
 
+    var isOverrun: Bool { if case .overrun = phase { true } else { false } }
+
     var replica: ReplicaID? {
         switch phase {
         case .running(let replica), .overrun(let replica): replica
@@ -40,6 +42,7 @@ struct CallState: Sendable {
 struct ReplicaState: Sendable {
     enum Phase: Sendable, Equatable { case starting, ready, draining, stopping }
 
+    let id: ReplicaID
     let function: FunctionHandle
     let revision: Int
     let reserved: Resources
@@ -90,6 +93,7 @@ struct FunctionState: Sendable {
     /// Replicas that stay without calls.
     var floor: Int { Swift.min(pinned ?? policy.scale.min, policy.scale.max) }
     var waiting: Int { queue.count + due.count }
+    var hasWaiting: Bool { !queue.isEmpty || !due.isEmpty }
 }
 
 /// How a function is doing, for people and for autoscaling clients.
