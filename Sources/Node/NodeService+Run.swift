@@ -29,6 +29,7 @@ extension NodeService {
             accept(
                 call.id, handle, call.request, call.callbackURL, failedAttempts: call.attempts, notBefore: call.notBefore)
         }
+        try await restoreDeliveries()
     }
 
     package func run() async throws {
@@ -77,14 +78,6 @@ extension NodeService {
             driver.start(replica, of: spec, secrets: secrets)
         } catch {
             submit(.exited(replica, ReplicaExit(.startFailed, "The function's secrets cannot be read: \(error)")))
-        }
-    }
-
-    private func runCallbacks() async {
-        await withDiscardingTaskGroup { group in
-            for await delivery in callbackDeliveries {
-                group.addTask { await self.deliver(delivery) }
-            }
         }
     }
 

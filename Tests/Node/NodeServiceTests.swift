@@ -22,7 +22,9 @@ struct NodeServiceTests {
         let store: MemoryStore<ByteBuffer>
         let delivered: Delivered
 
-        func call(_ name: String, _ body: String = "hi", label: String = "label", timeout: Duration? = nil) async throws -> CallReply<ByteBuffer> {
+        func call(
+            _ name: String, _ body: String = "hi", label: String = "label", timeout: Duration? = nil
+        ) async throws -> CallReply<ByteBuffer> {
             await node.invoke(
                 CallRequest(
                     function: try FunctionID(name: name), body: .whole(ByteBuffer(string: body)), label: label, timeout: timeout))
@@ -40,9 +42,10 @@ struct NodeServiceTests {
         let all = Mutex<[CallbackDelivery]>([])
     }
 
-    /// Runs a node for the time of a test.
+    /// Runs a node for the time of a test; `receive` may refuse a callback by throwing.
     static func withNode(
         store: MemoryStore<ByteBuffer> = makeStore(), change: (inout NodeSettings) -> Void = { _ in },
+        receive: @escaping @Sendable (CallbackDelivery) async throws -> Void = { _ in },
         _ body: @Sendable (Bench) async throws -> Void
     ) async throws {
         let delivered = Delivered()
@@ -58,7 +61,10 @@ struct NodeServiceTests {
             settings: settings,
             world: NodeWorld(
                 wallClock: { Instant(nanoseconds: 1_700_000_000_000_000_000) }, residentBytes: { 1 },
-                deliver: { delivery in delivered.all.withLock { $0.append(delivery) } }),
+                deliver: { delivery in
+                    try await receive(delivery)
+                    delivered.all.withLock { $0.append(delivery) }
+                }),
             store: store, epoch: epoch, logger: Logger(label: "test")
         ) { events in
             let driver = ScriptedDriver(events: events)
@@ -183,7 +189,9 @@ struct NodeServiceTests {
         }
     }
 
-    @Test("an asynchronous call is delivered to its callback with status, name, duration and id, streamed bodies too", arguments: ["echo", "streams"])
+    @Test(
+        "an asynchronous call is delivered to its callback with status, name, duration and id, streamed bodies too",
+        arguments: ["echo", "streams"])
     func callback(_ name: String) async throws {
         try await Self.withNode { bench in
             try await bench.deploy(name)
@@ -229,7 +237,7 @@ struct NodeServiceTests {
                     request: CallRequest(function: try FunctionID(name: "echo"), body: .whole(ByteBuffer(string: label)), label: label),
                     callbackURL: nil, accepted: .zero))
         }
-        try await store.complete(CallID(2))
+        try await store.complete(CallID(2), delivery: nil)
         try await Self.withNode(store: store) { bench in
             let emptied = try await Self.eventually { try await bench.store.queued().isEmpty }
             #expect(emptied)
