@@ -7,8 +7,8 @@ import NIOCore
 /// Results of asynchronous calls on their way to their callers' URLs: an outbox.
 ///
 /// The store takes a result in the transaction that ends its call, and forgets it once the URL has answered with 2xx. A node that is killed
-/// in between posts it again when it is back. So a result arrives **at least once**: a receiver tells repetitions by `X-Call-Id`. It is given
-/// up after ``NodeSettings/callbackAttempts``, with a line in the function's log.
+/// in between posts it again when it is back. So a result arrives **at least once**: a receiver tells repetitions by `X-Call-Id`.
+/// It is given up after ``NodeSettings/callbackAttempts``, with a line in the function's log.
 extension NodeService {
     /// What the caller's URL must get, where the call has ended for good and its caller gave one.
     func delivery(after settlement: Settlement) -> StoredDelivery<ByteBuffer>? {

@@ -81,7 +81,9 @@ extension NodeService {
         }
     }
 
-    /// Calls cron functions at their minutes. Wall time is looked at again at least every half minute, so that a corrected clock is followed.
+    /// Calls cron functions at their minutes.
+    ///
+    /// Wall time is looked at again at least every half minute, so that a corrected clock is followed.
     private func runSchedules() async {
         var last = world.wallClock()
         while !Task.isCancelled {

@@ -9,8 +9,8 @@ import Synchronization
 
 /// The shell round the engine: takes what happens, asks the engine, performs what it says on real sandboxes and a real store.
 ///
-/// Decisions are made under one lock and performed outside it. What must happen in the order of the decisions (starts and stops of replicas,
-/// changes in the store) goes through ``control``; handing a call to a replica does not need an order and is done at once.
+/// Decisions are made under one lock and performed outside it. What must happen in the order of the decisions (starts and stops of
+/// replicas, changes in the store) goes through ``control``; handing a call to a replica does not need an order and is done at once.
 package final class NodeService<Driver: SandboxDriver, Keeper: Store>: NodeOperations, Service
 where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     package typealias Payload = ByteBuffer

@@ -4,7 +4,8 @@ import Synchronization
 
 /// A store without a disk, for simulations and for tests of a node. It passes the same conformance suite as the real one.
 ///
-/// Everything it holds is bounded like the real one's: history by ``callsMax`` and ``logLinesPerFunctionMax``, results by ``deliveriesMax``, the rest by its caller.
+/// Everything it holds is bounded like the real one's: history by ``callsMax`` and ``logLinesPerFunctionMax``,
+/// results by ``deliveriesMax``, the rest by its caller.
 public final class MemoryStore<Payload: Sendable>: Store {
     private struct Entry: Sendable {
         var call: QueuedCall<Payload>

@@ -204,7 +204,8 @@ private struct Promises {
     var acknowledgedDeliveries: Int { delivered.count }
     var counts: String {
         "\(enqueued.count) of \(begunEnqueues.count) enqueues, \(completed.count) of \(begunCompletions.count) completions, "
-            + "\(buried.count) burials, \(delivered.count) of \(begunDeliveries.count) deliveries, \(digests.count) packages, \(recorded.count) records acknowledged, \(epoch) starts"
+            + "\(buried.count) burials, \(delivered.count) of \(begunDeliveries.count) deliveries, "
+            + "\(digests.count) packages, \(recorded.count) records acknowledged, \(epoch) starts"
     }
 
     mutating func note(_ reports: [String]) throws {
