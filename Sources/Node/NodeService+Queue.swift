@@ -6,10 +6,12 @@ import Logging
 package import NIOCore
 import Synchronization
 
-/// Asynchronous calls: accepted once they are on disk, tried again with pauses, delivered to a callback, kept as dead letters when all
-/// failed.
+/// Asynchronous calls: accepted once they are on disk, tried again with pauses, kept as dead letters when all failed.
 extension NodeService {
     package func enqueue(_ request: CallRequest<ByteBuffer>, callbackURL: String?) async throws -> Refusal? {
+        if let callbackURL, !CallbackDelivery.isWeb(callbackURL) {
+            throw BrumeError(.invalid, "The callback URL is '\(callbackURL.prefix(80))'; write a whole http:// or https:// address.")
+        }
         let (call, handle, refusal) = books.withLock { books -> (CallID, FunctionHandle?, Refusal?) in
             let call = books.newCallID()
             guard let handle = books.handles[request.function] else { return (call, nil, .unknownFunction) }
@@ -114,24 +116,25 @@ extension NodeService {
 
     // MARK: Ends
 
-    /// Writes an attempt's end down, before anything else happens with it.
+    /// Writes an attempt's end down, together with what its caller must get, before anything else happens with it.
     func settle(_ settlement: Settlement) async {
         let call = settlement.call
         // The record goes first: the store writes it together with the change, so that no call has ended without a trace.
         if let entry = settlement.entry, let result = entry.result { recordAttempt(call, entry, result) }
+        let delivery = delivery(after: settlement)
         do {
             switch settlement.kind {
-            case .complete: try await store.complete(call)
+            case .complete: try await store.complete(call, delivery: delivery)
             case .retry(let failed, let due):
                 try await store.reschedule(call, attempt: failed, notBefore: due, lastFailure: settlement.why)
-            case .bury(let failed): try await store.bury(call, attempt: failed, lastFailure: settlement.why)
+            case .bury(let failed):
+                try await store.bury(call, attempt: failed, lastFailure: settlement.why, delivery: delivery)
             }
         } catch {
             logger.error("queue change not stored", metadata: ["call": "\(call)", "error": "\(error)"])
         }
-        guard let entry = settlement.entry else { return }
-        if case .retry = settlement.kind { return }
-        if case .asynchronous(let url?) = entry.kind { sendResult(of: entry, to: url) }
+        // Also where the store failed: the caller gets the result now, and perhaps once more after a restart.
+        if let delivery { post(delivery) }
     }
 
     private func recordAttempt(_ call: CallID, _ entry: CallEntry, _ result: AttemptResult) {
@@ -140,33 +143,6 @@ extension NodeService {
             ?? .answered(CallResponse(status: result.status, headers: result.headers, body: .whole(ByteBuffer())))
         store.record(
             record(call, entry, CallReply(result: reply, timing: result.timing, cold: entry.cold, replica: entry.replica)))
-    }
-
-    private func sendResult(of entry: CallEntry, to url: String) {
-        let result = entry.result ?? AttemptResult(failure: CallFailure(.stopped, "The function was removed before the call could run."))
-        var headers = result.headers
-        headers.append(HeaderField("X-Call-Id", entry.label))
-        headers.append(HeaderField("X-Duration-Seconds", "\(result.timing.running.inSeconds)"))
-        headers.append(HeaderField("X-Function-Status", "\(result.status)"))
-        headers.append(HeaderField("X-Function-Name", entry.function.description))
-        callbacks.yield(CallbackDelivery(url: url, headers: headers, body: result.body))
-    }
-
-    /// Posts a result, with doubling pauses between attempts.
-    func deliver(_ delivery: CallbackDelivery) async {
-        for attempt in 1...settings.callbackAttempts {
-            do {
-                try await world.deliver(delivery)
-                return
-            } catch {
-                guard attempt < settings.callbackAttempts, !Task.isCancelled else {
-                    logger.warning(
-                        "callback not delivered", metadata: ["url": "\(delivery.url)", "attempts": "\(attempt)", "error": "\(error)"])
-                    return
-                }
-                try? await Task.sleep(for: .seconds(1 << (attempt - 1)))
-            }
-        }
     }
 
     // MARK: What people see and do

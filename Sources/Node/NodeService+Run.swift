@@ -29,6 +29,7 @@ extension NodeService {
             accept(
                 call.id, handle, call.request, call.callbackURL, failedAttempts: call.attempts, notBefore: call.notBefore)
         }
+        try await restoreDeliveries()
     }
 
     package func run() async throws {
@@ -80,16 +81,9 @@ extension NodeService {
         }
     }
 
-    private func runCallbacks() async {
-        await withDiscardingTaskGroup { group in
-            for await delivery in callbackDeliveries {
-                group.addTask { await self.deliver(delivery) }
-            }
-        }
-    }
-
-    /// Calls cron functions at their minutes. Wall time is looked at again at least every half minute, so that a corrected clock is
-    /// followed.
+    /// Calls cron functions at their minutes.
+    ///
+    /// Wall time is looked at again at least every half minute, so that a corrected clock is followed.
     private func runSchedules() async {
         var last = world.wallClock()
         while !Task.isCancelled {

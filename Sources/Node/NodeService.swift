@@ -29,8 +29,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     let changes = Lane()
     let control: AsyncStream<ControlItem>
     let controlInput: AsyncStream<ControlItem>.Continuation
-    let callbackDeliveries: AsyncStream<CallbackDelivery>
-    let callbacks: AsyncStream<CallbackDelivery>.Continuation
+    let callbackDeliveries: AsyncStream<StoredDelivery<ByteBuffer>>
+    let callbacks: AsyncStream<StoredDelivery<ByteBuffer>>.Continuation
 
     /// Work that must be begun in the order in which it was decided.
     enum ControlItem: Sendable {
@@ -72,8 +72,9 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         books = Mutex(Books(engine: Engine(settings: settings.engine), firstCall: epoch << 40, recordsPerSecond: settings.recordsPerSecondMax))
         // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
         (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
-        // Beyond a thousand undelivered results the oldest are dropped: their calls are recorded, and a dead receiver must not fill memory.
-        (callbackDeliveries, callbacks) = AsyncStream.makeStream(of: CallbackDelivery.self, bufferingPolicy: .bufferingNewest(1000))
+        // Beyond it the oldest leave memory; they stay in the store until the next start, and a dead receiver must not fill memory.
+        (callbackDeliveries, callbacks) = AsyncStream.makeStream(
+            of: StoredDelivery<ByteBuffer>.self, bufferingPolicy: .bufferingNewest(settings.callbacksWaitingMax))
         let relay = EventRelay()
         driver = try await makeDriver { relay.send($0) }
         relay.connect { [weak self] in self?.happened($0) }
@@ -218,7 +219,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         keep(LogLine(function: function, instance: "\(replica)", time: clock.now, stream: .platform, text: text))
     }
 
-    private func keep(_ line: LogLine) {
+    func keep(_ line: LogLine) {
         store.append([line])
         logs.publish(line)
     }

@@ -16,8 +16,14 @@ package struct NodeSettings: Sendable {
     package var shutdownGrace = Duration.seconds(10)
     /// Largest body kept of an asynchronous call's result, for its callback; a larger result is delivered without its body.
     package var resultBytesMax = 16 << 20
-    /// Attempts to deliver a callback, with doubling pauses from one second.
+    /// Attempts to deliver a callback, those before a restart included; a receiver that restarts is back within their seven seconds.
     package var callbackAttempts = 4
+    /// The pause after a callback's first failure; each further one is twice as long.
+    package var callbackPause = Duration.seconds(1)
+    /// Callbacks on their way at once, those that pause between attempts included: bounds connections and bodies in use.
+    package var callbacksUnderWayMax = 256
+    /// Callbacks that wait in memory; as many as the store keeps, so that a restart loses none.
+    package var callbacksWaitingMax = 10_000
     /// How often old calls, log lines and packages are dropped.
     package var pruneInterval = Duration.seconds(60)
     /// Packages without a function are kept this long, so that a deployment that is under way finds its upload.
@@ -54,6 +60,12 @@ package struct CallbackDelivery: Sendable {
     package var url: String
     package var headers: [HeaderField]
     package var body: ByteBuffer
+
+    /// Whether results are posted to such an address: only web servers get any.
+    static func isWeb(_ url: String) -> Bool {
+        let url = url.lowercased()
+        return url.hasPrefix("http://") || url.hasPrefix("https://")
+    }
 }
 
 /// The node's clock: wall time when it was made, monotonic from then on.

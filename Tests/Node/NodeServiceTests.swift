@@ -42,9 +42,10 @@ struct NodeServiceTests {
         let all = Mutex<[CallbackDelivery]>([])
     }
 
-    /// Runs a node for the time of a test.
+    /// Runs a node for the time of a test; `receive` may refuse a callback by throwing.
     static func withNode(
         store: MemoryStore<ByteBuffer> = makeStore(), change: (inout NodeSettings) -> Void = { _ in },
+        receive: @escaping @Sendable (CallbackDelivery) async throws -> Void = { _ in },
         _ body: @Sendable (Bench) async throws -> Void
     ) async throws {
         let delivered = Delivered()
@@ -60,7 +61,10 @@ struct NodeServiceTests {
             settings: settings,
             world: NodeWorld(
                 wallClock: { Instant(nanoseconds: 1_700_000_000_000_000_000) }, residentBytes: { 1 },
-                deliver: { delivery in delivered.all.withLock { $0.append(delivery) } }),
+                deliver: { delivery in
+                    try await receive(delivery)
+                    delivered.all.withLock { $0.append(delivery) }
+                }),
             store: store, epoch: epoch, logger: Logger(label: "test")
         ) { events in
             let driver = ScriptedDriver(events: events)
@@ -233,7 +237,7 @@ struct NodeServiceTests {
                     request: CallRequest(function: try FunctionID(name: "echo"), body: .whole(ByteBuffer(string: label)), label: label),
                     callbackURL: nil, accepted: .zero))
         }
-        try await store.complete(CallID(2))
+        try await store.complete(CallID(2), delivery: nil)
         try await Self.withNode(store: store) { bench in
             let emptied = try await Self.eventually { try await bench.store.queued().isEmpty }
             #expect(emptied)

@@ -57,12 +57,13 @@ struct AsynchronousCallTests {
         }
     }
 
-    @Test("kill -9 loses no accepted call and repeats no finished one")
+    @Test("kill -9 loses no accepted call, repeats no finished one, and every result reaches its callback")
     func restart() async throws {
         let folder = NSTemporaryDirectory() + "brume-async-" + UUID().uuidString.prefix(8)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let receiver = try await CallbackReceiver()
+        // Slow, so that each kill hits results whose call has ended and whose post nobody has taken.
+        let receiver = try await CallbackReceiver(delay: .milliseconds(400))
         var node = try await NodeUnderTest()
         let data = node.dataDirectory
         try await node.deployFork("echo", "sh -c 'sleep 0.02; cat'", labels: ["com.openfaas.scale.max": "2"])
@@ -87,12 +88,16 @@ struct AsynchronousCallTests {
             for label in finished { #expect(counts[label] == 1, "\(label) had finished and ran \(counts[label] ?? 0) times") }
             for label in accepted { #expect(counts[label] ?? 0 >= 1, "\(label) was accepted and lost") }
         }
+        func unheard() -> Set<String> { Set(accepted).subtracting(receiver.posts.compactMap { $0.headers.first(name: "X-Call-Id") }) }
+        _ = try await eventually(.seconds(30)) { unheard().isEmpty }
+        #expect(unheard().isEmpty, "accepted calls whose results never arrived")
+        for post in receiver.posts { #expect(post.body == post.headers.first(name: "X-Call-Id")) }
         await node.stop()
         try await receiver.close()
     }
 }
 
-/// A real HTTP server that keeps what is posted to it.
+/// A real HTTP server that keeps what is posted to it, if the sender is still there after the delay.
 final class CallbackReceiver: Sendable {
     struct Post: Sendable {
         let headers: HTTPHeaders
@@ -106,13 +111,13 @@ final class CallbackReceiver: Sendable {
         let posts = Mutex<[Post]>([])
     }
 
-    init() async throws {
+    init(delay: TimeAmount = .zero) async throws {
         let received = Received()
         self.received = received
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.pipeline.configureHTTPServerPipeline().flatMapThrowing {
-                    try channel.pipeline.syncOperations.addHandler(Handler(received: received))
+                    try channel.pipeline.syncOperations.addHandler(Handler(received: received, delay: delay))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -130,7 +135,12 @@ final class CallbackReceiver: Sendable {
         private var headers = HTTPHeaders()
         private var body = ByteBuffer()
 
-        init(received: Received) { self.received = received }
+        private let delay: TimeAmount
+
+        init(received: Received, delay: TimeAmount) {
+            self.received = received
+            self.delay = delay
+        }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
@@ -140,11 +150,15 @@ final class CallbackReceiver: Sendable {
             case .body(var part): body.writeBuffer(&part)
             case .end:
                 let post = Post(headers: headers, body: String(buffer: body))
-                received.posts.withLock { $0.append(post) }
-                context.write(
-                    wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"]))), promise: nil
-                )
-                context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+                let channel = context.channel
+                channel.eventLoop.scheduleTask(in: delay) { [received] in
+                    guard channel.isActive else { return }
+                    received.posts.withLock { $0.append(post) }
+                    channel.write(
+                        HTTPServerResponsePart.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "0"])),
+                        promise: nil)
+                    channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+                }
             }
         }
     }

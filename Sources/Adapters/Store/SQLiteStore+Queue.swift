@@ -40,12 +40,16 @@ extension SQLiteStore {
         }
     }
 
-    package func complete(_ id: CallID) async throws {
-        let removed = try await committer.commit(afterHistory: true) { db in
+    package func complete(_ id: CallID, delivery: StoredDelivery<ByteBuffer>?) async throws {
+        let row = delivery.map { DeliveryTable.arguments($0) }
+        let (removed, dropped) = try await committer.commit(afterHistory: true) { [settings] db in
             try db.cachedStatement(sql: "DELETE FROM queue WHERE id = ? AND dead = 0").execute(arguments: [QueueTable.key(id)])
-            return db.changesCount
+            let removed = db.changesCount
+            guard removed == 1, let row else { return (removed, 0) }
+            return (removed, try DeliveryTable.insert(row, keeping: settings.deliveriesMax, db))
         }
         queuedCount.subtract(removed, ordering: .relaxed)
+        noteDroppedDeliveries(dropped)
     }
 
     package func reschedule(_ id: CallID, attempt: Int, notBefore: Instant, lastFailure: String) async throws {
@@ -58,17 +62,20 @@ extension SQLiteStore {
         guard changed == 1 else { throw Self.notQueued(id) }
     }
 
-    package func bury(_ id: CallID, attempt: Int, lastFailure: String) async throws {
+    package func bury(_ id: CallID, attempt: Int, lastFailure: String, delivery: StoredDelivery<ByteBuffer>?) async throws {
+        let row = delivery.map { DeliveryTable.arguments($0) }
         let isPruneDue = buriedSincePrune.add(1, ordering: .relaxed).newValue % Self.buriesPerPrune == 0
-        let changed = try await committer.commit { [settings] db in
+        let (changed, dropped) = try await committer.commit { [settings] db in
             try db.cachedStatement(sql: "UPDATE queue SET dead = 1, attempts = ?, last_failure = ? WHERE id = ? AND dead = 0")
                 .execute(arguments: [attempt, StoredText.column(lastFailure), QueueTable.key(id)])
             let changed = db.changesCount
             if isPruneDue { try QueueTable.pruneDeadLetters(keeping: settings.deadLettersMax, db) }
-            return changed
+            guard changed == 1, let row else { return (changed, 0) }
+            return (changed, try DeliveryTable.insert(row, keeping: settings.deliveriesMax, db))
         }
         guard changed == 1 else { throw Self.notQueued(id) }
         queuedCount.subtract(1, ordering: .relaxed)
+        noteDroppedDeliveries(dropped)
     }
 
     package func deadLetters(limit: Int) async throws -> [DeadLetter] {

@@ -21,6 +21,9 @@ package final class SQLiteStore: Store {
     /// Calls in the queue that are not dead; dead letters buried since the last look at their bound.
     let queuedCount: Atomic<Int>
     let buriedSincePrune = Atomic<Int>(0)
+    /// Deliveries that were dropped because nobody took them and newer ones needed their place.
+    let droppedDeliveries = Atomic<Int>(0)
+    let logger: Logger
     private let directory: DataDirectory
 
     /// Opens a data directory, making it where it is missing.
@@ -29,6 +32,7 @@ package final class SQLiteStore: Store {
     ///   (nothing is changed then), `invalid` or `permission` if the path cannot be a directory of ours.
     package init(directory path: String, settings: StoreSettings, logger: Logger = Logger(label: "brume.store")) throws {
         self.settings = settings
+        self.logger = logger
         directory = try DataDirectory(path: path)
         databasePath = directory.databasePath
         do {

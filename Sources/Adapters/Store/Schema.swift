@@ -6,6 +6,7 @@ enum Schema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1-base") { db in try db.execute(sql: base) }
+        migrator.registerMigration("2-deliveries") { db in try db.execute(sql: deliveries) }
         return migrator
     }
 
@@ -50,5 +51,13 @@ enum Schema {
             method TEXT NOT NULL, path TEXT NOT NULL, query TEXT NOT NULL, headers TEXT, body BLOB NOT NULL
         );
         CREATE INDEX queue_by_state ON queue (dead, position);
+        """
+
+    /// Results of ended calls until their callers' URLs have taken them. The index on `call` is also what they are counted by.
+    private static let deliveries = """
+        CREATE TABLE deliveries (
+            position INTEGER PRIMARY KEY AUTOINCREMENT, call INTEGER NOT NULL UNIQUE, accepted INTEGER NOT NULL,
+            failed_attempts INTEGER NOT NULL, function TEXT NOT NULL, url TEXT NOT NULL, headers TEXT, body BLOB NOT NULL
+        );
         """
 }

@@ -12,6 +12,8 @@ package struct StoreSettings: Sendable {
     package var queuedMax = 100_000
     /// Dead letters kept; the oldest go. More than a person will look through.
     package var deadLettersMax = 10_000
+    /// Results that no callback URL has taken yet; the oldest go, counted and logged. Minutes of a busy node whose receivers are all down.
+    package var deliveriesMax = 10_000
     /// Ended calls that wait in memory for the next write; one more is dropped and counted. Seconds of calls if the disk stalls.
     package var bufferedCallsMax = 16_384
     /// Log lines that wait in memory; when full, the oldest sixteenth is dropped and counted.

@@ -4,7 +4,8 @@ import Synchronization
 
 /// A store without a disk, for simulations and for tests of a node. It passes the same conformance suite as the real one.
 ///
-/// Everything it holds is bounded like the real one's: history by ``callsMax`` and ``logLinesPerFunctionMax``, the rest by its caller.
+/// Everything it holds is bounded like the real one's: history by ``callsMax`` and ``logLinesPerFunctionMax``,
+/// results by ``deliveriesMax``, the rest by its caller.
 public final class MemoryStore<Payload: Sendable>: Store {
     private struct Entry: Sendable {
         var call: QueuedCall<Payload>
@@ -36,12 +37,17 @@ public final class MemoryStore<Payload: Sendable>: Store {
         /// Order of acceptance; may name entries that are gone until `trim` forgets them.
         var order: [(id: CallID, position: Int)] = []
         var accepted = 0
+        var deliveries: [StoredDelivery<Payload>] = []
+        var droppedDeliveries = 0
     }
 
     /// Ended calls kept; the oldest go. A simulated day's tail is enough to look at.
     public let callsMax: Int
     /// Log lines kept for each function; the oldest go.
     public let logLinesPerFunctionMax: Int
+
+    /// Results kept that no receiver has taken; the oldest go and are counted.
+    public let deliveriesMax: Int
 
     private let digest: @Sendable (Payload) -> String
     private let now: @Sendable () -> Instant
@@ -51,11 +57,13 @@ public final class MemoryStore<Payload: Sendable>: Store {
     ///   - digest: names a package by its bytes; the same bytes must give the same name.
     ///   - now: the clock that packages age by.
     public init(
-        callsMax: Int = 100_000, logLinesPerFunctionMax: Int = 10_000, now: @escaping @Sendable () -> Instant = { .zero },
+        callsMax: Int = 100_000, logLinesPerFunctionMax: Int = 10_000, deliveriesMax: Int = 10_000,
+        now: @escaping @Sendable () -> Instant = { .zero },
         digest: @escaping @Sendable (Payload) -> String
     ) {
         self.callsMax = callsMax
         self.logLinesPerFunctionMax = logLinesPerFunctionMax
+        self.deliveriesMax = deliveriesMax
         self.now = now
         self.digest = digest
     }
@@ -249,25 +257,28 @@ public final class MemoryStore<Payload: Sendable>: Store {
         }
     }
 
-    public func complete(_ id: CallID) async throws {
+    public func complete(_ id: CallID, delivery: StoredDelivery<Payload>?) async throws {
         state.withLock { state in
-            if state.queue[id]?.isDead == false { state.queue[id] = nil }
+            guard state.queue[id]?.isDead == false else { return }
+            state.queue[id] = nil
+            if let delivery { add(delivery, &state) }
         }
     }
 
     public func reschedule(_ id: CallID, attempt: Int, notBefore: Instant, lastFailure: String) async throws {
-        try change(id) { entry in
+        try change(id) { entry, _ in
             entry.call.attempts = attempt
             entry.call.notBefore = notBefore
             entry.lastFailure = lastFailure
         }
     }
 
-    public func bury(_ id: CallID, attempt: Int, lastFailure: String) async throws {
-        try change(id) { entry in
+    public func bury(_ id: CallID, attempt: Int, lastFailure: String, delivery: StoredDelivery<Payload>?) async throws {
+        try change(id) { entry, state in
             entry.call.attempts = attempt
             entry.lastFailure = lastFailure
             entry.isDead = true
+            if let delivery { add(delivery, &state) }
         }
     }
 
@@ -300,10 +311,36 @@ public final class MemoryStore<Payload: Sendable>: Store {
         }
     }
 
-    private func change(_ id: CallID, _ body: (inout Entry) -> Void) throws(BrumeError) {
+    // MARK: - Deliveries
+
+    public func deliveries() async throws -> [StoredDelivery<Payload>] { state.withLock { $0.deliveries } }
+
+    public func delivered(_ id: CallID, accepted: Instant) async throws {
+        state.withLock { $0.deliveries.removeAll { $0.call == id && $0.accepted == accepted } }
+    }
+
+    public func deliveryFailed(_ id: CallID, accepted: Instant, failedAttempts: Int) async throws {
+        state.withLock { state in
+            guard let index = state.deliveries.firstIndex(where: { $0.call == id && $0.accepted == accepted }) else { return }
+            state.deliveries[index].failedAttempts = failedAttempts
+        }
+    }
+
+    /// Deliveries that had to make room for newer ones.
+    public var droppedDeliveries: Int { state.withLock { $0.droppedDeliveries } }
+
+    private func add(_ delivery: StoredDelivery<Payload>, _ state: inout State) {
+        state.deliveries.removeAll { $0.call == delivery.call }
+        state.deliveries.append(delivery)
+        let excess = max(0, state.deliveries.count - deliveriesMax)
+        state.deliveries.removeFirst(excess)
+        state.droppedDeliveries += excess
+    }
+
+    private func change(_ id: CallID, _ body: (inout Entry, inout State) -> Void) throws(BrumeError) {
         let isThere = state.withLock { state in
             guard var entry = state.queue[id], !entry.isDead else { return false }
-            body(&entry)
+            body(&entry, &state)
             state.queue[id] = entry
             return true
         }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
-import BrumeStore
+import BrumeSimulator
 import NIOCore
+import Synchronization
 import Testing
+
+@testable import BrumeStore
 
 /// Every bound of the store, and what happens at it.
 @Suite("Bounds of the store")
@@ -76,9 +79,9 @@ struct BoundsTests {
             for number in UInt64(1)...2 { try await store.enqueue(try Sample.queued(number)) }
             let error = await #expect(throws: BrumeError.self) { try await store.enqueue(try Sample.queued(3)) }
             #expect(error?.code == .unavailable)
-            try await store.complete(CallID(1))
+            try await store.complete(CallID(1), delivery: nil)
             try await store.enqueue(try Sample.queued(3))
-            try await store.bury(CallID(2), attempt: 1, lastFailure: "")
+            try await store.bury(CallID(2), attempt: 1, lastFailure: "", delivery: nil)
             try await store.enqueue(try Sample.queued(4))
             await #expect(throws: BrumeError.self) { try await store.enqueue(try Sample.queued(5)) }
             #expect(try await store.redrive(nil).count == 1)
@@ -93,11 +96,36 @@ struct BoundsTests {
             $0.deadLettersMax = 3
         } _: { store in
             for number in UInt64(1)...10 { try await store.enqueue(try Sample.queued(number)) }
-            for number in UInt64(2)...9 { try await store.bury(CallID(number), attempt: 1, lastFailure: "") }
+            for number in UInt64(2)...9 { try await store.bury(CallID(number), attempt: 1, lastFailure: "", delivery: nil) }
             try await store.prune()
             #expect(try await store.deadLetters(limit: 99).map(\.id.number) == [9, 8, 7])
             #expect(try await store.queued().map(\.id.number) == [1, 10])
         }
+    }
+
+    @Test("Undelivered results are bounded in both stores: the oldest go and are counted")
+    func deliveries() async throws {
+        func fill(_ store: any Store<ByteBuffer>) async throws {
+            for number in UInt64(1)...8 {
+                try await store.enqueue(try Sample.queued(number))
+                let delivery = try Sample.delivery(number)
+                if number.isMultiple(of: 2) {
+                    try await store.complete(CallID(number), delivery: delivery)
+                } else {
+                    try await store.bury(CallID(number), attempt: 1, lastFailure: "", delivery: delivery)
+                }
+            }
+            #expect(try await store.deliveries().map(\.call.number) == [6, 7, 8])
+        }
+        try await Self.with {
+            $0.deliveriesMax = 3
+        } _: { store in
+            try await fill(store)
+            #expect(store.droppedDeliveries.load(ordering: .relaxed) == 5)
+        }
+        let memory = MemoryStore<ByteBuffer>(deliveriesMax: 3) { "\($0.readableBytes)" }
+        try await fill(memory)
+        #expect(memory.droppedDeliveries == 5)
     }
 
     @Test("While the disk stalls, calls past the buffer are dropped and counted, and lines make room for newer ones")

@@ -41,6 +41,7 @@ struct KillTests {
         let counts = promises.counts
         print("kill -9 of the store: \(counts)")
         #expect(promises.acknowledgedEnqueues > Self.rounds * 5, "the rounds must have done some work: \(counts)")
+        #expect(promises.acknowledgedDeliveries > 0, "the rounds must have done some work: \(counts)")
         #expect(promises.acknowledgedCompletions > Self.rounds, "the rounds must have done some work: \(counts)")
     }
 }
@@ -85,10 +86,11 @@ private struct Writer: Sendable {
     ) async throws {
         var generator = generator
         var open: [UInt64] = []
+        var ended: [UInt64] = []
         var number = epoch << 32 | worker << 24
         while true {
             number += 1
-            switch generator.below(10) {
+            switch generator.below(11) {
             case 0...4:
                 report("q \(number)")
                 try await store.enqueue(try Sample.queued(number, body: Self.body(number)))
@@ -98,18 +100,26 @@ private struct Writer: Sendable {
                 guard !open.isEmpty else { continue }
                 let id = open.remove(at: generator.below(open.count))
                 report("c \(id)")
-                try await store.complete(CallID(id))
+                try await store.complete(CallID(id), delivery: try Sample.delivery(id, body: Self.body(id)))
                 report("C \(id)")
+                ended.append(id)
             case 7:
                 guard !open.isEmpty else { continue }
                 let id = open.remove(at: generator.below(open.count))
                 report("b \(id)")
-                try await store.bury(CallID(id), attempt: 3, lastFailure: "no")
+                try await store.bury(CallID(id), attempt: 3, lastFailure: "no", delivery: try Sample.delivery(id, body: Self.body(id)))
                 report("B \(id)")
+                ended.append(id)
             case 8:
                 let function = try Sample.stored("f\(worker)", revision: Int(number))
                 try await store.putFunction(function)
                 report("F \(worker) \(number)")
+            case 9:
+                guard !ended.isEmpty else { continue }
+                let id = ended.remove(at: generator.below(ended.count))
+                report("d \(id)")
+                try await store.delivered(CallID(id), accepted: try Sample.delivery(id).accepted)
+                report("D \(id)")
             default:
                 let digest = try await store.putCode(Self.code(number))
                 report("P \(digest)")
@@ -183,15 +193,19 @@ private struct Promises {
     private var completed: Set<UInt64> = []
     private var begunBurials: Set<UInt64> = []
     private var buried: Set<UInt64> = []
+    private var begunDeliveries: Set<UInt64> = []
+    private var delivered: Set<UInt64> = []
     private var revisions: [String: UInt64] = [:]
     private var digests: Set<String> = []
     private var recorded: Set<UInt64> = []
 
     var acknowledgedEnqueues: Int { enqueued.count }
     var acknowledgedCompletions: Int { completed.count }
+    var acknowledgedDeliveries: Int { delivered.count }
     var counts: String {
         "\(enqueued.count) of \(begunEnqueues.count) enqueues, \(completed.count) of \(begunCompletions.count) completions, "
-            + "\(buried.count) burials, \(digests.count) packages, \(recorded.count) records acknowledged, \(epoch) starts"
+            + "\(buried.count) burials, \(delivered.count) of \(begunDeliveries.count) deliveries, "
+            + "\(digests.count) packages, \(recorded.count) records acknowledged, \(epoch) starts"
     }
 
     mutating func note(_ reports: [String]) throws {
@@ -209,6 +223,8 @@ private struct Promises {
             case ("C", let number?): completed.insert(number)
             case ("b", let number?): begunBurials.insert(number)
             case ("B", let number?): buried.insert(number)
+            case ("d", let number?): begunDeliveries.insert(number)
+            case ("D", let number?): delivered.insert(number)
             case ("F", let number?): revisions["f\(words[1])"] = number
             case ("P", _): digests.insert(String(words[1]))
             case ("R", let number?): recorded.insert(number)
@@ -226,6 +242,12 @@ private struct Promises {
         #expect(waiting.count == queued.count, "a call is queued twice in round \(round)")
         let kept = waiting.union(dead)
         let begun = enqueued.subtracting(begunCompletions)
+        let deliveries = try await store.deliveries()
+        let undelivered = Set(deliveries.map(\.call.number))
+        #expect(undelivered.count == deliveries.count, "a result is kept twice in round \(round)")
+        let ended = completed.union(buried)
+        // A call that neither waits nor lies dead was completed, acknowledged or not.
+        let gone = enqueued.subtracting(kept)
         // Each set must be empty; what is in it is what went wrong.
         let wrong: [(String, Set<UInt64>)] = [
             ("waiting and dead at once", waiting.intersection(dead)),
@@ -233,12 +255,18 @@ private struct Promises {
             ("completed, but it came back", kept.intersection(completed)),
             ("buried, but it came back", waiting.intersection(buried)),
             ("buried and lost", buried.subtracting(dead)),
+            ("ended, but its result is lost", ended.subtracting(begunDeliveries).subtracting(undelivered)),
+            ("ended without a word, but its result is lost", gone.union(dead).subtracting(begunDeliveries).subtracting(undelivered)),
+            ("delivered, but it came back", delivered.intersection(undelivered)),
+            ("to be delivered, but it still waits", undelivered.intersection(waiting)),
             ("enqueued and lost", begun.subtracting(kept)),
             ("enqueued, but it no longer waits", begun.subtracting(begunBurials).subtracting(waiting)),
         ]
         for (what, calls) in wrong { #expect(calls.isEmpty, "\(what) in round \(round)") }
         let damaged = queued.filter { call in QueuedFacts(call).body != Writer.body(call.id.number) }
         #expect(damaged.isEmpty, "bodies changed in round \(round)")
+        let damagedResults = deliveries.filter { Array($0.body.readableBytesView) != Writer.body($0.call.number) }
+        #expect(damagedResults.isEmpty, "results changed in round \(round)")
 
         let functions = try await store.functions()
         for (name, revision) in revisions {

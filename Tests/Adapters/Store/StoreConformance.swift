@@ -173,8 +173,8 @@ struct StoreConformance {
     func complete(kind: StoreKind) async throws {
         try await kind.with { store in
             for number in UInt64(1)...3 { try await store.enqueue(try Sample.queued(number)) }
-            try await store.complete(CallID(1))
-            try await store.complete(CallID(1))
+            try await store.complete(CallID(1), delivery: nil)
+            try await store.complete(CallID(1), delivery: nil)
             #expect(try await store.queued(CallID(1)) == nil)
             let error = await #expect(throws: BrumeError.self) {
                 try await store.reschedule(CallID(1), attempt: 1, notBefore: .zero, lastFailure: "")
@@ -182,6 +182,48 @@ struct StoreConformance {
             #expect(error?.code == .notFound)
             try await store.enqueue(try Sample.queued(1))
             #expect(try await store.queued().map(\.id.number) == [2, 3, 1])
+        }
+    }
+
+    @Test("A delivery is kept with its call's end, whole and in order, until it is taken", arguments: StoreKind.allCases)
+    func deliveries(kind: StoreKind) async throws {
+        try await kind.with { store in
+            for number in [UInt64.max, 2, 3, 4] { try await store.enqueue(try Sample.queued(number)) }
+            let first = try Sample.delivery(3)
+            let second = try Sample.delivery(.max, body: [])
+            try await store.complete(CallID(3), delivery: first)
+            try await store.bury(CallID(.max), attempt: 3, lastFailure: "no", delivery: second)
+            try await store.complete(CallID(4), delivery: nil)
+            // Calls that are not queued end no second time, and leave nothing to deliver.
+            try await store.complete(CallID(4), delivery: try Sample.delivery(4))
+            try await store.complete(CallID(3), delivery: try Sample.delivery(3, at: 99))
+            #expect(try await store.deliveries().map(DeliveryFacts.init) == [first, second].map(DeliveryFacts.init))
+            #expect(try await store.queued().map(\.id.number) == [2])
+
+            try await store.deliveryFailed(CallID(.max), accepted: second.accepted, failedAttempts: 2)
+            try await store.delivered(CallID(3), accepted: first.accepted)
+            try await store.delivered(CallID(3), accepted: first.accepted)
+            var failed = second
+            failed.failedAttempts = 2
+            #expect(try await store.deliveries().map(DeliveryFacts.init) == [DeliveryFacts(failed)])
+        }
+    }
+
+    @Test("A redriven call's new result takes the old one's place, and word of the old one leaves it alone", arguments: StoreKind.allCases)
+    func redrivenDelivery(kind: StoreKind) async throws {
+        try await kind.with { store in
+            for number in UInt64(1)...2 {
+                try await store.enqueue(try Sample.queued(number))
+                try await store.bury(CallID(number), attempt: 3, lastFailure: "no", delivery: try Sample.delivery(number, at: 10))
+            }
+            #expect(try await store.redrive([CallID(1)]).count == 1)
+            let new = try Sample.delivery(1, at: 20)
+            try await store.complete(CallID(1), delivery: new)
+            try await store.delivered(CallID(1), accepted: Instant(nanoseconds: 10))
+            try await store.deliveryFailed(CallID(1), accepted: Instant(nanoseconds: 10), failedAttempts: 3)
+            let kept = try await store.deliveries()
+            #expect(kept.map(\.call.number) == [2, 1], "the new result is the last in order")
+            #expect(kept.last.map(DeliveryFacts.init) == DeliveryFacts(new))
         }
     }
 
@@ -216,8 +258,13 @@ struct StoreConformance {
                 try await store.enqueue(try Sample.queued(number))
                 try await store.reschedule(CallID(number), attempt: 2, notBefore: Instant(nanoseconds: 9), lastFailure: "first")
             }
-            for number in UInt64(1)...4 { try await store.bury(CallID(number), attempt: 3, lastFailure: "last \(number)") }
-            let error = await #expect(throws: BrumeError.self) { try await store.bury(CallID(1), attempt: 1, lastFailure: "") }
+            for number in UInt64(1)...4 {
+                try await store.bury(CallID(number), attempt: 3, lastFailure: "last \(number)", delivery: nil)
+            }
+            let error = await #expect(throws: BrumeError.self) {
+                try await store.bury(CallID(1), attempt: 1, lastFailure: "", delivery: try Sample.delivery(1))
+            }
+            #expect(try await store.deliveries().isEmpty, "a burial that is refused leaves nothing to deliver")
             #expect(error?.code == .notFound)
             #expect(try await store.queued().map(\.id.number) == [5])
             #expect(try await store.queued(CallID(2)) == nil)
@@ -229,7 +276,7 @@ struct StoreConformance {
                         id: CallID(4), label: "label-4", function: try Sample.function(), accepted: Instant(nanoseconds: 4), attempts: 3,
                         lastFailure: "last 4"))
             // A dead letter is not completed by mistake.
-            try await store.complete(CallID(4))
+            try await store.complete(CallID(4), delivery: nil)
             #expect(try await store.deadLetters(limit: 9).count == 4)
 
             let revived = try await store.redrive([CallID(3), CallID(1), CallID(5), CallID(99)])
@@ -253,7 +300,7 @@ struct StoreConformance {
                             let number = worker * 100 + step
                             try await store.enqueue(try Sample.queued(number))
                             store.record(try Sample.call(number))
-                            if step.isMultiple(of: 2) { try await store.complete(CallID(number)) }
+                            if step.isMultiple(of: 2) { try await store.complete(CallID(number), delivery: nil) }
                             _ = try await store.calls(CallQuery(limit: 1))
                         }
                     }

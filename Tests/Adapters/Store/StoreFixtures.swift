@@ -87,6 +87,34 @@ enum Sample {
             callbackURL: number.isMultiple(of: 2) ? "http://127.0.0.1:9/callback" : nil,
             accepted: Instant(nanoseconds: Int64(clamping: number)))
     }
+
+    static func delivery(_ number: UInt64, at time: Int64? = nil, body: [UInt8] = [255, 0, 7]) throws -> StoredDelivery<ByteBuffer> {
+        StoredDelivery(
+            call: CallID(number), function: try function(), url: "http://127.0.0.1:9/callback?n=\(number)",
+            headers: [HeaderField("X-Call-Id", "label-\(number)"), HeaderField("Empty", ""), HeaderField("Text", "a\\b: c")],
+            body: ByteBuffer(bytes: body), accepted: Instant(nanoseconds: time ?? Int64(clamping: number)))
+    }
+}
+
+/// What of a delivery can be compared.
+struct DeliveryFacts: Equatable {
+    var call: CallID
+    var function: FunctionID
+    var url: String
+    var headers: [HeaderField]
+    var body: [UInt8]
+    var accepted: Instant
+    var failedAttempts: Int
+
+    init(_ delivery: StoredDelivery<ByteBuffer>) {
+        call = delivery.call
+        function = delivery.function
+        url = delivery.url
+        headers = delivery.headers
+        body = Array(delivery.body.readableBytesView)
+        accepted = delivery.accepted
+        failedAttempts = delivery.failedAttempts
+    }
 }
 
 /// What of a queued call can be compared.

@@ -50,16 +50,31 @@ public protocol Store<Payload>: Sendable {
     /// One queued call with its body, or nil.
     func queued(_ id: CallID) async throws -> QueuedCall<Payload>?
     /// A call that ended: it will not run again. Nothing happens if it is not queued.
-    func complete(_ id: CallID) async throws
+    ///
+    /// - Parameter delivery: what its caller's URL must get, kept in the same transaction; an older one of the same call makes room.
+    func complete(_ id: CallID, delivery: StoredDelivery<Payload>?) async throws
     /// Another attempt will follow. Throws `notFound` if the call is not queued.
     func reschedule(_ id: CallID, attempt: Int, notBefore: Instant, lastFailure: String) async throws
-    /// The last attempt failed: the call becomes a dead letter. Throws `notFound` if it is not queued.
-    func bury(_ id: CallID, attempt: Int, lastFailure: String) async throws
+    /// The last attempt failed: the call becomes a dead letter. Throws `notFound` if it is not queued, and keeps no delivery then.
+    ///
+    /// - Parameter delivery: as in ``complete(_:delivery:)``.
+    func bury(_ id: CallID, attempt: Int, lastFailure: String, delivery: StoredDelivery<Payload>?) async throws
     /// Newest acceptance first.
     func deadLetters(limit: Int) async throws -> [DeadLetter]
     /// Moves dead letters back to the queue with a fresh count of attempts (all where `ids` is nil); returns them.
     func redrive(_ ids: [CallID]?) async throws -> [QueuedCall<Payload>]
     func discardDeadLetters(_ ids: [CallID]?) async throws -> Int
+
+    /// Results that nobody has taken yet, in the order in which their calls ended; bodies included.
+    ///
+    /// Bounded: where a store holds as many as it keeps (10,000 unless told otherwise), the oldest go, which is counted and logged.
+    func deliveries() async throws -> [StoredDelivery<Payload>]
+    /// A delivery was taken, or given up: it is removed. Nothing happens if it is not there.
+    ///
+    /// - Parameter accepted: which of the call's results; a redriven call may have a newer one by now, which stays.
+    func delivered(_ id: CallID, accepted: Instant) async throws
+    /// Keeps how many attempts of a delivery have failed. Nothing happens if it is not there.
+    func deliveryFailed(_ id: CallID, accepted: Instant, failedAttempts: Int) async throws
 }
 
 /// A function as it is kept: its spec, when it was made, how often it was changed.
@@ -111,6 +126,32 @@ public struct QueuedCall<Payload: Sendable>: Sendable {
         self.accepted = accepted
         self.attempts = attempts
         self.notBefore = notBefore
+    }
+}
+
+/// The result of an asynchronous call that its caller's URL has not taken yet.
+public struct StoredDelivery<Payload: Sendable>: Sendable {
+    public var call: CallID
+    /// Whose log tells if nobody takes it.
+    public var function: FunctionID
+    public var url: String
+    public var headers: [HeaderField]
+    public var body: Payload
+    /// When the call ended and its result was taken over; together with the call's id it names this delivery.
+    public var accepted: Instant
+    /// Attempts to deliver it that have failed so far.
+    public var failedAttempts: Int
+
+    public init(
+        call: CallID, function: FunctionID, url: String, headers: [HeaderField], body: Payload, accepted: Instant, failedAttempts: Int = 0
+    ) {
+        self.call = call
+        self.function = function
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.accepted = accepted
+        self.failedAttempts = failedAttempts
     }
 }
 
