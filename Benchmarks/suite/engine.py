@@ -11,6 +11,6 @@ SECTION = "Engine"
 def measure(context, results):
     figures = json.loads(processes.run([context.brume, "simulate", "--bench", "--json"], "brume simulate --bench", timeout=300))
     results.keep("engine", figures)
-    results.add(SECTION, "one step", figures["nanosecondsPerStep"], "ns", 1000)
-    if "eventsPerSecond" in figures:
-        results.add(SECTION, "simulator, events per second", figures["eventsPerSecond"], "/s")
+    results.add(SECTION, "one step", figures["nanosecondsPerEngineStep"], "ns", 1000)
+    if "simulatedEventsPerSecond" in figures:
+        results.add(SECTION, "simulator, events per second", figures["simulatedEventsPerSecond"], "/s")
