@@ -83,12 +83,13 @@ final class UpstreamConnection: ChannelDuplexHandler {
         exchange.isHead = head.method == .HEAD
         switch call.request.body {
         case .whole(let bytes):
+            // If the write itself finds the other side gone, the connection ends inside the flush below.
+            exchange.isUnread = call.isOnePiece
             self.exchange = exchange
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             if bytes.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: nil) }
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-            // The write itself tells that the other side is gone.
-            if !context.channel.isActive { self.exchange?.isUnread = true }
+            self.exchange?.isUnread = false
         case .stream(let chunks):
             exchange.unsent = promised
             exchange.upload = Task { [self] in await upload(chunks, of: call.id) }
@@ -395,20 +396,21 @@ final class UpstreamConnection: ChannelDuplexHandler {
             return
         }
         let id = exchange.call.id
+        let mayRepeat = exchange.isUnread ? !exchange.call.isRepeated : isReused && exchange.call.mayRepeat
+        if exchange.phase == .awaitingHead, exchange.cause == nil, owner.mayRepeat, mayRepeat {
+            self.exchange = nil
+            owner.lost(self, call: id)
+            var call = exchange.call
+            call.isRepeated = true
+            owner.invoke(call)
+            return
+        }
         if exchange.phase == .awaitingHead, exchange.isUnread {
             fail(.unsentToReplica)
             return
         }
         if let cause = exchange.cause {
             fail(cause)
-            return
-        }
-        if exchange.phase == .awaitingHead, isReused, owner.mayRepeat, exchange.call.mayRepeat {
-            self.exchange = nil
-            owner.lost(self, call: id)
-            var call = exchange.call
-            call.isRepeated = true
-            owner.invoke(call)
             return
         }
         exchange.upload?.cancel()
