@@ -47,7 +47,10 @@ final class DataDirectory: Sendable {
     /// Gives the lock back, so that another store may open the directory.
     func release() {
         lockDescriptor.withLock { descriptor in
-            if let open = descriptor.take() { close(open) }
+            guard let open = descriptor.take() else { return }
+            // Closing alone is not enough: a child between its fork and its exec still has the descriptor, and the lock with it.
+            flock(open, LOCK_UN)
+            close(open)
         }
     }
 
