@@ -70,10 +70,17 @@ struct ReplicaEntry: Sendable {
     var ready: Instant?
 }
 
+/// Who waits for a call's reply.
+///
+/// The closure stands in a struct: a bare one would be wrapped once more each time it is moved through a generic value.
+struct Caller: Sendable {
+    let reply: @Sendable (CallReply<ByteBuffer>) -> Void
+}
+
 /// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
 struct CallEntry: Sendable {
     enum Kind: Sendable {
-        case waiting(CheckedContinuation<CallReply<ByteBuffer>, Never>)
+        case waiting(Caller)
         case asynchronous(callbackURL: String?)
     }
 

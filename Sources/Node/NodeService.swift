@@ -111,7 +111,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     /// What is done outside the lock, in any order.
     enum Action: Sendable {
         case invoke(CallID, CallRequest<ByteBuffer>, ReplicaID, deadline: Instant)
-        case answer(CheckedContinuation<CallReply<ByteBuffer>, Never>, CallReply<ByteBuffer>, CallRecord?)
+        case answer(Caller, CallReply<ByteBuffer>, CallRecord?)
         case cancel(CallID, ReplicaID)
     }
 
@@ -155,9 +155,9 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         for action in actions {
             switch action {
             case .invoke(let call, let request, let replica, let deadline): invoke(call, request, on: replica, deadline: deadline)
-            case .answer(let continuation, let reply, let record):
+            case .answer(let caller, let reply, let record):
                 if let record { store.record(record) }
-                continuation.resume(returning: reply)
+                caller.reply(reply)
             case .cancel(let call, let replica): driver.cancel(call, on: replica)
             }
         }

@@ -2,7 +2,6 @@
 
 import BrumeModel
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import Synchronization
 
@@ -137,13 +136,10 @@ final class UpstreamChannel: ReplicaChannel {
         }
     }
 
-    /// Puts the HTTP client behind a connected channel; on its event loop.
+    /// Puts the client behind a connected channel; on its event loop.
     private func add(to channel: any Channel) throws -> UpstreamConnection {
-        let connection = UpstreamConnection(eventLoop: channel.eventLoop, owner: self)
-        try channel.pipeline.syncOperations.addHandlers([
-            ReplyHeadGuard(connection), HTTPRequestEncoder(),
-            ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)), connection,
-        ])
+        let connection = UpstreamConnection(channel: channel, owner: self)
+        try channel.pipeline.syncOperations.addHandler(connection)
         return connection
     }
 
