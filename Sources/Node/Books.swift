@@ -102,6 +102,16 @@ struct CallEntry: Sendable {
     /// The replica's end of the attempt, if it came while the body was still being read.
     var heldEnd: CallFailure??
 
+    /// Notes where the call runs.
+    ///
+    /// - Returns: What is to run; nil for an asynchronous call, whose body is in the store.
+    mutating func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> CallRequest<ByteBuffer>? {
+        began = time
+        self.cold = cold
+        self.replica = replica
+        return isAsynchronous ? nil : request
+    }
+
     /// Forgets the attempt before.
     mutating func beginAttempt(_ number: Int) {
         attempt = number

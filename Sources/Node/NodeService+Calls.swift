@@ -42,8 +42,8 @@ extension NodeService {
             return
         }
         let actions = books.withLock { books -> [Action] in
-            guard let entry = books.calls[call] else { return [] }
-            if entry.isAsynchronous {
+            guard let isAsynchronous = books.calls[call]?.isAsynchronous else { return [] }
+            if isAsynchronous {
                 keepReply(call, result, &books)
                 return []
             }
@@ -61,11 +61,10 @@ extension NodeService {
     func answer(
         _ call: CallID, _ result: CallReply<ByteBuffer>.Result, _ books: inout Books, _ actions: inout [Action]
     ) {
-        guard let entry = books.calls[call], case .waiting(let caller) = entry.kind else {
+        guard case .waiting(let caller) = books.calls[call]?.kind, let entry = books.calls.removeValue(forKey: call) else {
             if case .failed(let failure) = result { books.calls[call]?.result = AttemptResult(failure: failure) }
             return
         }
-        books.calls[call] = nil
         let timing = timing(of: entry, books)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
         let isKept = isEventful(entry, reply) || books.records.allows(at: clock.now)

@@ -118,12 +118,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     private func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
         switch output {
         case .run(let call, let replica, let cold, let deadline):
-            guard var entry = books.calls[call] else { return }
-            entry.began = clock.now
-            entry.cold = cold
-            entry.replica = replica
-            books.calls[call] = entry
-            if let request = entry.request, !entry.isAsynchronous {
+            if let request = books.calls[call]?.begin(on: replica, cold: cold, at: clock.now) {
                 actions.append(.invoke(call, request, replica, deadline: deadline))
             } else {
                 controlInput.yield(.runQueued(call, replica, deadline: deadline))
