@@ -36,12 +36,12 @@ extension FunctionHandler {
         replyBytes.writeStaticString("\r\n")
         guard let wire else { return }
         let hasBody = !head.isHead && body.readableBytes > 0 && answer.status != 204 && answer.status != 304
-        if hasBody, body.readableBytes <= Self.copiedBodyBytesMax {
-            replyBytes.writeImmutableBuffer(body)
-            end(head, context) { wire.writeAndFlush(NIOAny(self.replyBytes), promise: $0) }
-        } else {
+        if hasBody, body.readableBytes > Self.copiedBodyBytesMax {
             wire.write(NIOAny(replyBytes), promise: nil)
-            end(head, context) { wire.writeAndFlush(NIOAny(hasBody ? body : ByteBuffer()), promise: $0) }
+            end(head, context) { wire.writeAndFlush(NIOAny(body), promise: $0) }
+        } else {
+            if hasBody { replyBytes.writeImmutableBuffer(body) }
+            end(head, context) { wire.writeAndFlush(NIOAny(self.replyBytes), promise: $0) }
         }
     }
 
