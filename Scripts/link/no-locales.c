@@ -3,8 +3,8 @@
 // An empty table of locale data in ICU's format for common data ("CmnD", version 1), under the name that ICU looks for.
 //
 // Foundation carries 34 MB of names of months, currencies and time zones in every language. The program speaks none of them: it compares
-// and formats without a locale. ICU finds this table first and falls back to its built-in rules. The name has ICU's version in it and comes
-// from the build.
+// and formats without a locale. The linker makes ICU find this table instead, and ICU then falls back to its built-in rules. The name comes
+// from the build, because it has the version of ICU in it.
 #include <stdint.h>
 
 const struct {
