@@ -40,10 +40,11 @@ extension NodeService {
         guard books.withLock({ $0.handles[query.function] }) != nil else {
             throw BrumeError(.notFound, "There is no function '\(query.function)'; see the names with: brume list")
         }
-        // Listening begins before the kept lines are read, so that none falls between; what comes twice is told by its time.
+        // Listening begins before the kept lines are read, so that none falls between; what comes twice is told apart below.
         let live = follow ? logs.follow(query) : nil
         try await store.flush()
         let kept = try await store.logs(query)
+        let lastRead = clock.now
         // A reader that stops reading loses the oldest of what came since; the kept lines fit twice.
         let (stream, continuation) = AsyncThrowingStream.makeStream(
             of: LogLine.self, bufferingPolicy: .bufferingNewest(Swift.max(20_000, kept.count * 2)))
@@ -52,9 +53,9 @@ extension NodeService {
             continuation.finish()
             return stream
         }
-        let lastKept = kept.last?.time ?? .zero
-        let relay = Task {
-            for await line in live where line.time > lastKept { continuation.yield(line) }
+        // Not by time alone: lines of an earlier run may lie ahead of a clock that was corrected since.
+        let relay = Task { [kept = Set(kept)] in
+            for await line in live where line.time > lastRead || !kept.contains(line) { continuation.yield(line) }
             continuation.finish()
         }
         continuation.onTermination = { _ in relay.cancel() }

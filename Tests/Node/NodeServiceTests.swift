@@ -46,6 +46,7 @@ struct NodeServiceTests {
     static func withNode(
         store: MemoryStore<ByteBuffer> = makeStore(), change: (inout NodeSettings) -> Void = { _ in },
         receive: @escaping @Sendable (CallbackDelivery) async throws -> Void = { _ in },
+        wallClock: @escaping @Sendable () -> Instant = { Instant(nanoseconds: 1_700_000_000_000_000_000) },
         _ body: @Sendable (Bench) async throws -> Void
     ) async throws {
         let delivered = Delivered()
@@ -60,7 +61,7 @@ struct NodeServiceTests {
         let node = await TestNode(
             settings: settings,
             world: NodeWorld(
-                wallClock: { Instant(nanoseconds: 1_700_000_000_000_000_000) }, residentBytes: { 1 },
+                wallClock: wallClock, residentBytes: { 1 },
                 deliver: { delivery in
                     try await receive(delivery)
                     delivered.all.withLock { $0.append(delivery) }

@@ -4,7 +4,7 @@ import Foundation
 import NIOHTTP1
 import Testing
 
-/// The node's own life: what survives, what is cleaned up, what a bad surrounding is told.
+/// The node's own life: what survives, what is cleaned up.
 @Suite(.serialized)
 struct LifecycleTests {
     @Test("functions, secrets and namespaces survive kill -9, and nothing of the dead node's replicas is left after the next start")
@@ -47,49 +47,6 @@ struct LifecycleTests {
         #expect(answer.status == 200)
         #expect(answer.text == "rested\n")
         await stopping.value
-    }
-
-    @Test("a port in use, a second node on the directory, a newer or a corrupt database each give one sentence and exit code 1")
-    func badSurroundings() async throws {
-        let brume = NodeUnderTest.binaries.appending(path: "brume").path
-        try await withNode { node in
-            let port = try #require(URL(string: node.url)?.port)
-            let other = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
-            defer { try? FileManager.default.removeItem(atPath: other) }
-            let taken = try await NodeUnderTest.run(brume, ["up", "--port", "\(port)", "--data-dir", other])
-            #expect(taken.exitCode == 1)
-            #expect(taken.complaint.contains("\(port)"), "\(taken.complaint)")
-            let second = try await NodeUnderTest.run(brume, ["up", "--port", "0", "--data-dir", node.dataDirectory])
-            #expect(second.exitCode == 1)
-            #expect(second.complaint.contains(node.dataDirectory), "\(second.complaint)")
-            #expect(try await node.http(.GET, "/healthz").status == 200)
-        }
-        let corrupt = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
-        try FileManager.default.createDirectory(atPath: corrupt, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: corrupt) }
-        let garbage = Data((0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 31) })
-        try garbage.write(to: URL(filePath: corrupt + "/brume.sqlite"))
-        let refused = try await NodeUnderTest.run(brume, ["up", "--port", "0", "--data-dir", corrupt])
-        #expect(refused.exitCode == 1)
-        #expect(refused.complaint.contains("brume.sqlite"), "\(refused.complaint)")
-        #expect(FileManager.default.contents(atPath: corrupt + "/brume.sqlite") == garbage, "the damaged file was overwritten")
-    }
-
-    @Test("without bubblewrap the node refuses to start and says what to do; isolation none says so on every start")
-    func isolation() async throws {
-        let brume = NodeUnderTest.binaries.appending(path: "brume").path
-        let folder = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        // In a mount namespace of its own, where the program is hidden behind something that cannot be executed.
-        let hidden = "mount --bind /dev/null /usr/bin/bwrap && exec \"$0\" up --port 0 --data-dir \"$1\" --isolation \"$2\""
-        let refused = try await NodeUnderTest.run("/usr/bin/unshare", ["-m", "/bin/sh", "-c", hidden, brume, folder, "bubblewrap"])
-        #expect(refused.exitCode == 1)
-        #expect(refused.complaint.contains("apt-get install bubblewrap"), "\(refused.complaint)")
-        try await withNode(options: ["--isolation", "none"]) { node in
-            #expect(node.log.contains("without isolation"))
-            try await node.deployFork("echo", "/bin/cat")
-            #expect(try await node.call("echo", "plain").text == "plain")
-        }
     }
 
     // MARK: What is left

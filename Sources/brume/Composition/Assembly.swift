@@ -59,6 +59,9 @@ struct Assembly {
                 wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) }),
             store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
+        if let missing = LimitCheck.missing() {
+            logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
+        }
         try await node.restore()
 
         let gateway = Gateway(
