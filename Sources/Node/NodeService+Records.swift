@@ -7,13 +7,18 @@ import Synchronization
 extension NodeService {
     package func calls(_ query: CallQuery) async throws -> [CallRecord] {
         try await store.flush()
-        var records = unended(query)
-        if records.count < query.limit {
-            var rest = query
-            rest.limit -= records.count
-            records += try await store.calls(rest)
+        let running = unended(query)
+        guard running.count < query.limit else { return running }
+        var ended = books.withLock { $0.recent.matching(query) }
+        let stored = try await store.calls(query)
+        // Those in memory and those on disk took turns; both come newest first, and ids grow with time.
+        if ended.isEmpty {
+            ended = stored
+        } else {
+            ended += stored
+            ended.sort { ($0.id, $0.attempt) > ($1.id, $1.attempt) }
         }
-        return records
+        return running + ended.prefix(query.limit - running.count)
     }
 
     /// Calls that have been accepted and not ended, newest first: they can be explained while they wait.
