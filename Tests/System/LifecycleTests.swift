@@ -34,6 +34,29 @@ struct LifecycleTests {
         try FileManager.default.removeItem(atPath: node.dataDirectory)
     }
 
+    @Test("each figure of /metrics is described by a sentence of its own")
+    func figures() async throws {
+        try await withNode { node in
+            try await node.deployFork("good", "cat")
+            try await node.call("good")
+            let lines = try await node.http(.GET, "/metrics").text.split(separator: "\n")
+            var described: [String] = []
+            for line in lines where line.hasPrefix("# HELP ") {
+                let words = line.dropFirst(7).split(separator: " ", maxSplits: 1)
+                try #require(words.count == 2)
+                let generic = words[0].replacing("_", with: " ")
+                #expect(words[1].lowercased() != generic + ".", "\(words[0]) has no description")
+                #expect(words[1].hasSuffix("."), "\(line)")
+                described.append(String(words[0]))
+            }
+            for name in ["brume_store_dropped_calls", "brume_store_dropped_lines", "brume_store_dropped_results"] {
+                #expect(described.contains(name))
+                #expect(lines.contains { $0 == "\(name) 0" })
+            }
+            #expect(described.contains("brume_replicas") && described.contains("gateway_function_invocation_total"))
+        }
+    }
+
     @Test("SIGTERM lets a running call end")
     func gracefulStop() async throws {
         let node = try await NodeUnderTest()

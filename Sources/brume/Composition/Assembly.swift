@@ -38,7 +38,7 @@ struct Assembly {
 
     /// Runs the node until it is told to stop.
     func run() async throws {
-        let registry = PrometheusRegistry()
+        let registry = NodeRegistry.make()
         MetricsSystem.bootstrap(registry)
         LoggingSystem.bootstrap { [level = plan.logLevel] label in
             var handler = BrumeLogHandler(label: label)
@@ -64,6 +64,7 @@ struct Assembly {
         }
         try await node.restore()
 
+        let storeMetrics = StoreMetrics()
         let gateway = Gateway(
             node: node,
             settings: GatewaySettings(
@@ -71,6 +72,7 @@ struct Assembly {
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
             renderMetrics: {
                 node.publishMetrics()
+                storeMetrics.publish(store.dropped)
                 return String(decoding: registry.render(), as: UTF8.self)
             },
             logger: Logger(label: "brume.gateway"),
