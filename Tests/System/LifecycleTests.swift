@@ -34,6 +34,27 @@ struct LifecycleTests {
         try FileManager.default.removeItem(atPath: node.dataDirectory)
     }
 
+    @Test("unpacked code of functions that are gone or were replaced is removed at the next start")
+    func leftovers() async throws {
+        try await withTemporaryDirectory { folder in
+            for number in 1...3 { try write("def handle(req):\n    return '\(number)'\n", to: "\(folder)/f\(number).py") }
+            let node = try await NodeUnderTest()
+            for (name, file) in [("kept", "f1.py"), ("gone", "f2.py"), ("kept", "f3.py")] {
+                let outcome = try await node.brume(["deploy", name, "--handler", "\(folder)/\(file)", "--quiet"])
+                #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+            }
+            #expect(try await node.brume(["remove", "gone"]).exitCode == 0)
+            let unpacked = node.dataDirectory + "/unpacked/code"
+            #expect(try FileManager.default.contentsOfDirectory(atPath: unpacked).count == 3)
+            await node.stop(keepData: true)
+            try await withNode(dataDirectory: node.dataDirectory) { node in
+                let answer = try await node.call("kept")
+                #expect(answer.text == "3")
+                #expect(try FileManager.default.contentsOfDirectory(atPath: unpacked).count == 1)
+            }
+        }
+    }
+
     @Test("each figure of /metrics is described by a sentence of its own")
     func figures() async throws {
         try await withNode { node in

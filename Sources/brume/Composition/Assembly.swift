@@ -62,6 +62,8 @@ struct Assembly {
         if let missing = LimitCheck.missing() {
             logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
         }
+        let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
+        if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
 
         let storeMetrics = StoreMetrics()
