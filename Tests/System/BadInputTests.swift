@@ -228,6 +228,13 @@ struct BadInputTests {
                 #expect(second.exitCode == 2)
                 #expect(second.complaint.contains(file))
                 #expect(try await node.call("shout", "after").text == "AFTER")
+                let image = (try await node.json("/system/function/shout") as? [String: Any])?["image"] as? String ?? ""
+                let missing = try await node.http(
+                    .PUT, "/system/functions",
+                    body: #"{"service":"shout","image":"\#(image)","annotations":{"dev.brume.handler":"missing.py"}}"#)
+                #expect(missing.status == 400)
+                Self.expectSentence(missing.text, says: ["missing.py", "right.py", "--handler"], of: "a missing handler file")
+                #expect(try await node.call("shout", "still").text == "STILL")
                 let report = try await node.json("/v1/functions/shout") as? [String: Any]
                 #expect(report?["revision"] as? Int == 1)
             }
