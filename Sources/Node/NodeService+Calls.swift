@@ -67,8 +67,10 @@ extension NodeService {
         }
         let timing = timing(of: entry, books)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
-        let isKept = isEventful(entry, reply) || books.records.allows(at: clock.now)
-        actions.append(.answer(caller, reply, isKept ? record(call, entry, reply) : nil))
+        let record = self.record(call, entry, reply)
+        let isWritten = isEventful(entry, reply) || books.records.allows(at: clock.now)
+        if !isWritten { books.recent.append(record) }
+        actions.append(.answer(caller, reply, isWritten ? record : nil))
     }
 
     /// Whether somebody will ask about this call: it failed, was refused, or did not run at once.

@@ -71,8 +71,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
         books = Mutex(
             Books(
-                engine: Engine(settings: settings.engine), firstCall: epoch << 40,
-                recordsPerSecond: settings.recordsPerSecondMax))
+                engine: Engine(settings: settings.engine), firstCall: epoch << 40, settings: settings))
         // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
         (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
         // Beyond it the oldest leave memory; they stay in the store until the next start, and a dead receiver must not fill memory.
