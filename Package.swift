@@ -150,8 +150,8 @@ let package = Package(
         tests(
             "SystemTests", "System",
             [
-                "BrumeModel", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess,
-                .systemPackage,
+                "BrumeModel", "BrumeWorkload", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix,
+                .nioHTTP1, .subprocess, .systemPackage,
             ]),
         tests("TidyTests", "Tidy", []),
     ],
