@@ -47,7 +47,7 @@ def peak_bytes():
 
 def one(name, size, parallel, repeat):
     """Measures one function with one size in this process."""
-    sys.path[:0] = [str(HERE / name), str(HERE / ".packages")]
+    sys.path[:0] = [str(HERE / name), str(HERE / ".build/packages")]
     before = time.perf_counter()
     import handler
 

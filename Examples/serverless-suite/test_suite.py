@@ -21,7 +21,7 @@ import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / ".packages"))
+sys.path.insert(0, str(HERE / ".build/packages"))
 
 
 @functools.cache

@@ -47,7 +47,7 @@ extension TraceReader {
         var isTooLarge = false
         var skipped = try TableText.read(lines, what: "trace", badRows: badRows) { header throws(BrumeError) in
             columns = try Columns(header)
-        } row: { row throws(TableText.Fault) in
+        } row: { row throws(BrumeError) in
             let function = TraceFunction(
                 try row.name(columns.function), app: columns.app.map { String(row.fields[$0]) } ?? "",
                 owner: columns.owner.map { String(row.fields[$0]) } ?? "", trigger: columns.trigger.map { String(row.fields[$0]) } ?? "")

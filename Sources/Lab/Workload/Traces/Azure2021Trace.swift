@@ -17,7 +17,7 @@ extension TraceReader {
             if let other = header.names.firstIndex(where: { !Self.columns.contains($0) }) {
                 throw header.unknown(other, "the column is unknown; there are \(Self.columns.joined(separator: ", ")).")
             }
-        } row: { row throws(TableText.Fault) in
+        } row: { row throws(BrumeError) in
             let function = TraceFunction(try row.name(position[1]), app: try row.name(position[0]))
             let end = try row.number(position[2], seconds)
             let duration = try row.number(position[3], seconds)

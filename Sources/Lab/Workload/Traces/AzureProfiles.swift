@@ -82,14 +82,14 @@ public struct AzureProfiles: Sendable {
         var table: [TraceFunction: Quantiles] = [:]
         skipped = try TableText.read(lines, what: what, badRows: badRows) { header throws(BrumeError) in
             named = ["HashFunction", "HashApp", "HashOwner"].map { header.index(of: $0) }
-            guard named[0] ?? named[1] != nil else { throw BrumeError(.corrupt, "Line \(header.line): there is no column 'HashFunction'.") }
+            guard named[0] ?? named[1] != nil else { throw TableText.fault(line: header.line, "there is no column 'HashFunction'.") }
             for (index, name) in header.names.enumerated() where !named.contains(index) && !others.contains(name) {
                 guard name.hasPrefix(prefix), let percent = NumberText.parse(name.dropFirst(prefix.count)), (0...100).contains(percent)
                 else { throw header.unknown(index, "the column is unknown; percentiles are called \(prefix)0 to \(prefix)100.") }
                 percentiles.append((index, percent / 100))
             }
-            guard !percentiles.isEmpty else { throw BrumeError(.corrupt, "Line \(header.line): there is no column with a percentile.") }
-        } row: { row throws(TableText.Fault) in
+            guard !percentiles.isEmpty else { throw TableText.fault(line: header.line, "there is no column with a percentile.") }
+        } row: { row throws(BrumeError) in
             let words = named.map { $0.map { String(row.fields[$0]) } ?? "" }
             var points: [Quantiles.Point] = []
             for (column, share) in percentiles {
@@ -99,7 +99,7 @@ public struct AzureProfiles: Sendable {
                 throw row.fault(percentiles[0].column, "the percentiles of this row do not rise.")
             }
             guard table.count < Trace.functionsMax else {
-                throw TableText.Fault(line: row.line, column: nil, reason: "there are more than \(Trace.functionsMax) functions.")
+                throw TableText.fault(line: row.line, "there are more than \(Trace.functionsMax) functions.")
             }
             table[TraceFunction(words[0], app: words[1], owner: words[2])] = quantiles
         }
@@ -116,8 +116,8 @@ public enum LibraInputSizes {
             if let other = header.names.indices.first(where: { header.names[$0] != "\($0 + 1)" }) {
                 throw header.unknown(other, "the columns must be called 1, 2, 3 and so on.")
             }
-        } row: { row throws(TableText.Fault) in
-            guard sizes.isEmpty else { throw TableText.Fault(line: row.line, column: nil, reason: "there is a second row of sizes.") }
+        } row: { row throws(BrumeError) in
+            guard sizes.isEmpty else { throw TableText.fault(line: row.line, "there is a second row of sizes.") }
             for column in row.fields.indices { sizes.append(try row.whole(column, 0...Trace.inputSizeMax)) }
         }
         return sizes

@@ -52,7 +52,7 @@ extension TraceReader {
         let skipped = try TableText.read(lines, what: "trace", badRows: badRows) { header throws(BrumeError) in
             columns = try Columns(header)
             names = columns.parameters.map { header.names[$0] }
-        } row: { row throws(TableText.Fault) in
+        } row: { row throws(BrumeError) in
             let name = try row.name(columns.function)
             var call = TraceCall(offset: Self.duration(milliseconds: try row.number(columns.time, milliseconds)), function: 0)
             if let column = columns.inputSize, !row.fields[column].isEmpty {

@@ -20,16 +20,11 @@ enum TableText {
     static let columnsMax = 5000
 
     /// Why a row makes no sense.
-    struct Fault: Error {
-        var line: Int
-        /// From 1, with its name; nil where the row as a whole is meant.
-        var column: (number: Int, name: String)?
-        var reason: String
-
-        var sentence: String {
-            guard let column else { return "Line \(line): \(reason)" }
-            return "Line \(line), column \(column.number) ('\(TableText.excerpt(column.name))'): \(reason)"
-        }
+    ///
+    /// - Parameter column: from 0, with its name; nil where the row as a whole is meant.
+    static func fault(line: Int, column: (index: Int, name: String)? = nil, _ reason: String) -> BrumeError {
+        guard let column else { return BrumeError(.corrupt, "Line \(line): \(reason)") }
+        return BrumeError(.corrupt, "Line \(line), column \(column.index + 1) ('\(excerpt(column.name))'): \(reason)")
     }
 
     struct Header {
@@ -41,13 +36,13 @@ enum TableText {
         /// - Throws: `BrumeError` (`corrupt`) if there is no such column.
         func required(_ name: String) throws(BrumeError) -> Int {
             guard let index = index(of: name) else {
-                throw BrumeError(.corrupt, "Line \(line): there is no column '\(name)'; is this another format?")
+                throw fault(line: line, "there is no column '\(name)'; is this another format?")
             }
             return index
         }
 
         func unknown(_ index: Int, _ reason: String) -> BrumeError {
-            BrumeError(.corrupt, Fault(line: line, column: (index + 1, names[index]), reason: reason).sentence)
+            fault(line: line, column: (index, names[index]), reason)
         }
     }
 
@@ -56,10 +51,12 @@ enum TableText {
         let fields: [Substring]
         fileprivate let names: [String]
 
-        func fault(_ column: Int, _ reason: String) -> Fault { Fault(line: line, column: (column + 1, names[column]), reason: reason) }
+        func fault(_ column: Int, _ reason: String) -> BrumeError {
+            TableText.fault(line: line, column: (column, names[column]), reason)
+        }
 
         /// A name: not empty, without control characters, not absurdly long.
-        func name(_ column: Int) throws(Fault) -> String {
+        func name(_ column: Int) throws(BrumeError) -> String {
             let text = fields[column]
             let isSound = text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } && !text.unicodeScalars.contains("\u{FFFD}")
             guard !text.isEmpty, text.utf8.count <= 200, isSound else {
@@ -68,7 +65,7 @@ enum TableText {
             return String(text)
         }
 
-        func whole(_ column: Int, _ range: ClosedRange<Int>) throws(Fault) -> Int {
+        func whole(_ column: Int, _ range: ClosedRange<Int>) throws(BrumeError) -> Int {
             // Some programs write whole numbers as 17.0.
             guard let value = Int(fields[column]) ?? NumberText.parse(fields[column]).flatMap({ Int(exactly: $0) }), range.contains(value)
             else {
@@ -77,7 +74,7 @@ enum TableText {
             return value
         }
 
-        func number(_ column: Int, _ range: ClosedRange<Double>) throws(Fault) -> Double {
+        func number(_ column: Int, _ range: ClosedRange<Double>) throws(BrumeError) -> Double {
             guard let value = NumberText.parse(fields[column]), range.contains(value) else {
                 let bounds = "\(NumberText.of(range.lowerBound)) to \(NumberText.of(range.upperBound))"
                 throw fault(column, "'\(excerpt(fields[column]))' is no number from \(bounds).")
@@ -95,7 +92,7 @@ enum TableText {
     /// - Throws: `BrumeError` (`corrupt`) for a table without a header or a bad row that is not to be skipped; what `begin` throws.
     static func read(
         _ lines: some Sequence<Substring>, what: String, badRows: BadRows, begin: (Header) throws(BrumeError) -> Void,
-        row: (Row) throws(Fault) -> Void
+        row: (Row) throws(BrumeError) -> Void
     ) throws(BrumeError) -> SkippedRows {
         var header: Header?
         var skipped = SkippedRows()
@@ -103,20 +100,17 @@ enum TableText {
         for text in lines {
             number += 1
             if text.isEmpty || text.first == "#" || text == "\r" { continue }
-            do throws(Fault) {
-                let fields = try split(text, line: number)
-                if let header {
-                    try row(try checked(fields, line: number, header: header))
-                    continue
-                }
-                let first = Header(line: number, names: try names(fields, line: number))
+            guard let known = header else {
+                let first = Header(line: number, names: try names(try split(text, line: number), line: number))
+                try begin(first)
                 header = first
-                do throws(BrumeError) { try begin(first) } catch { throw Fault(line: -1, column: nil, reason: error.message) }
+                continue
+            }
+            do throws(BrumeError) {
+                try row(try checked(try split(text, line: number), line: number, header: known))
             } catch {
-                // What is wrong with the header cannot be skipped.
-                if error.line < 0 { throw BrumeError(.corrupt, error.reason) }
-                guard badRows == .skip, header != nil else { throw BrumeError(.corrupt, error.sentence) }
-                skipped.add(error.sentence)
+                guard badRows == .skip else { throw error }
+                skipped.add(error.message)
             }
         }
         guard header != nil else {
@@ -125,44 +119,44 @@ enum TableText {
         return skipped
     }
 
-    private static func checked(_ fields: [Substring], line: Int, header: Header) throws(Fault) -> Row {
+    private static func checked(_ fields: [Substring], line: Int, header: Header) throws(BrumeError) -> Row {
         let names = header.names
         guard fields.count <= names.count else {
-            throw Fault(line: line, column: nil, reason: "the row has \(fields.count) fields for \(names.count) columns.")
+            throw fault(line: line, "the row has \(fields.count) fields for \(names.count) columns.")
         }
         guard fields.count == names.count else {
             let missing = fields.count
-            throw Fault(
-                line: line, column: (missing + 1, names[missing]),
-                reason: "the row ends after \(missing) of \(names.count) fields; is the file cut off?")
+            throw fault(
+                line: line, column: (missing, names[missing]),
+                "the row ends after \(missing) of \(names.count) fields; is the file cut off?")
         }
         return Row(line: line, fields: fields, names: names)
     }
 
     /// The names of the columns: present, different from each other.
-    private static func names(_ fields: [Substring], line: Int) throws(Fault) -> [String] {
+    private static func names(_ fields: [Substring], line: Int) throws(BrumeError) -> [String] {
         var names: [String] = []
         var seen: Set<Substring> = []
         for (index, field) in fields.enumerated() {
             // A byte order mark, which some programs put before the first name.
             let name = index == 0 && field.first == "\u{FEFF}" ? field.dropFirst() : field
-            guard !name.isEmpty else { throw Fault(line: line, column: (index + 1, ""), reason: "the column has no name.") }
+            guard !name.isEmpty else { throw fault(line: line, column: (index, ""), "the column has no name.") }
             guard seen.insert(name).inserted else {
-                throw Fault(line: line, column: (index + 1, String(name)), reason: "the column is there twice.")
+                throw fault(line: line, column: (index, String(name)), "the column is there twice.")
             }
             names.append(String(name))
         }
         return names
     }
 
-    private static func split(_ text: Substring, line: Int) throws(Fault) -> [Substring] {
+    private static func split(_ text: Substring, line: Int) throws(BrumeError) -> [Substring] {
         guard text.utf8.count <= lineBytesMax else {
-            throw Fault(line: line, column: nil, reason: "the line is longer than \(lineBytesMax) bytes; this is no table.")
+            throw fault(line: line, "the line is longer than \(lineBytesMax) bytes; this is no table.")
         }
         let text = text.utf8.last == UInt8(ascii: "\r") ? text.dropLast() : text
         let fields = text.utf8.contains(UInt8(ascii: "\"")) ? try quoted(text, line: line) : plain(text)
         guard fields.count <= columnsMax else {
-            throw Fault(line: line, column: nil, reason: "the line has \(fields.count) fields; at most \(columnsMax) are read.")
+            throw fault(line: line, "the line has \(fields.count) fields; at most \(columnsMax) are read.")
         }
         return fields
     }
@@ -172,7 +166,7 @@ enum TableText {
     }
 
     /// Fields of which some stand in quotes; two quotes inside are one.
-    private static func quoted(_ text: Substring, line: Int) throws(Fault) -> [Substring] {
+    private static func quoted(_ text: Substring, line: Int) throws(BrumeError) -> [Substring] {
         var fields: [Substring] = []
         var field = ""
         var isInside = false
@@ -192,7 +186,7 @@ enum TableText {
                 field.unicodeScalars.append(scalar)
             }
         }
-        guard !isInside else { throw Fault(line: line, column: nil, reason: "a quotation mark is opened and not closed.") }
+        guard !isInside else { throw fault(line: line, "a quotation mark is opened and not closed.") }
         return fields + [Substring(field)]
     }
 
