@@ -130,7 +130,7 @@ let package = Package(
         tests("ModelTests", "Core/Model", ["BrumeModel"]),
         tests("BrokerTests", "Core/Broker", ["BrumeModel", "BrumeBroker"]),
         tests("EngineTests", "Core/Engine", ["BrumeModel", "BrumeEngine"], exclude: ["Scenarios"]),
-        tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"]),
+        tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"], exclude: ["Fixtures"]),
         tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
         tests("LoadTests", "Lab/LoadGenerator", ["BrumeLoad", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1]),
         tests(
@@ -154,8 +154,8 @@ let package = Package(
         tests(
             "SystemTests", "System",
             [
-                "BrumeModel", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess,
-                .systemPackage,
+                "BrumeModel", "BrumeWorkload", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix,
+                .nioHTTP1, .subprocess, .systemPackage,
             ], exclude: ["Counting"]),
         tests("TidyTests", "Tidy", []),
     ],
