@@ -5,7 +5,9 @@ import BrumeModel
 extension HarvestPool {
     /// Checks everything that must hold between two operations.
     ///
-    /// - Returns: what is wrong, in words; empty if nothing is. Costs time proportional to all that lives, so it is for tests and simulators.
+    /// Costs time proportional to all that lives: for tests and simulators.
+    ///
+    /// - Returns: what is wrong, in words; empty if nothing is.
     public func audit() -> [String] { cpu.audit() + memory.audit() }
 }
 
