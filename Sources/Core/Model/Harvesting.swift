@@ -31,14 +31,17 @@ public struct Demand: Hashable, Sendable, Codable {
 
 /// What is idle in a node's harvest pool and until when, as brokers get it told.
 public struct PoolSnapshot: Hashable, Sendable, Codable {
-    /// An amount that its lender is expected to need back, or to end, at `end`.
+    /// An amount that is idle from `start` until its lender is expected to end.
     public struct Entry: Hashable, Sendable, Codable {
         public var amount: Int
+        /// Zero for what is idle now.
+        public var start: Instant
         /// `distantFuture` for what no call has reserved.
         public var end: Instant
 
-        public init(amount: Int, end: Instant) {
+        public init(amount: Int, start: Instant = .zero, end: Instant) {
             self.amount = amount
+            self.start = start
             self.end = end
         }
     }

@@ -92,6 +92,50 @@ struct PoolPropertyTests {
         #expect(bench.pool.limit(of: shrink.call, .memory).map { $0 >= held } ?? false)
     }
 
+    @Test("what is borrowed comes from the latest ends first, entry by entry", arguments: Array(UInt64(1)...100))
+    func latestEndFirst(seed: UInt64) {
+        var chance = SeededGenerator(seed: seed)
+        var bench = PoolBench.units(cpu: 10_000, note: "seed \(seed)")
+        // Idle amounts by end; ends are all different, so that the order is one.
+        var model: [(call: CallID, end: Int64, amount: Int)] = []
+        for number in UInt64(1)...60 {
+            let end = Int64(chance.below(1000)) * 1000 + Int64(number)
+            if chance.chance(1, in: 2) {
+                let amount = chance.draw(1...9)
+                guard bench.enter(number, user: amount + 1, demand: 1, end: end) else { continue }
+                model.append((CallID(number), end, amount))
+                model.sort { $0.end > $1.end }
+            } else {
+                var wanted = chance.draw(1...20)
+                bench.enter(number, user: 1, demand: 1 + wanted, end: end)
+                var expected: [String] = []
+                while wanted > 0, let first = model.first {
+                    let part = min(wanted, first.amount)
+                    expected.append("\(first.call):\(part)")
+                    wanted -= part
+                    model[0].amount -= part
+                    if model[0].amount == 0 { model.removeFirst() }
+                }
+                let lent = bench.movements.compactMap { movement -> String? in
+                    if case .lent(let lender, CallID(number), .cpu, let amount, _) = movement { "\(lender):\(amount)" } else { nil }
+                }
+                #expect(lent == expected, "seed \(seed)")
+                // Nobody may go on waiting, or a later lender would serve it first.
+                bench.leave(CallID(number))
+                for part in expected {
+                    let fields = part.split(separator: ":")
+                    guard let lender = UInt64(fields[0].dropFirst()).map({ CallID($0) }), let amount = Int(fields[1]) else { continue }
+                    if let index = model.firstIndex(where: { $0.call == lender }) {
+                        model[index].amount += amount
+                    } else if let end = bench.pool.share(of: lender, .cpu)?.end {
+                        model.append((lender, end.nanoseconds, amount))
+                        model.sort { $0.end > $1.end }
+                    }
+                }
+            }
+        }
+    }
+
     @Test("an operation costs what it moves, however much has been before")
     func costDoesNotGrowWithHistory() {
         var settings = HarvestSettings(capacity: Resources(millicores: 64_000, memoryBytes: 64 << 30))

@@ -8,6 +8,8 @@ public struct HarvestSettings: Sendable {
     public var capacity: Resources
     /// Whether what no call has reserved is lent too, until a call reserves it.
     public var lendsUnreserved = true
+    /// Whether running calls get more when something comes free later; otherwise only when they begin (as Libra does).
+    public var topsUp = true
     /// Smaller amounts are not moved: a hundredth of a core and 1 MiB make no difference to a call, and each costs a write.
     public var quantum = Resources(millicores: 10, memoryBytes: 1 << 20)
 
@@ -55,10 +57,11 @@ public struct HarvestPool: Sendable {
     public init(settings: HarvestSettings) {
         self.settings = settings
         cpu = LoanBook(
-            .cpu, capacity: settings.capacity.millicores, quantum: settings.quantum.millicores, lendsUnreserved: settings.lendsUnreserved)
+            .cpu, capacity: settings.capacity.millicores, quantum: settings.quantum.millicores, lendsUnreserved: settings.lendsUnreserved,
+            topsUp: settings.topsUp)
         memory = LoanBook(
             .memory, capacity: settings.capacity.memoryBytes, quantum: settings.quantum.memoryBytes,
-            lendsUnreserved: settings.lendsUnreserved)
+            lendsUnreserved: settings.lendsUnreserved, topsUp: settings.topsUp)
     }
 
     /// What calls that enter now could reserve.

@@ -114,6 +114,7 @@ extension LoanBook {
     mutating func line(_ place: Int) {
         guard shares[place].need > 0, shares[place].call != nil else { return }
         let isOwed = shares[place].borrowed < shares[place].owed
+        guard isOwed || topsUp else { return }
         guard shares[place].waitTicket == 0 || isOwed != shares[place].waitsAsOwed else { return }
         shares[place].waitsAsOwed = isOwed
         shares[place].waitTicket = waiters.issue(place, rank: Claim(isOwed: isOwed, arrival: shares[place].arrival))

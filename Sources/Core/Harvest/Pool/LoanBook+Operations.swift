@@ -21,6 +21,8 @@ extension LoanBook {
         aim(place)
         settle(place, .reserved, &effects)
         balance(&effects)
+        // Nobody waits longer than this one where nobody is served later.
+        if !topsUp { serve(place, upTo: shares[place].need, &effects) }
     }
 
     /// A call is over, however it ended. It gives back what it holds and gets back what it lent; then it is forgotten.

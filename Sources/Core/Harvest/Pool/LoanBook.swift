@@ -14,6 +14,7 @@ struct LoanBook: Sendable {
     /// Smaller amounts are not lent.
     let quantum: Int
     let lendsUnreserved: Bool
+    let topsUp: Bool
     var capacity: Int
     /// Places stay while their party lives, and are used again.
     var shares: [Share]
@@ -48,11 +49,12 @@ struct LoanBook: Sendable {
         }
     }
 
-    init(_ kind: ResourceKind, capacity: Int, quantum: Int, lendsUnreserved: Bool) {
+    init(_ kind: ResourceKind, capacity: Int, quantum: Int, lendsUnreserved: Bool, topsUp: Bool) {
         precondition(capacity >= 0 && quantum > 0, "a pool needs a capacity of 0 or more and a quantum of 1 or more")
         self.kind = kind
         self.quantum = quantum
         self.lendsUnreserved = lendsUnreserved
+        self.topsUp = topsUp
         self.capacity = capacity
         shares = [
             Share(

@@ -36,7 +36,10 @@ extension LoanBook {
             check(share.borrowed == held[place] ?? 0, "\(share.party) borrowed \(share.borrowed), its loans say \(held[place] ?? 0)")
             check(share.idle < quantum || share.entryTicket != 0, "\(share.party) has \(share.idle) idle and is not in the pool")
             check(share.idle == 0 || share.offered <= share.goal, "\(share.party) has something idle that it wants back")
-            check(share.need <= 0 || share.call == nil || share.waitTicket != 0, "\(share.party) needs \(share.need) and is not waiting")
+            let isOwed = share.borrowed < share.owed
+            check(
+                share.need <= 0 || share.call == nil || share.waitTicket != 0 || !(topsUp || isOwed),
+                "\(share.party) needs \(share.need) and is not waiting")
             check(share.need >= 0 || room(place) == 0 || share.borrowed == 0, "\(share.party) holds more than it needs")
             check(share.limitBefore == nil, "\(share.party) is still touched")
         }
@@ -50,7 +53,7 @@ extension LoanBook {
         check(loanCount == loans.count { $0.lender >= 0 }, "the number of loans is wrong")
         let waiting = living.filter { shares[$0].need > 0 && shares[$0].call != nil }
         let worth = living.filter { shares[$0].idle >= quantum }
-        check(waiting.isEmpty || worth.isEmpty, "something lies idle while somebody waits")
+        check(!topsUp || waiting.isEmpty || worth.isEmpty, "something lies idle while somebody waits")
         return faults
     }
 }

@@ -9,8 +9,14 @@ struct FunctionProfile: Sendable {
     private var time = DurationModel()
     private(set) var calls = 0
     private var record = PredictionRecord()
+    private var recent: [CallObservation] = []
+    /// Libra's window.
+    private static let recentSize = 5
 
     func predict(_ features: [Double?], _ settings: ProfilerSettings) -> Prediction? {
+        if settings.method == .recentMaximum { return recentMaximum(settings) }
+        // Without features nothing can follow them.
+        let features = settings.method == .quantiles ? [] : features
         guard let cpuPeak = cpu.estimate(features), let memoryPeak = memory.estimate(features),
             let base = time.baseSeconds(features), let expected = time.expectedBaseSeconds(features)
         else { return nil }
@@ -24,6 +30,9 @@ struct FunctionProfile: Sendable {
     }
 
     mutating func learn(_ features: [Double?], _ observation: CallObservation, _ settings: ProfilerSettings) {
+        let features = settings.method == .quantiles ? [] : features
+        recent.append(observation)
+        if recent.count > Self.recentSize { recent.removeFirst() }
         if calls >= settings.callsBeforePrediction { record.add(predict(features, settings), observation) }
         calls += 1
         if let peak = observation.peakMillicores, peak >= 0 {
@@ -36,6 +45,16 @@ struct FunctionProfile: Sendable {
         guard !observation.outOfMemory else { return }
         let usable = min(observation.allocatedMillicores, max(1, observation.peakMillicores ?? .max))
         time.learn(features, seconds: observation.duration.inSeconds, cores: Double(usable) / 1000)
+    }
+
+    private func recentMaximum(_ settings: ProfilerSettings) -> Prediction? {
+        let cpu = recent.compactMap(\.peakMillicores).max()
+        let memory = recent.compactMap(\.peakMemoryBytes).max()
+        guard let cpu, let memory, let duration = recent.map(\.duration).max() else { return nil }
+        let peak = Resources(millicores: min(cpu, settings.millicoresMax), memoryBytes: memory)
+        // Wholly serial: the time is taken as it was, whatever the call gets.
+        return Prediction(
+            peak: peak, expectedPeak: peak, baseDuration: duration, expectedBaseDuration: duration, serialThousandths: 1000)
     }
 
     var report: ProfileReport {

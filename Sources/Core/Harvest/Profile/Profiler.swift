@@ -70,6 +70,9 @@ public struct Prediction: Hashable, Sendable {
     /// The part of the run time that more CPU does not shorten, in thousandths.
     public var serialThousandths: Int
 
+    /// What a scheduler needs to know of it, if it gets so much CPU.
+    public func demand(millicores: Int) -> Demand { Demand(peak: peak, duration: duration(millicores: millicores)) }
+
     /// The run time with so much CPU: no more counts than it uses at its peak.
     public func duration(millicores: Int) -> Duration { Self.scale(baseDuration, self, millicores) }
 
@@ -83,10 +86,21 @@ public struct Prediction: Hashable, Sendable {
     }
 }
 
+/// What predictions are made from; the others are there to be compared with the first.
+public enum ProfilerMethod: String, Hashable, Sendable, CaseIterable {
+    /// Curves where they predict better, quantiles elsewhere.
+    case learned
+    /// Quantiles of the latest calls, whatever the input.
+    case quantiles
+    /// The most of the latest five calls (Libra without its profiler).
+    case recentMaximum = "recent-maximum"
+}
+
 /// How predictions are made.
 public struct ProfilerSettings: Sendable {
     /// Calls of a function that run with the user's allocation before the first prediction: the fewest from which a spread shows.
     public var callsBeforePrediction = 8
+    public var method = ProfilerMethod.learned
     /// The most CPU that is worth predicting for one call: the node's.
     public var millicoresMax: Int
 

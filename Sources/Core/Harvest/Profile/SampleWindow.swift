@@ -2,7 +2,7 @@
 
 /// The latest samples of an amount, ready for quantiles.
 struct SampleWindow: Sendable {
-    /// Samples kept: with 100 a 99th percentile is the second largest, and a change of behaviour is forgotten after as many calls.
+    /// Samples kept: with 100 the 99th percentile is the largest, and a change of behaviour is forgotten after as many calls.
     static let size = 100
 
     /// In order of arrival, the oldest at `next` once the window is full.
@@ -27,10 +27,11 @@ struct SampleWindow: Sendable {
 
     mutating func removeAll() { self = SampleWindow() }
 
-    /// The nearest-rank quantile (0...100), or nil without samples.
+    /// The value that the next sample exceeds (above 50) or undercuts (below 50) no more often than the percentage says, as far as the
+    /// window tells; nil without samples.
     func percentile(_ percent: Double) -> Double? {
         guard !sorted.isEmpty else { return nil }
-        let rank = (percent / 100 * Double(sorted.count)).rounded(.up)
+        let rank = (percent / 100 * Double(sorted.count + 1)).rounded(percent < 50 ? .down : .up)
         return sorted[min(max(Int(rank), 1), sorted.count) - 1]
     }
 
