@@ -90,6 +90,7 @@ let package = Package(
         // Core: pure decisions.
         layer("BrumeModel", "Core/Model", []),
         layer("BrumeBroker", "Core/Broker", ["BrumeModel", .deque, .heap]),
+        layer("BrumeHarvest", "Core/Harvest", ["BrumeModel", .heap]),
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
         layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"]),
@@ -129,6 +130,7 @@ let package = Package(
         // Tests mirror the folders.
         tests("ModelTests", "Core/Model", ["BrumeModel"]),
         tests("BrokerTests", "Core/Broker", ["BrumeModel", "BrumeBroker"]),
+        tests("HarvestTests", "Core/Harvest", ["BrumeModel", "BrumeHarvest"], exclude: ["Fixtures"]),
         tests("EngineTests", "Core/Engine", ["BrumeModel", "BrumeEngine"], exclude: ["Scenarios"]),
         tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"], exclude: ["Fixtures"]),
         tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
