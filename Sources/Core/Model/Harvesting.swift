@@ -57,3 +57,18 @@ public struct PoolSnapshot: Hashable, Sendable, Codable {
 
     public subscript(kind: ResourceKind) -> [Entry] { kind == .cpu ? cpu : memory }
 }
+
+/// What one call used, measured from the control group of its replica while it ran no other.
+public struct CallUsage: Hashable, Sendable {
+    /// CPU time.
+    public var cpuTime: Duration
+    /// The highest use of CPU, averaged over 20 ms.
+    public var peakMillicores: Int
+    public var peakMemoryBytes: Int
+
+    public init(cpuTime: Duration, peakMillicores: Int, peakMemoryBytes: Int) {
+        self.cpuTime = cpuTime
+        self.peakMillicores = peakMillicores
+        self.peakMemoryBytes = peakMemoryBytes
+    }
+}
