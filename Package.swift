@@ -135,7 +135,11 @@ let package = Package(
         tests("LoadTests", "Lab/LoadGenerator", ["BrumeLoad", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1]),
         tests(
             "SandboxTests", "Adapters/Sandbox",
-            ["BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1, .logging]),
+            [
+                "BrumeModel", "BrumeSandbox", "BrumeSimulator", "brume-spawner", "brume-agent", .nioCore, .nioPosix, .nioHTTP1,
+                .nioEmbedded,
+                .logging,
+            ]),
         tests("StoreTests", "Adapters/Store", ["BrumeModel", "BrumeStore", "BrumeSimulator", .grdb, .nioCore, .logging]),
         tests(
             "GatewayTests", "Adapters/Gateway",
@@ -152,7 +156,7 @@ let package = Package(
             [
                 "BrumeModel", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess,
                 .systemPackage,
-            ]),
+            ], exclude: ["Counting"]),
         tests("TidyTests", "Tidy", []),
     ],
     swiftLanguageModes: [.v6]

@@ -108,10 +108,17 @@ struct ReplicaEntry: Sendable {
     var ready: Instant?
 }
 
+/// Who waits for a call's reply.
+///
+/// The closure stands in a struct: a bare one would be wrapped once more each time it is moved through a generic value.
+struct Caller: Sendable {
+    let reply: @Sendable (CallReply<ByteBuffer>) -> Void
+}
+
 /// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
 struct CallEntry: Sendable {
     enum Kind: Sendable {
-        case waiting(CheckedContinuation<CallReply<ByteBuffer>, Never>)
+        case waiting(Caller)
         case asynchronous(callbackURL: String?)
     }
 
@@ -132,6 +139,16 @@ struct CallEntry: Sendable {
     var collecting = false
     /// The replica's end of the attempt, if it came while the body was still being read.
     var heldEnd: CallFailure??
+
+    /// Notes where the call runs.
+    ///
+    /// - Returns: What is to run; nil for an asynchronous call, whose body is in the store.
+    mutating func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> CallRequest<ByteBuffer>? {
+        began = time
+        self.cold = cold
+        self.replica = replica
+        return isAsynchronous ? nil : request
+    }
 
     /// Forgets the attempt before.
     mutating func beginAttempt(_ number: Int) {

@@ -110,19 +110,14 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     /// What is done outside the lock, in any order.
     enum Action: Sendable {
         case invoke(CallID, CallRequest<ByteBuffer>, ReplicaID, deadline: Instant)
-        case answer(CheckedContinuation<CallReply<ByteBuffer>, Never>, CallReply<ByteBuffer>, CallRecord?)
+        case answer(Caller, CallReply<ByteBuffer>, CallRecord?)
         case cancel(CallID, ReplicaID)
     }
 
     private func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
         switch output {
         case .run(let call, let replica, let cold, let deadline):
-            guard var entry = books.calls[call] else { return }
-            entry.began = clock.now
-            entry.cold = cold
-            entry.replica = replica
-            books.calls[call] = entry
-            if let request = entry.request, !entry.isAsynchronous {
+            if let request = books.calls[call]?.begin(on: replica, cold: cold, at: clock.now) {
                 actions.append(.invoke(call, request, replica, deadline: deadline))
             } else {
                 controlInput.yield(.runQueued(call, replica, deadline: deadline))
@@ -154,9 +149,9 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         for action in actions {
             switch action {
             case .invoke(let call, let request, let replica, let deadline): invoke(call, request, on: replica, deadline: deadline)
-            case .answer(let continuation, let reply, let record):
+            case .answer(let caller, let reply, let record):
                 if let record { store.record(record) }
-                continuation.resume(returning: reply)
+                caller.reply(reply)
             case .cancel(let call, let replica): driver.cancel(call, on: replica)
             }
         }

@@ -25,9 +25,18 @@ struct NodeServiceTests {
         func call(
             _ name: String, _ body: String = "hi", label: String = "label", timeout: Duration? = nil
         ) async throws -> CallReply<ByteBuffer> {
-            await node.invoke(
-                CallRequest(
-                    function: try FunctionID(name: name), body: .whole(ByteBuffer(string: body)), label: label, timeout: timeout))
+            let request = CallRequest(
+                function: try FunctionID(name: name), body: .whole(ByteBuffer(string: body)), label: label, timeout: timeout)
+            let call = Mutex<CallID?>(nil)
+            return await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let id = node.call(request) { continuation.resume(returning: $0) }
+                    call.withLock { $0 = id }
+                    if Task.isCancelled { node.abandon(id) }
+                }
+            } onCancel: {
+                if let id = call.withLock({ $0 }) { node.abandon(id) }
+            }
         }
 
         func deploy(_ name: String, scale: Scale = Scale(), timeout: Duration = .seconds(5), secrets: [String] = []) async throws {

@@ -116,7 +116,8 @@ extension FunctionHandler {
     /// A body of unknown length turned out to be too long: the call ends, and so does the connection.
     func exceed(_ calling: ConnectionTurn.Calling, _ context: ChannelHandlerContext) {
         calling.source?.finish(tooLarge())
-        calling.task?.cancel()
+        turn = .discarding
+        abandon(calling)
         if calling.replyBegun {
             turn = .closing
             context.close(promise: nil)
