@@ -21,16 +21,17 @@ struct BadSurroundingsTests {
         BadInputTests.expectSentence(complaint, says: says, of: "brume up")
     }
 
-    /// A data directory with a function, a secret and a call in the books, whose node has ended.
-    private static func usedDirectory() async throws -> String {
+    /// A data directory with a function, a secret and a call in the books, whose node has ended; it is gone after the test.
+    private static func withUsedDirectory(_ body: (String) async throws -> Void) async throws {
         let node = try await NodeUnderTest()
         try await node.http(.POST, "/system/secrets", body: #"{"name":"token","value":"s3cret"}"#)
         try await node.deployFork("keeper", "cat /var/openfaas/secrets/token", secrets: ["token"])
         #expect(try await node.call("keeper").text == "s3cret")
         await node.stop(keepData: true)
         // What is still in the write-ahead log would mend damage to the file.
+        defer { try? FileManager.default.removeItem(atPath: node.dataDirectory) }
         try await change(node.dataDirectory, "PRAGMA wal_checkpoint(TRUNCATE)")
-        return node.dataDirectory
+        try await body(node.dataDirectory)
     }
 
     /// Starts a node on the directory again, sees that nothing is lost, and removes both.
@@ -78,33 +79,35 @@ struct BadSurroundingsTests {
 
     @Test("a data directory of a newer version is refused by name and left as it is")
     func newerVersion() async throws {
-        let directory = try await Self.usedDirectory()
-        try await Self.change(
-            directory, "INSERT INTO grdb_migrations VALUES ('999-future'); UPDATE meta SET value = '99.1.0' WHERE key = 'version'")
-        let before = FileManager.default.contents(atPath: directory + "/brume.sqlite")
-        Self.expectRefusal(try await Self.up(directory), says: [directory, "99.1.0", "another data directory"])
-        #expect(FileManager.default.contents(atPath: directory + "/brume.sqlite") == before, "the newer database was changed")
-        try await Self.change(directory, "DELETE FROM grdb_migrations WHERE identifier = '999-future'")
-        try await Self.expectNothingLost(directory)
+        try await Self.withUsedDirectory { directory in
+            try await Self.change(
+                directory, "INSERT INTO grdb_migrations VALUES ('999-future'); UPDATE meta SET value = '99.1.0' WHERE key = 'version'")
+            let before = FileManager.default.contents(atPath: directory + "/brume.sqlite")
+            Self.expectRefusal(try await Self.up(directory), says: [directory, "99.1.0", "another data directory"])
+            #expect(FileManager.default.contents(atPath: directory + "/brume.sqlite") == before, "the newer database was changed")
+            try await Self.change(directory, "DELETE FROM grdb_migrations WHERE identifier = '999-future'")
+            try await Self.expectNothingLost(directory)
+        }
     }
 
     @Test("a damaged database is refused and left as it is; put back, nothing is lost", arguments: ["header", "page", "emptied"])
     func corruptDatabase(_ damage: String) async throws {
-        let directory = try await Self.usedDirectory()
-        let file = directory + "/brume.sqlite"
-        let whole = try #require(FileManager.default.contents(atPath: file))
-        var damaged = whole
-        switch damage {
-        case "header": damaged.replaceSubrange(0..<64, with: Data(repeating: 0x55, count: 64))
-        // All pages but the first: whatever table lies there, its tree is broken.
-        case "page": damaged.replaceSubrange(4096..., with: Data(repeating: 0x55, count: whole.count - 4096))
-        default: damaged = Data()
+        try await Self.withUsedDirectory { directory in
+            let file = directory + "/brume.sqlite"
+            let whole = try #require(FileManager.default.contents(atPath: file))
+            var damaged = whole
+            switch damage {
+            case "header": damaged.replaceSubrange(0..<64, with: Data(repeating: 0x55, count: 64))
+            // All pages but the first: whatever table lies there, its tree is broken.
+            case "page": damaged.replaceSubrange(4096..., with: Data(repeating: 0x55, count: whole.count - 4096))
+            default: damaged = Data()
+            }
+            try damaged.write(to: URL(filePath: file))
+            Self.expectRefusal(try await Self.up(directory), says: [file, "damaged", "backup"])
+            #expect(FileManager.default.contents(atPath: file) == damaged, "the damaged file was overwritten")
+            try whole.write(to: URL(filePath: file))
+            try await Self.expectNothingLost(directory)
         }
-        try damaged.write(to: URL(filePath: file))
-        Self.expectRefusal(try await Self.up(directory), says: [file, "damaged", "backup"])
-        #expect(FileManager.default.contents(atPath: file) == damaged, "the damaged file was overwritten")
-        try whole.write(to: URL(filePath: file))
-        try await Self.expectNothingLost(directory)
     }
 
     /// Changes a database whose node has ended, with the SQLite that Python brings.
@@ -123,17 +126,18 @@ struct BadSurroundingsTests {
         func run(_ words: [String]) async throws -> NodeUnderTest.Output {
             try await NodeUnderTest.run("/usr/bin/unshare", ["-m", "/bin/sh", "-c", hidden, NodeUnderTest.program] + words)
         }
-        let directory = try await Self.usedDirectory()
-        Self.expectRefusal(
-            try await run(["up", "--port", "0", "--data-dir", directory]), says: ["apt-get install bubblewrap", "--isolation none"])
-        let doctor = try await run(["doctor", "--data-dir", directory])
-        #expect(doctor.exitCode == 1)
-        #expect(doctor.output.contains("mend: apt-get install bubblewrap"), "\(doctor.output)")
-        try await Self.expectNothingLost(directory)
-        try await withNode(options: ["--isolation", "none"]) { node in
-            #expect(node.log.contains("without isolation"))
-            try await node.deployFork("echo", "/bin/cat")
-            #expect(try await node.call("echo", "plain").text == "plain")
+        try await Self.withUsedDirectory { directory in
+            Self.expectRefusal(
+                try await run(["up", "--port", "0", "--data-dir", directory]), says: ["apt-get install bubblewrap", "--isolation none"])
+            let doctor = try await run(["doctor", "--data-dir", directory])
+            #expect(doctor.exitCode == 1)
+            #expect(doctor.output.contains("mend: apt-get install bubblewrap"), "\(doctor.output)")
+            try await Self.expectNothingLost(directory)
+            try await withNode(options: ["--isolation", "none"]) { node in
+                #expect(node.log.contains("without isolation"))
+                try await node.deployFork("echo", "/bin/cat")
+                #expect(try await node.call("echo", "plain").text == "plain")
+            }
         }
     }
 
@@ -144,20 +148,21 @@ struct BadSurroundingsTests {
                 mount --bind "$point" "$point" && mount -o remount,bind,ro "$point" || exit 9
             done
             """
-        let directory = try await Self.usedDirectory()
-        try await withNode(dataDirectory: directory, surroundings: readOnly) { node in
-            let warning = node.log.split(separator: "\n").filter { $0.contains("level=warning") }.joined(separator: "\n")
-            #expect(warning.contains("limits do not hold"), "\(node.log)")
-            #expect(warning.contains("brume doctor"), "\(node.log)")
-            #expect(!warning.contains("\n"), "\(node.log)")
-            #expect(try await node.call("keeper").text == "s3cret")
-            let status = try await node.json("/v1/status") as? [String: Any]
-            #expect((status?["isolation"] as? String)?.contains("no control groups") == true)
+        try await Self.withUsedDirectory { directory in
+            try await withNode(dataDirectory: directory, surroundings: readOnly) { node in
+                let warning = node.log.split(separator: "\n").filter { $0.contains("level=warning") }.joined(separator: "\n")
+                #expect(warning.contains("limits do not hold"), "\(node.log)")
+                #expect(warning.contains("brume doctor"), "\(node.log)")
+                #expect(!warning.contains("\n"), "\(node.log)")
+                #expect(try await node.call("keeper").text == "s3cret")
+                let status = try await node.json("/v1/status") as? [String: Any]
+                #expect((status?["isolation"] as? String)?.contains("no control groups") == true)
+            }
+            let doctor = try await NodeUnderTest.run(
+                "/usr/bin/unshare", ["-m", "/bin/sh", "-c", readOnly + "\nexec \"$0\" \"$@\"", NodeUnderTest.program, "doctor"])
+            #expect(doctor.output.contains("CPU and memory limits do not hold"), "\(doctor.output)")
+            #expect(doctor.output.contains("mend: mount -t cgroup2"), "\(doctor.output)")
         }
-        let doctor = try await NodeUnderTest.run(
-            "/usr/bin/unshare", ["-m", "/bin/sh", "-c", readOnly + "\nexec \"$0\" \"$@\"", NodeUnderTest.program, "doctor"])
-        #expect(doctor.output.contains("CPU and memory limits do not hold"), "\(doctor.output)")
-        #expect(doctor.output.contains("mend: mount -t cgroup2"), "\(doctor.output)")
     }
 
     // MARK: Clock

@@ -204,7 +204,7 @@ struct CommandLineDeployTests {
             (["f", "--command", "cat", "--min", "9", "--max", "2"], "got min 9, max 2."),
             (["f", "--command", "cat", "--env", "A"], "--env takes KEY=VALUE, not 'A'."),
             (["f", "--command", "cat", "--label", "=b"], "--label takes KEY=VALUE, not '=b'."),
-            (["f", "--command", "cat 'x"], "has a quote that is not closed."),
+            (["f", "--command", "cat 'x"], "opens a quote that it does not close; add the closing quote."),
             (["f", "--command", ""], "The fork contract needs a command"),
             (["f", "--http", "cat", "--port", "70000"], "The port must be between 1 and 65535."),
             (["f", "--lambda", "/bin/cat", "--concurrency", "2"], "The lambda contract takes one call at a time"),

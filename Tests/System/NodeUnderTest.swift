@@ -30,6 +30,8 @@ final class NodeUnderTest: Sendable {
     private let process: Process
     private let password: String
     private let errorLog: String
+    /// Whether the directory is no longer this node's to remove.
+    private let isDone = Mutex(false)
 
     /// As many connections as a test has calls: the usual client keeps to eight.
     private static let client: HTTPClient = {
@@ -80,12 +82,23 @@ final class NodeUnderTest: Sendable {
                 break
             }
             guard process.isRunning, ContinuousClock.now < deadline else {
+                defer { if dataDirectory == nil { try? FileManager.default.removeItem(atPath: directory) } }
+                if process.isRunning { process.terminate() }
+                process.waitUntilExit()
                 throw Failure(description: "the node did not start: " + ((try? String(contentsOfFile: errorLog, encoding: .utf8)) ?? ""))
             }
             try await Task.sleep(for: .milliseconds(20))
         }
         let secret = try String(contentsOfFile: directory + "/credentials/basic-auth-password", encoding: .utf8)
         password = secret.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// A test that failed in the middle leaves nothing behind either.
+    deinit {
+        guard !isDone.withLock({ $0 }) else { return }
+        if process.isRunning { process.terminate() }
+        process.waitUntilExit()
+        try? FileManager.default.removeItem(atPath: dataDirectory)
     }
 
     var pid: pid_t { process.processIdentifier }
@@ -97,6 +110,7 @@ final class NodeUnderTest: Sendable {
     func stop(keepData: Bool = false) async {
         if process.isRunning { process.terminate() }
         await ended()
+        isDone.withLock { $0 = true }
         if !keepData { try? FileManager.default.removeItem(atPath: dataDirectory) }
     }
 
@@ -104,6 +118,7 @@ final class NodeUnderTest: Sendable {
     func killHard() async {
         kill(pid, SIGKILL)
         await ended()
+        isDone.withLock { $0 = true }
     }
 
     private func ended() async {

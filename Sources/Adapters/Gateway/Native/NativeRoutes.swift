@@ -21,7 +21,7 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
             Route("/v1/functions/:name", [(.get, describe)]),
             Route("/v1/calls", [(.get, { request, _ in try await calls(request) })]),
             Route("/v1/calls/:id", [(.get, { _, context in try await explain(context) })]),
-            Route("/v1/queue", [(.get, { _, _ in try Reply.json(QueueStatusDocument(try await node.queueStatus())) })]),
+            Route("/v1/queue", [(.get, { _, _ in try Reply.json(try await node.queueStatus()) })]),
             Route("/v1/queue/dead", [(.get, { request, _ in try await deadLetters(request) })]),
             Route("/v1/queue/dead/redrive", [(.post, { request, _ in try await redrive(request) })]),
             Route("/v1/queue/dead/discard", [(.post, { request, _ in try await discard(request) })]),

@@ -85,7 +85,7 @@ public struct FunctionStatus: Hashable, Sendable {
     }
 }
 
-public struct QueueStatus: Hashable, Sendable {
+public struct QueueStatus: Hashable, Sendable, Codable {
     /// Accepted and not begun, or waiting for another attempt.
     public var waiting: Int
     public var running: Int

@@ -35,6 +35,7 @@ final class ProcessBench: Sendable {
         _ body: (ProcessBench) async throws -> Void
     ) async throws {
         let directory = newDirectory()
+        defer { HostState.remove(directory) }
         let recorder = EventRecorder()
         let settings = SandboxSettings(stateDirectory: "\(directory)/sandbox", isolation: isolation, startTimeout: startTimeout)
         let driver = try await LinuxSandbox(
@@ -48,7 +49,6 @@ final class ProcessBench: Sendable {
             throw error
         }
         await driver.shutdown()
-        HostState.remove(directory)
     }
 
     static func spec(
