@@ -14,8 +14,8 @@ package struct ContractLimits: Sendable {
     package var collectGrace = TimeAmount.milliseconds(1)
     /// From the start of the process until it can take a call. Interpreters that load large models need seconds; a minute means it hangs.
     package var startTimeout = Duration.seconds(60)
-    /// Between two tries to connect to a server that starts: no event tells when it listens. Each pause is a fifth longer, so that a start is
-    /// noticed with at most a fifth of its time added; a try costs 0.1 ms.
+    /// Between two tries to connect to a server that starts: no event tells when it listens. Each pause is a fifth longer than the one
+    /// before, so that a start is noticed with at most a fifth of its time added; a try costs 0.1 ms.
     package var knockPause = Duration.microseconds(500)
     package var knockGrowth = 1.2
     /// A server that takes long to start is noticed this late at most.
