@@ -71,7 +71,7 @@ package final class LinuxSandbox: SandboxDriver {
     }
 
     /// The isolation in force, one sentence.
-    package var isolation: String { host.launchers.plain.summary }
+    package var isolation: String { host.launchers.plain.summary + host.spares.summary }
 
     /// Spare sandboxes that wait now.
     package var spareCount: Int { host.spares.count }

@@ -223,7 +223,7 @@ struct SpareTests {
     func profiles() throws {
         var spec = try Fixture.spec(Self.python)
         let profile = try #require(SpareProfile(spec))
-        spec.environment = ["GREETING": "x", "PYTHONPATH": "/function/lib"]
+        spec.environment = ["GREETING": "x", "PYTHONPATH": "/function/lib", "NODE_ENV": "test"]
         spec.timeout = .seconds(1)
         spec.secrets = ["token"]
         #expect(SpareProfile(spec) == profile)

@@ -29,8 +29,8 @@ final class SparePool: Sendable {
         var watchers: [OneShot<Void>] = []
     }
 
-    /// Profiles with spares at once: the languages and one more. An idle Python spare holds 6 MB.
-    static let profilesMax = 4
+    /// Profiles with spares at once: the four kinds of program in two sizes. Together they hold at most 50 MB, with the largest kinds.
+    static let profilesMax = 8
     /// Spares that may fail in a row before a profile is given up, until a function of it is deployed again.
     static let failuresMax = 3
     /// Profiles remembered as given up; one that is forgotten is tried again.
@@ -39,6 +39,14 @@ final class SparePool: Sendable {
     private let perProfile: Int
     private let plan: Planner
     private let state = Mutex(State())
+
+    /// How long a spare must have waited for its end not to count as a failure of the profile.
+    private static let steadyAfter = Duration.seconds(60)
+
+    /// For the node's status.
+    var summary: String {
+        perProfile == 0 ? "" : ", \(perProfile) spare sandbox\(perProfile == 1 ? "" : "es") for each kind of function"
+    }
 
     /// - Parameter perProfile: spares kept of each profile; 0 keeps none.
     init(perProfile: Int, plan: @escaping Planner) { (self.perProfile, self.plan) = (perProfile, plan) }
@@ -124,13 +132,14 @@ final class SparePool: Sendable {
                 await spare.discard()
                 break
             }
+            let began = ContinuousClock.now
             if await Self.fate(of: spare) == .taken {
                 failures = 0
                 _ = await spare.settled.wait()
             } else {
                 state.withLock { state in state.shelves[profile]?.ready.removeAll { $0 === spare } }
                 await spare.discard()
-                failures += 1
+                failures = began.duration(to: .now) > Self.steadyAfter ? 1 : failures + 1
             }
         }
         state.withLock { state in

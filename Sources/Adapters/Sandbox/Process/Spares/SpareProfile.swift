@@ -41,8 +41,10 @@ struct SpareProfile: Hashable, Sendable {
     private static let prefixesReadAtStart = ["LD_", "LC_", "GLIBC_", "MALLOC_", "NODE_", "UV_", "OPENSSL_", "SSL_"]
     private static let namesReadAtStart: Set<String> = ["LANG", "LANGUAGE", "TZ"]
 
-    /// Whether a loader, a C library or an interpreter looks at this variable when it starts. Python's own are ignored by `-I`.
+    /// Whether a loader, a C library or an interpreter looks at this variable when it starts. Python's own are ignored by `-I`, and
+    /// `NODE_ENV` is for the packages that a handler loads.
     static func isReadAtStart(_ name: String) -> Bool {
-        namesReadAtStart.contains(name) || prefixesReadAtStart.contains { name.hasPrefix($0) }
+        if name == "NODE_ENV" { return false }
+        return namesReadAtStart.contains(name) || prefixesReadAtStart.contains { name.hasPrefix($0) }
     }
 }
