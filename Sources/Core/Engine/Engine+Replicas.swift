@@ -145,6 +145,7 @@ extension Engine {
         case .ready:
             if let owner { functions[at: owner]?.pool.giveBack(id) }
             if isEmpty { becameIdle(place) }
+            if isEmpty, let owner { retireAfterUse(id, owner, &outputs) }
         case .draining:
             if isEmpty { stop(id, &outputs) } else if replicas[at: place]?.condemned == true { stopIfOnlyOverdue(id, &outputs) }
         case .starting, .stopping:
@@ -155,6 +156,19 @@ extension Engine {
     private mutating func becameIdle(_ place: Int) {
         replicas[at: place]?.idleSince = now
         if replicas[at: place]?.idleTimerArmed == false { armIdleTimer(place) }
+    }
+
+    /// Without any keep-alive a replica goes as soon as it is idle, before a waiting call can take it: every call gets a fresh one.
+    private mutating func retireAfterUse(_ id: ReplicaID, _ owner: Int, _ outputs: inout [Output]) {
+        guard functions[at: owner]?.policy.scale.keepAlive == .zero, let function = functions[at: owner] else { return }
+        if mayGo(id, function) { drain(id, .idle, &outputs) }
+    }
+
+    /// Whether the floor holds without it.
+    private func mayGo(_ id: ReplicaID, _ function: FunctionState) -> Bool {
+        // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
+        let ready = function.members.count { replicas[$0]?.phase == .ready }
+        return (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor
     }
 
     private mutating func armIdleTimer(_ place: Int) {
@@ -172,9 +186,7 @@ extension Engine {
             if let place = replicas.place(of: id) { armIdleTimer(place) }
             return
         }
-        // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
-        let ready = function.members.count { replicas[$0]?.phase == .ready }
-        if (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor { drain(id, .idle, &outputs) }
+        if mayGo(id, function) { drain(id, .idle, &outputs) }
     }
 
     // MARK: Ending

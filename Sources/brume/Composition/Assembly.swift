@@ -24,6 +24,7 @@ struct NodePlan: Sendable {
     var isolation: IsolationChoice
     var name: String
     var capacity: Resources
+    var spares: Int
     var bodyBytesMax: Int
     var corsOrigins: [String]
     var logLevel: Logger.Level

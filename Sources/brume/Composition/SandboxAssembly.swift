@@ -22,7 +22,7 @@ struct SandboxAssembly {
     /// - Throws: `BrumeError` (`unsupported`) where the isolation asked for cannot be had on this machine, with the command that mends it.
     func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
         let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
-        let settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation)
+        let settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }
@@ -32,7 +32,7 @@ struct SandboxAssembly {
                 sharesLoopback: plan.isolation == .none, installEnvironment: Self.installEnvironment()))
         return try await LinuxSandbox(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events,
-            makeChannel: { try channels.makeChannel(for: $0, replica: $1) },
+            makeChannel: { try channels.makeChannel(for: $0, replica: $1) }, makeSpare: { channels.makeSpare($0) },
             prepare: { try await channels.prepare($0, bundle: $1) })
     }
 

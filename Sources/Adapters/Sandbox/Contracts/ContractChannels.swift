@@ -86,6 +86,9 @@ package struct ContractChannels: Sendable {
         }
     }
 
+    /// What waits in a spare sandbox of this kind, or nil where it cannot be had yet.
+    package func makeSpare(_ kind: SpareKind) -> LaunchPlan? { LaunchPlanner.spare(kind, settings) }
+
     /// Makes a function's files ready on this node; see `SandboxDriver.prepare`. Idempotent, and safe against being cut off.
     package func prepare(_ spec: FunctionSpec, bundle: String?) async throws {
         try await Preparation(settings: settings, spec: spec).run(bundle: bundle)

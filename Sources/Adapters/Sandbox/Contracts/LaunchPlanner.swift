@@ -65,6 +65,33 @@ struct LaunchPlanner {
             ], binds: [.init(host: settings.agentPath, inside: Inside.agent)])
     }
 
+    /// What waits in a spare sandbox; it says so on `socket` and gets what it is to become there. Nil where it cannot be had.
+    static func spare(_ kind: SpareKind, _ settings: ContractChannels.Settings) -> LaunchPlan? {
+        let shims = CodeStore(root: settings.codeRoot).shims
+        let socket = "/run/brume/\(SpareKind.socketName)"
+        var environment = [("PATH", Inside.searchPath), ("LANG", "C.UTF-8")]
+        let command: [String]
+        let bind: LaunchPlan.Bind
+        switch kind {
+        case .agent:
+            command = [Inside.agent, "--spare", socket]
+            bind = .init(host: settings.agentPath, inside: Inside.agent)
+        case .python:
+            let name = CodeStore.exists(shims + "/handler.pyc") ? "handler.pyc" : "handler.py"
+            command = ["/usr/bin/python3", "-I", "-S", "-B", "\(Inside.shims)/\(name)", "--spare", socket]
+            environment.append(("PYTHONDONTWRITEBYTECODE", "1"))
+            bind = .init(host: shims, inside: Inside.shims)
+        case .node:
+            command = ["node", "\(Inside.shims)/handler.mjs", "--spare", socket]
+            environment.append(("NODE_ENV", "production"))
+            bind = .init(host: shims, inside: Inside.shims)
+        }
+        guard CodeStore.exists(bind.host) else { return nil }
+        var plan = LaunchPlan(command: command, environment: environment, binds: [bind])
+        plan.mountPoints = SpareKind.mountPoints
+        return plan
+    }
+
     func plan(
         _ command: [String], environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
     ) -> LaunchPlan {

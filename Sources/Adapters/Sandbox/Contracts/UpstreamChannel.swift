@@ -96,7 +96,7 @@ final class UpstreamChannel: ReplicaChannel {
     /// A TCP server gives no sign when it listens, so connecting is tried, at growing distances.
     private func connectFirst(_ process: any SandboxProcess, port: Int) async throws(BrumeError) {
         let deadline = ContinuousClock.now + limits.startTimeout
-        var pause = Duration.milliseconds(2)
+        var pause = limits.knockPause
         while true {
             do {
                 let handle = try await process.connect(port: port)
@@ -112,7 +112,7 @@ final class UpstreamChannel: ReplicaChannel {
                 }
             }
             do { try await Task.sleep(for: pause) } catch { throw BrumeError(.unavailable, "The start was given up.") }
-            pause = min(pause * 1.5, .milliseconds(100))
+            pause = min(pause * limits.knockGrowth, limits.knockPauseMax)
         }
     }
 
