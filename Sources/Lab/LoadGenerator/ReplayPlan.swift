@@ -53,7 +53,10 @@ public struct ReplayPlan: Sendable {
         guard trace.length <= Self.lengthMax else {
             throw BrumeError(
                 .tooLarge,
-                "The trace lasts \(trace.length.components.seconds) seconds, at most \(Self.lengthMax.components.seconds) are replayed; make it faster, or shorter."
+                """
+                The trace lasts \(trace.length.components.seconds) seconds, at most \(Self.lengthMax.components.seconds) are replayed; \
+                make it faster, or shorter.
+                """
             )
         }
         guard trace.calls.count <= Self.callsMax else {
@@ -63,6 +66,19 @@ public struct ReplayPlan: Sendable {
         guard paths.count == trace.functions.count, arePaths else {
             throw BrumeError(.invalid, "Each function of the trace needs a path that begins with / and has no blanks.")
         }
+    }
+
+    /// The most calls that are due at the same moment: as many connections are opened before the beginning.
+    var largestBurst: Int {
+        var most = 0
+        var count = 0
+        var moment: Duration?
+        for call in trace.calls {
+            count = call.offset == moment ? count + 1 : 1
+            moment = call.offset
+            most = max(most, count)
+        }
+        return most
     }
 
     /// The request of a call as it goes over the wire.

@@ -24,6 +24,7 @@ final class ReplayWorker {
     private var finished: EventLoopPromise<[ReplayRecord]>?
 
     private var beginning = NIODeadline.now()
+    private var hasBegun = false
     /// The next call that is not due yet.
     private var next = 0
     /// Calls that are due and wait for a connection; bounded by the calls of the trace.
@@ -53,11 +54,18 @@ final class ReplayWorker {
     func run() -> EventLoopFuture<[ReplayRecord]> {
         let promise = loop.makePromise(of: [ReplayRecord].self)
         finished = promise
+        // Opening a connection is the client's business and no part of a call; a gateway that takes none is found out now, too.
+        for _ in 0..<min(plan.largestBurst, plan.connections, Self.openingMax) { open() }
+        if opening == 0 { begin() }
+        return promise.futureResult
+    }
+
+    private func begin() {
+        hasBegun = true
         beginning = .now()
         if tell != nil { progressAlarm.set(at: beginning + Self.progressInterval) }
         sendDueCalls()
         finishIfDone()
-        return promise.futureResult
     }
 
     /// Ends the replay at once.
@@ -137,6 +145,7 @@ final class ReplayWorker {
                 case .success: opened(connection.value)
                 case .failure(let error): couldNotOpen(LoadFailure(connecting: error))
                 }
+                if !hasBegun, finished != nil, opening == 0 { begin() }
             }
     }
 
@@ -148,7 +157,7 @@ final class ReplayWorker {
         }
         live[ObjectIdentifier(connection)] = connection
         idle.append(connection)
-        serve()
+        if hasBegun { serve() }
     }
 
     /// While others are there or come, the calls wait for them.

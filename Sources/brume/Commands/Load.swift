@@ -61,6 +61,7 @@ struct Load: AsyncParsableCommand {
                 timeout: try Duration(parsing: timeout), connections: connections, allowRemote: allowRemote)
             let replay = try TraceReplay(plan)
             try await check(targets, at: address)
+            if !plan.gateway.isLocal { Console.standard.note("This load leaves the machine: be sure that the owner of the node agrees.") }
             let output = try csv.map { try RecordFile(path: $0) }
             for sentence in trace.skipped.sentences { Console.standard.note("Skipped: \(sentence)") }
             let what = "Replaying \(Wording.count(plan.trace.calls.count, "call")) over \(Wording.duration(plan.trace.length))"
