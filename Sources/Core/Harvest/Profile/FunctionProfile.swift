@@ -13,7 +13,7 @@ struct FunctionProfile: Sendable {
     /// Libra's window.
     private static let recentSize = 5
 
-    func predict(_ features: [Double?], _ settings: ProfilerSettings) -> Prediction? {
+    func predict(_ features: [FeatureValue?], _ settings: ProfilerSettings) -> Prediction? {
         if settings.method == .recentMaximum { return recentMaximum(settings) }
         // Without features nothing can follow them.
         let features = settings.method == .quantiles ? [] : features
@@ -29,7 +29,7 @@ struct FunctionProfile: Sendable {
             serialThousandths: Int(Profiler.whole(time.serialFraction * 1000)))
     }
 
-    mutating func learn(_ features: [Double?], _ observation: CallObservation, _ settings: ProfilerSettings) {
+    mutating func learn(_ features: [FeatureValue?], _ observation: CallObservation, _ settings: ProfilerSettings) {
         let features = settings.method == .quantiles ? [] : features
         recent.append(observation)
         if recent.count > Self.recentSize { recent.removeFirst() }

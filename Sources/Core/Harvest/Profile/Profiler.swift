@@ -20,7 +20,7 @@ public struct CallFeatures: Hashable, Sendable {
     private static let valueMax = 1e15
 
     /// The size, each parameter, and the product of all parameters where there are several: rows times columns, rounds times items.
-    var list: [Double?] {
+    var list: [FeatureValue?] {
         let named = parameters.prefix(Self.parametersMax).map { $0.flatMap(Self.sensible) }
         var list = [Self.sensible(Double(max(0, inputBytes)))] + named
         if named.count > 1 {
@@ -28,7 +28,7 @@ public struct CallFeatures: Hashable, Sendable {
             for value in named { product = product.flatMap { left in value.flatMap { Self.sensible(left * $0) } } }
             list.append(product)
         }
-        return list
+        return list.map { $0.map { FeatureValue($0) } }
     }
 
     private static func sensible(_ value: Double) -> Double? { value.isNaN ? nil : min(max(value, -valueMax), valueMax) }
