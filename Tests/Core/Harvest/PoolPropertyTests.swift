@@ -48,6 +48,7 @@ struct PoolPropertyTests {
         terms.memoryFloorBytes = chance.below(terms.reserved.memoryBytes + 1)
         if chance.chance(1, in: 8) { terms.lends = [.memory] }
         if chance.chance(1, in: 8) { terms.borrows = [.cpu] }
+        terms.exploresCPU = chance.chance(1, in: 6)
         return terms
     }
 

@@ -47,6 +47,9 @@ public struct HarvestTerms: Hashable, Sendable {
     /// What it may use of others'.
     public var borrows: Set<ResourceKind> = [.cpu, .memory]
 
+    /// Whether its demand of CPU is not known but tried out: then it is served after all others.
+    public var exploresCPU = false
+
     /// A call that is admitted by its user's allocation.
     public init(_ function: FunctionHandle, reserved: Resources, demand: Resources, end: Instant) {
         self.function = function
@@ -150,7 +153,7 @@ public struct HarvestPool: Sendable {
         ShareTerms(
             reserved: terms.reserved[kind], entitlement: terms.entitlement[kind], demand: terms.demand[kind],
             floor: kind == .memory ? max(0, terms.memoryFloorBytes) : 0, end: terms.end, mayLend: terms.lends.contains(kind),
-            mayBorrow: terms.borrows.contains(kind))
+            mayBorrow: terms.borrows.contains(kind), explores: kind == .cpu && terms.exploresCPU)
     }
 
     private mutating func close(_ effects: inout HarvestEffects) {

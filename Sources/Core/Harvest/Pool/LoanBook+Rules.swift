@@ -82,7 +82,7 @@ extension LoanBook {
             work += 1
             serve(place, upTo: shares[place].need, &effects)
             if shares[place].borrowed < shares[place].owed { preempt(for: place, &effects) }
-            let onlyWants = ticket.rank.isOwed && shares[place].borrowed >= shares[place].owed
+            let onlyWants = ticket.rank.urgency == .owed && shares[place].borrowed >= shares[place].owed
             // The pool is empty: this call and all behind it go on waiting.
             guard shares[place].need <= 0 || onlyWants else { return }
             shares[place].waitTicket = 0

@@ -28,7 +28,7 @@ struct LoanBook: Sendable {
     var loanCount = 0
     /// Idle amounts worth lending, the latest end first.
     var entries = TicketHeap<LatestEnd>()
-    /// Calls that would use more, those below their own allocation first, then in order of arrival.
+    /// Calls that would use more: those below their own allocation first, those that only try last, and else in order of arrival.
     var waiters = TicketHeap<Claim>()
     /// Shares whose limit may have changed in the running operation.
     var touched: [Int] = []
@@ -45,12 +45,16 @@ struct LoanBook: Sendable {
     }
 
     struct Claim: Comparable, Sendable {
-        let isOwed: Bool
+        enum Urgency: Int, Comparable, Sendable {
+            case owed, wanted, explored
+            static func < (left: Urgency, right: Urgency) -> Bool { left.rawValue < right.rawValue }
+        }
+
+        let urgency: Urgency
         let end: Instant
         let arrival: UInt64
         static func < (left: Claim, right: Claim) -> Bool {
-            guard left.isOwed == right.isOwed else { return left.isOwed }
-            return (left.end, left.arrival) < (right.end, right.arrival)
+            (left.urgency, left.end, left.arrival) < (right.urgency, right.end, right.arrival)
         }
     }
 

@@ -23,6 +23,9 @@ struct PeakModel: Sendable {
     private var probe: Double?
     private(set) var count = 0
 
+    /// The most that was measured lately, or is to be tried next.
+    var highest: Double { max(window.values.last ?? 0, probe ?? 0) }
+
     /// - Returns: nil where nothing is known of calls like this one.
     func estimate(_ features: [FeatureValue?]) -> Estimate? {
         let widening = 1 + (window.count < Self.scarce ? 1 / Double(max(window.count, 1)) : 0)
