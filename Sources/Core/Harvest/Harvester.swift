@@ -107,12 +107,15 @@ public struct Harvester: Sendable {
         terms.memoryFloorBytes = settings.safeguard.memoryFloor(usedBytes: call.memoryInUseBytes)
         terms.borrows = call.takesPart
         terms.lends = call.takesPart.filter { safeguard.mayLend(call.function, $0, now: now) }
-        if let prediction {
-            for kind in ResourceKind.allCases {
-                terms.demand[kind] = settings.safeguard.demand(peak: prediction.peak[kind], reserved: reserved[kind], kind)
-            }
-            terms.end = now + prediction.duration(millicores: terms.demand.millicores)
+        // Without a prediction the resource is neither lent nor borrowed; idle CPU is tried out.
+        for kind in ResourceKind.allCases where prediction?.known.contains(kind) ?? false {
+            terms.demand[kind] = settings.safeguard.demand(peak: prediction?.peak[kind] ?? 0, reserved: reserved[kind], kind)
         }
+        if !(prediction?.known.contains(.cpu) ?? false) {
+            terms.exploresCPU = true
+            terms.demand.millicores = profiler.exploration(call.function, allocated: reserved.millicores)
+        }
+        if let prediction { terms.end = now + prediction.duration(millicores: terms.demand.millicores) }
         running[call.id] = Running(call: call, prediction: prediction, began: now, memoryFloor: terms.memoryFloorBytes)
         return operate(now, &effects) { pool, effects in pool.enter(call.id, terms, into: &effects) }
     }
@@ -179,7 +182,9 @@ public struct Harvester: Sendable {
 
 extension Harvester {
     private func reservation(_ call: HarvestCall, _ prediction: Prediction?) -> Resources {
-        guard settings.admission == .predictedDemand, call.takesPart.contains(.cpu), let prediction else { return call.allocation }
+        guard settings.admission == .predictedDemand, call.takesPart.contains(.cpu), let prediction, prediction.known.contains(.cpu) else {
+            return call.allocation
+        }
         let needed = settings.safeguard.demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
         return Resources(millicores: min(needed, call.allocation.millicores), memoryBytes: call.allocation.memoryBytes)
     }

@@ -79,6 +79,24 @@ struct HarvesterTests {
         #expect(node.limits.values.reduce(0) { $0 + $1.millicores } == 8000)
     }
 
+    @Test("a function's first calls try out idle CPU behind those that are known to use it")
+    func exploring() throws {
+        var node = Node(Self.settings(unreserved: true))
+        node.teach(1, cpu: 5000, memory: 64 << 20)
+        let unknown = try must(node.begin(0))
+        #expect(node.limits[unknown]?.millicores == 8000)
+        let known = try must(node.begin(1))
+        #expect(node.limits[unknown]?.millicores == 6000 && node.limits[known]?.millicores == 2000, "what was lent first stays lent")
+        let third = try must(node.begin(0))
+        let fourth = try must(node.begin(0))
+        #expect(node.limits.values.allSatisfy { $0.millicores == 2000 })
+        node.end(third, cpu: 1500, memory: 1 << 20)
+        let limit = try #require(node.limits[known]?.millicores)
+        #expect(limit == 4000, "the known one first")
+        #expect(node.limits[fourth]?.millicores == 2000)
+        #expect(node.limits[unknown]?.memoryBytes == Self.user.memoryBytes, "memory is not tried out")
+    }
+
     @Test("a lender that comes near its limit has its own allocation back within one sample, and its function stops lending if it goes on")
     func safeguard() throws {
         var node = Node(Self.settings())

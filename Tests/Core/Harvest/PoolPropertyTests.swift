@@ -15,6 +15,12 @@ struct PoolPropertyTests {
         var settings = HarvestSettings(capacity: Resources(millicores: chance.draw(1...8000), memoryBytes: chance.draw(1...5000)))
         settings.lendsUnreserved = chance.chance(1, in: 2)
         settings.quantum = Resources(millicores: chance.draw(1...50), memoryBytes: chance.draw(1...20))
+        settings.topsUp = chance.chance(4, in: 5)
+        if chance.chance(1, in: 3) {
+            settings.keptBack = Resources(
+                millicores: chance.below(settings.capacity.millicores), memoryBytes: chance.below(settings.capacity.memoryBytes))
+        }
+        settings.order = chance.chance(1, in: 2) ? .arrival : .earliestEnd
         var bench = PoolBench(settings, note: "seed \(seed)")
         var alive: [CallID] = []
         for step in 1...400 {
@@ -42,6 +48,7 @@ struct PoolPropertyTests {
         terms.memoryFloorBytes = chance.below(terms.reserved.memoryBytes + 1)
         if chance.chance(1, in: 8) { terms.lends = [.memory] }
         if chance.chance(1, in: 8) { terms.borrows = [.cpu] }
+        terms.exploresCPU = chance.chance(1, in: 6)
         return terms
     }
 

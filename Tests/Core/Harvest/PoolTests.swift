@@ -95,6 +95,57 @@ struct PoolTests {
         #expect(bench.limit(1) == 9)
     }
 
+    @Test("what is kept back lets calls come and go without a loan being called in")
+    func keptBack() {
+        var settings = HarvestSettings(capacity: Resources(millicores: 10, memoryBytes: 0))
+        settings.quantum = Resources(millicores: 1, memoryBytes: 1)
+        settings.keptBack.millicores = 3
+        var bench = PoolBench(settings)
+        bench.enter(1, user: 2, demand: 9, end: 50)
+        #expect(bench.limit(1) == 7 && bench.pool.unreserved.millicores == 8)
+        for _ in 0..<3 {
+            bench.enter(2, user: 3, demand: 3, end: 50)
+            #expect(bench.changes.map(\.call) == [CallID(2)])
+            bench.leave(CallID(2))
+            #expect(bench.changes.isEmpty)
+        }
+        bench.enter(3, user: 5, demand: 5, end: 50)
+        #expect(bench.limit(1) == 5 && bench.limit(3) == 5)
+        bench.leave(CallID(3))
+        #expect(bench.limit(1) == 7, "and what is kept is kept again")
+    }
+
+    @Test("of those that wait the one that ends first may be served first")
+    func earliestEnd() {
+        for (order, served) in [(BorrowerOrder.arrival, 1), (.earliestEnd, 2)] {
+            var settings = HarvestSettings(capacity: Resources(millicores: 10, memoryBytes: 0))
+            settings.quantum = Resources(millicores: 1, memoryBytes: 1)
+            settings.lendsUnreserved = false
+            settings.order = order
+            var bench = PoolBench(settings)
+            bench.enter(1, user: 1, demand: 3, end: 90)
+            bench.enter(2, user: 1, demand: 3, end: 50)
+            bench.enter(3, user: 3, demand: 1, end: 70)
+            #expect(bench.limit(UInt64(served)) == 3, "\(order)")
+        }
+    }
+
+    @Test("without top-up a call gets what there is when it begins, and no more later")
+    func noTopUp() {
+        var settings = HarvestSettings(capacity: Resources(millicores: 10, memoryBytes: 0))
+        settings.quantum = Resources(millicores: 1, memoryBytes: 1)
+        settings.lendsUnreserved = false
+        settings.topsUp = false
+        var bench = PoolBench(settings)
+        bench.enter(1, user: 1, demand: 4, end: 90)
+        bench.enter(2, user: 3, demand: 1, end: 70)
+        #expect(bench.limit(1) == 1 && bench.idle(2) == 2)
+        bench.enter(3, user: 1, demand: 4, end: 60)
+        #expect(bench.limit(3) == 3 && bench.limit(1) == 1)
+        bench.leave(CallID(3))
+        #expect(bench.limit(1) == 1 && bench.idle(2) == 2)
+    }
+
     @Test("a call whose reservation does not fit changes nothing")
     func noRoom() {
         var bench = PoolBench.units(cpu: 4)

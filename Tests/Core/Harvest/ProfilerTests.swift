@@ -55,14 +55,32 @@ struct ProfilerTests {
         #expect(related.count >= 7 && r2 >= 0.94, "seed \(seed): R2 \(r2) on \(related.count) functions")
     }
 
-    @Test("the first calls run with the user's allocation, and so do inputs far from any seen")
-    func unknown() {
+    @Test("of the first calls nothing is said, nor of inputs far from any seen")
+    func unknown() throws {
+        func features(_ size: Double) -> CallFeatures { CallFeatures(inputBytes: 24, parameters: [size]) }
         let (profiler, _) = Self.learn(SyntheticFunction.all[1], calls: 7, seed: 1)
-        #expect(profiler.predict(Self.function, CallFeatures(inputBytes: 24, parameters: [20_000])) == nil)
+        #expect(profiler.predict(Self.function, features(20_000)) == nil)
         let (known, _) = Self.learn(SyntheticFunction.all[1], calls: 100, seed: 1)
-        #expect(known.predict(Self.function, CallFeatures(inputBytes: 24, parameters: [20_000])) != nil)
-        #expect(known.predict(Self.function, CallFeatures(inputBytes: 24, parameters: [2_000_000])) == nil)
-        #expect(known.predict(FunctionHandle(1), CallFeatures(inputBytes: 24)) == nil)
+        #expect(try #require(known.predict(Self.function, features(20_000))).known == [.cpu, .memory])
+        #expect(known.predict(Self.function, features(2_000_000)) == nil)
+        #expect(known.predict(FunctionHandle(1), features(20_000)) == nil)
+    }
+
+    @Test("what is not known is tried out with idle CPU, unless calls are too short to be measured")
+    func exploration() {
+        var settings = ProfilerSettings(millicoresMax: 6000)
+        #expect(Profiler(settings: settings).exploration(Self.function, allocated: 500) == 4000)
+        #expect(Profiler(settings: settings).exploration(Self.function, allocated: 1000) == 6000)
+        #expect(Profiler(settings: settings).exploration(Self.function, allocated: 9000) == 9000)
+        var unmeasured = Profiler(settings: settings)
+        for call in 1...64 {
+            unmeasured.learn(
+                Self.function, CallFeatures(inputBytes: 9), CallObservation(duration: .milliseconds(1), peak: nil, allocatedMillicores: 500)
+            )
+            #expect(unmeasured.exploration(Self.function, allocated: 500) == (call < 64 ? 4000 : 500))
+        }
+        settings.explores = false
+        #expect(Profiler(settings: settings).exploration(Self.function, allocated: 500) == 500)
     }
 
     @Test("what does not follow the input is predicted by quantiles: 99 of 100 peaks are covered", arguments: [1, 2, 3] as [UInt64])

@@ -62,7 +62,7 @@ public struct Safeguard: Sendable {
         skippedSamples += skipped
         for kind in tripped {
             watch.set(kind, limit: nil)
-            watch.tripped.insert(kind)
+            watch.hasTripped.insert(kind)
             remember(watch.function, kind, tripped: true, now: sample.at)
         }
         watched[call] = watch
@@ -72,7 +72,7 @@ public struct Safeguard: Sendable {
     /// The call is over.
     public mutating func end(_ call: CallID, now: Instant) {
         guard let watch = watched.removeValue(forKey: call) else { return }
-        for kind in ResourceKind.allCases where watch.lent.contains(kind) && !watch.tripped.contains(kind) {
+        for kind in ResourceKind.allCases where watch.lent.contains(kind) && !watch.hasTripped.contains(kind) {
             remember(watch.function, kind, tripped: false, now: now)
         }
     }
@@ -92,7 +92,7 @@ public struct Safeguard: Sendable {
 private struct Watch: Sendable {
     let function: FunctionHandle
     var lent: Set<ResourceKind> = []
-    var tripped: Set<ResourceKind> = []
+    var hasTripped: Set<ResourceKind> = []
     private var cpuLimit: Int?
     private var memoryLimit: Int?
     /// Looks at the CPU counter since the limit was set, the oldest first; the first is at most one sample older than the window.

@@ -19,8 +19,8 @@ public struct SchedulerShard: Sendable {
     /// - Parameters:
     ///   - capacities: of the destinations, whole.
     ///   - index: which of the `count` shards this is. What cannot be divided goes to the first ones.
-    ///   - leastSlice: a slice is not made smaller than this, or it could take no call at all; the slices may then add up to more than there
-    ///     is, and the destination's own admission decides.
+    ///   - leastSlice: a slice is not made smaller than this, or it could take no call at all; the slices may then add up to more than
+    ///     there is, and the destination's own admission decides.
     public init(_ policy: PlacementPolicy, capacities: [Resources], index: Int = 0, of count: Int = 1, leastSlice: Resources = .zero) {
         precondition(count > 0 && (0..<count).contains(index), "shard \(index) of \(count) does not exist")
         self.policy = policy

@@ -2,12 +2,25 @@
 
 public import BrumeModel
 
+/// Who is served first of the calls that could use more than the pool has.
+public enum BorrowerOrder: String, Hashable, Sendable, CaseIterable {
+    /// First come, first served (Libra's rule).
+    case arrival
+    /// The one that is expected to end first: it gives back soonest, and the mean run time is least.
+    case earliestEnd = "earliest-end"
+}
+
 /// How a node lends.
 public struct HarvestSettings: Sendable {
     /// What running calls may have altogether.
     public var capacity: Resources
     /// Whether what no call has reserved is lent too, until a call reserves it.
     public var lendsUnreserved = true
+    /// Of what no call has reserved, so much is not lent, so that short calls come and go without a loan being called in for each: every
+    /// write of a CPU limit gives its group a fresh quota.
+    public var keptBack = Resources.zero
+    /// Who is served first of those that could use more.
+    public var order = BorrowerOrder.arrival
     /// Whether running calls get more when something comes free later; otherwise only when they begin (as Libra does).
     public var topsUp = true
     /// Smaller amounts are not moved: a hundredth of a core and 1 MiB make no difference to a call, and each costs a write.
@@ -34,6 +47,9 @@ public struct HarvestTerms: Hashable, Sendable {
     /// What it may use of others'.
     public var borrows: Set<ResourceKind> = [.cpu, .memory]
 
+    /// Whether its demand of CPU is not known but tried out: then it is served after all others.
+    public var exploresCPU = false
+
     /// A call that is admitted by its user's allocation.
     public init(_ function: FunctionHandle, reserved: Resources, demand: Resources, end: Instant) {
         self.function = function
@@ -56,12 +72,8 @@ public struct HarvestPool: Sendable {
 
     public init(settings: HarvestSettings) {
         self.settings = settings
-        cpu = LoanBook(
-            .cpu, capacity: settings.capacity.millicores, quantum: settings.quantum.millicores, lendsUnreserved: settings.lendsUnreserved,
-            topsUp: settings.topsUp)
-        memory = LoanBook(
-            .memory, capacity: settings.capacity.memoryBytes, quantum: settings.quantum.memoryBytes,
-            lendsUnreserved: settings.lendsUnreserved, topsUp: settings.topsUp)
+        cpu = LoanBook(.cpu, settings)
+        memory = LoanBook(.memory, settings)
     }
 
     /// What calls that enter now could reserve.
@@ -141,7 +153,7 @@ public struct HarvestPool: Sendable {
         ShareTerms(
             reserved: terms.reserved[kind], entitlement: terms.entitlement[kind], demand: terms.demand[kind],
             floor: kind == .memory ? max(0, terms.memoryFloorBytes) : 0, end: terms.end, mayLend: terms.lends.contains(kind),
-            mayBorrow: terms.borrows.contains(kind))
+            mayBorrow: terms.borrows.contains(kind), explores: kind == .cpu && terms.exploresCPU)
     }
 
     private mutating func close(_ effects: inout HarvestEffects) {

@@ -117,7 +117,11 @@ extension LoanBook {
         guard isOwed || topsUp else { return }
         guard shares[place].waitTicket == 0 || isOwed != shares[place].waitsAsOwed else { return }
         shares[place].waitsAsOwed = isOwed
-        shares[place].waitTicket = waiters.issue(place, rank: Claim(isOwed: isOwed, arrival: shares[place].arrival))
+        shares[place].waitTicket = waiters.issue(
+            place,
+            rank: Claim(
+                urgency: isOwed ? .owed : shares[place].explores ? .explored : .wanted,
+                end: order == .arrival ? .zero : shares[place].end, arrival: shares[place].arrival))
         waiters.sweepIfNeeded { shares[$0.place].waitTicket == $0.serial }
     }
 }

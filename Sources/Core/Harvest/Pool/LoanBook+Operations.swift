@@ -66,7 +66,9 @@ extension LoanBook {
         shares[place].demand = demand
         if shares[place].end != end {
             shares[place].end = end
+            // Its places in both lines go by the end.
             shares[place].entryTicket = 0
+            shares[place].waitTicket = 0
         }
         aim(place)
         settle(place, .reestimated, &effects)
@@ -157,8 +159,7 @@ extension LoanBook {
     /// Moves the border between what calls have reserved and what the node may lend.
     private mutating func changeUnreserved(by amount: Int, _ cause: ReturnCause, heir: Int?, _ effects: inout HarvestEffects) {
         shares[Self.node].reserved += amount
-        setGoal(Self.node, lendsUnreserved ? max(0, shares[Self.node].reserved) : 0)
-        settle(Self.node, cause, &effects)
+        settleNode(cause, &effects)
         let excess = shares[Self.node].onLoan - shares[Self.node].reserved
         guard excess > 0 else { return }
         if let heir {
@@ -190,6 +191,8 @@ extension LoanBook {
             }
             index += 1
         }
+        // What was given back to the node may now be what it keeps.
+        if keptBack > 0 { settleNode(.reestimated, &effects) }
         topUp(&effects)
     }
 }

@@ -16,6 +16,13 @@ extension LoanBook {
         line(place)
     }
 
+    /// The same for the node, which lends what is unreserved beyond what it keeps back, and leaves loans alone until a call needs them.
+    mutating func settleNode(_ cause: ReturnCause, _ effects: inout HarvestEffects) {
+        let (unreserved, onLoan) = (shares[Self.node].reserved, shares[Self.node].onLoan)
+        setGoal(Self.node, lendsUnreserved ? max(0, unreserved - keptBack, min(onLoan, unreserved)) : 0)
+        settle(Self.node, cause, &effects)
+    }
+
     /// Calls in loans of a lender, the newest first, as far as their borrowers can do without them; it offers that much less.
     mutating func callIn(_ lender: Int, _ amount: Int, _ cause: ReturnCause, _ effects: inout HarvestEffects) {
         var left = amount
@@ -75,7 +82,7 @@ extension LoanBook {
             work += 1
             serve(place, upTo: shares[place].need, &effects)
             if shares[place].borrowed < shares[place].owed { preempt(for: place, &effects) }
-            let onlyWants = ticket.rank.isOwed && shares[place].borrowed >= shares[place].owed
+            let onlyWants = ticket.rank.urgency == .owed && shares[place].borrowed >= shares[place].owed
             // The pool is empty: this call and all behind it go on waiting.
             guard shares[place].need <= 0 || onlyWants else { return }
             shares[place].waitTicket = 0

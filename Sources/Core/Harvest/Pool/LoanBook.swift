@@ -15,6 +15,9 @@ struct LoanBook: Sendable {
     let quantum: Int
     let lendsUnreserved: Bool
     let topsUp: Bool
+    /// Of the unreserved, what is not lent anew.
+    let keptBack: Int
+    let order: BorrowerOrder
     var capacity: Int
     /// Places stay while their party lives, and are used again.
     var shares: [Share]
@@ -25,7 +28,7 @@ struct LoanBook: Sendable {
     var loanCount = 0
     /// Idle amounts worth lending, the latest end first.
     var entries = TicketHeap<LatestEnd>()
-    /// Calls that would use more, those below their own allocation first, then in order of arrival.
+    /// Calls that would use more: those below their own allocation first, those that only try last, and else in order of arrival.
     var waiters = TicketHeap<Claim>()
     /// Shares whose limit may have changed in the running operation.
     var touched: [Int] = []
@@ -42,19 +45,28 @@ struct LoanBook: Sendable {
     }
 
     struct Claim: Comparable, Sendable {
-        let isOwed: Bool
+        enum Urgency: Int, Comparable, Sendable {
+            case owed, wanted, explored
+            static func < (left: Urgency, right: Urgency) -> Bool { left.rawValue < right.rawValue }
+        }
+
+        let urgency: Urgency
+        let end: Instant
         let arrival: UInt64
         static func < (left: Claim, right: Claim) -> Bool {
-            left.isOwed == right.isOwed ? left.arrival < right.arrival : left.isOwed
+            (left.urgency, left.end, left.arrival) < (right.urgency, right.end, right.arrival)
         }
     }
 
-    init(_ kind: ResourceKind, capacity: Int, quantum: Int, lendsUnreserved: Bool, topsUp: Bool) {
+    init(_ kind: ResourceKind, _ settings: HarvestSettings) {
+        let (capacity, quantum) = (settings.capacity[kind], settings.quantum[kind])
         precondition(capacity >= 0 && quantum > 0, "a pool needs a capacity of 0 or more and a quantum of 1 or more")
         self.kind = kind
         self.quantum = quantum
-        self.lendsUnreserved = lendsUnreserved
-        self.topsUp = topsUp
+        lendsUnreserved = settings.lendsUnreserved
+        topsUp = settings.topsUp
+        keptBack = max(0, settings.keptBack[kind])
+        order = settings.order
         self.capacity = capacity
         shares = [
             Share(
@@ -62,8 +74,7 @@ struct LoanBook: Sendable {
                 terms: ShareTerms(reserved: capacity, demand: 0, end: .distantFuture, mayLend: lendsUnreserved, mayBorrow: false))
         ]
         var effects = HarvestEffects()
-        setGoal(Self.node, lendsUnreserved ? capacity : 0)
-        settle(Self.node, .reestimated, &effects)
+        settleNode(.reestimated, &effects)
         closeOperation()
     }
 

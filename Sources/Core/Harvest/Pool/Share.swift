@@ -30,6 +30,8 @@ struct Share: Sendable, Equatable {
     /// Whether it gives away what it does not need. The safeguard ends that.
     var mayLend: Bool
     let mayBorrow: Bool
+    /// Whether what it would use is not known but tried out.
+    var explores: Bool
 
     /// The valid ticket in the line of entries and of waiters; 0 for none.
     var entryTicket: UInt64 = 0
@@ -52,6 +54,7 @@ struct Share: Sendable, Equatable {
         end = terms.end
         mayLend = terms.mayLend
         mayBorrow = terms.mayBorrow
+        explores = terms.explores
     }
 
     var idle: Int { offered - onLoan }
@@ -74,6 +77,7 @@ struct ShareTerms: Sendable {
     var end: Instant
     var mayLend = true
     var mayBorrow = true
+    var explores = false
 }
 
 /// An amount that one party holds of another's, in two lists: the lender's and the borrower's.

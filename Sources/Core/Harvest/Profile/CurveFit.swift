@@ -13,11 +13,24 @@ struct FadingMean: Sendable {
     }
 }
 
+/// A feature of a call and its logarithm, which every curve over it needs.
+struct FeatureValue: Sendable {
+    let value: Double
+    /// Of 1 + |value|, with the value's sign.
+    let logarithm: Double
+
+    init(_ value: Double) {
+        self.value = value
+        let magnitude = Elementary.logarithm(1 + abs(value))
+        logarithm = value < 0 ? -magnitude : magnitude
+    }
+}
+
 /// How an amount follows one feature of a call: least squares over 1, x, log x, x log x and x^2, learned sample by sample.
 ///
 /// Errors count relative to the amount, so that small inputs matter as much as large ones. Two curves are kept, a straight line and the
-/// full one, and the one that has predicted better so far (each sample before it was learned) is used. A sample costs about 400
-/// multiplications, whatever came before.
+/// full one, and the one that has predicted better so far (each sample before it was learned) is used. A sample costs some
+/// hundred multiplications, whatever came before.
 struct CurveFit: Sendable {
     private static let terms = 5
     /// The straight line is the first two terms.
@@ -36,14 +49,18 @@ struct CurveFit: Sendable {
     /// How far beyond the samples a curve is believed.
     private static let reach = 1.25
 
-    private var products = [Double](repeating: 0, count: terms * terms)
-    private var sums = [Double](repeating: 0, count: terms)
-    private var line: [Double] = []
-    private var curve: [Double] = []
+    /// The normal equations: what the terms' products and the amounts add up to. Three lanes of eight are not used.
+    private var products = [SIMD8<Double>](repeating: .zero, count: terms)
+    private var sums = SIMD8<Double>.zero
+    /// The coefficients of both curves.
+    private var line = SIMD8<Double>.zero
+    private var curve = SIMD8<Double>.zero
+    /// The triangular factor of the equations, kept so that solving them takes no memory.
+    private var lower = [SIMD8<Double>](repeating: .zero, count: terms)
     private var lineError = FadingMean()
     private var curveError = FadingMean()
     /// Units in which feature and amount are of the order of 1; fixed by the first sample.
-    private var featureScale = 0.0
+    private var scale = FeatureValue(0)
     private var amountScale = 0.0
     private(set) var lowest = Double.infinity
     private(set) var highest = -Double.infinity
@@ -55,47 +72,39 @@ struct CurveFit: Sendable {
     private var prefersCurve: Bool { curveError.count > 0 && curveError.value < lineError.value }
 
     /// Whether the feature lies where samples have been.
-    func covers(_ feature: Double) -> Bool {
+    func covers(_ feature: FeatureValue) -> Bool {
         let margin = (Self.reach - 1) * max(abs(lowest), abs(highest))
-        return count > 0 && feature >= min(lowest / Self.reach, lowest) - 0.01 * margin && feature <= highest + margin
+        return count > 0 && feature.value >= min(lowest / Self.reach, lowest) - 0.01 * margin && feature.value <= highest + margin
     }
 
     /// The amount expected at a feature, or nil before there are samples. Never negative.
-    func predict(_ feature: Double) -> Double? {
+    func predict(_ feature: FeatureValue) -> Double? {
         guard count > 0 else { return nil }
-        return max(0, value(prefersCurve ? curve : line, basis(feature)) * amountScale)
+        return max(0, (basis(feature) * (prefersCurve ? curve : line)).sum() * amountScale)
     }
 
-    mutating func learn(_ feature: Double, _ amount: Double) {
+    mutating func learn(_ feature: FeatureValue, _ amount: Double) {
         if count == 0 {
-            featureScale = max(1, abs(feature))
+            scale = FeatureValue(max(1, abs(feature.value)))
             amountScale = max(amount, 1e-9)
         }
         let x = basis(feature)
         let y = amount / amountScale
-        let expected = count > 0 ? value(prefersCurve ? curve : line, x) : y
+        let (onLine, onCurve) = ((x * line).sum(), (x * curve).sum())
+        let expected = count == 0 ? y : prefersCurve ? onCurve : onLine
         // Only inside what has been seen: beyond it nothing is predicted.
         if covers(feature) {
-            if count >= Self.lineSamplesMin {
-                lineError.add(Self.relativeError(expected: value(line, x), actual: y), memory: Self.errorMemory)
-            }
-            if count >= Self.samplesMin {
-                curveError.add(Self.relativeError(expected: value(curve, x), actual: y), memory: Self.errorMemory)
-            }
+            if count >= Self.lineSamplesMin { lineError.add(Self.relativeError(expected: onLine, actual: y), memory: Self.errorMemory) }
+            if count >= Self.samplesMin { curveError.add(Self.relativeError(expected: onCurve, actual: y), memory: Self.errorMemory) }
         }
         count += 1
-        lowest = min(lowest, feature)
-        highest = max(highest, feature)
+        lowest = min(lowest, feature.value)
+        highest = max(highest, feature.value)
         // By what was expected: a weight that follows the sample itself would pull the curve down.
         let size = min(max(expected, 0.05), 20)
         let weight = 1 / (size * size)
-        for row in 0..<Self.terms {
-            for column in 0..<Self.terms {
-                let index = row * Self.terms + column
-                products[index] = products[index] * Self.fading + weight * x[row] * x[column]
-            }
-            sums[row] = sums[row] * Self.fading + weight * x[row] * y
-        }
+        for row in 0..<Self.terms { products[row] = products[row] * Self.fading + x * (weight * x[row]) }
+        sums = sums * Self.fading + x * (weight * y)
         line = solve(Self.lineTerms)
         curve = solve(Self.terms)
     }
@@ -106,43 +115,33 @@ struct CurveFit: Sendable {
         return min(error * error / max(abs(actual) * abs(expected), 1e-9), errorMax)
     }
 
-    private func basis(_ feature: Double) -> [Double] {
-        let u = feature / featureScale
-        let magnitude = Elementary.logarithm(1 + abs(feature)) / Elementary.logarithm(1 + featureScale)
-        let l = feature < 0 ? -magnitude : magnitude
-        return [1, u, l, u * l, u * u]
+    private func basis(_ feature: FeatureValue) -> SIMD8<Double> {
+        let u = feature.value / scale.value
+        let l = feature.logarithm / scale.logarithm
+        return SIMD8(1, u, l, u * l, u * u, 0, 0, 0)
     }
 
-    private func value(_ coefficients: [Double], _ basis: [Double]) -> Double {
-        var sum = 0.0
-        for index in coefficients.indices { sum += coefficients[index] * basis[index] }
-        return sum
-    }
-
-    /// Solves the first `size` normal equations by Cholesky's method, each term scaled by its own diagonal first.
-    private func solve(_ size: Int) -> [Double] {
-        let scale = (0..<size).map { 1 / max(products[$0 * Self.terms + $0], 1e-300).squareRoot() }
-        var lower = [Double](repeating: 0, count: size * size)
-        var solution = [Double](repeating: 0, count: size)
+    /// Solves the first `size` equations by Cholesky's method, each term scaled by its own diagonal first.
+    private mutating func solve(_ size: Int) -> SIMD8<Double> {
+        var scaling = SIMD8<Double>.zero
+        for row in 0..<size { scaling[row] = 1 / max(products[row][row], 1e-300).squareRoot() }
+        var solution = SIMD8<Double>.zero
         for row in 0..<size {
-            for column in 0...row {
-                var sum = products[row * Self.terms + column] * scale[row] * scale[column]
-                if row == column { sum += Self.ridge }
-                for k in 0..<column { sum -= lower[row * size + k] * lower[column * size + k] }
-                if row == column {
-                    lower[row * size + row] = max(sum, Self.ridge * 1e-3).squareRoot()
-                } else {
-                    lower[row * size + column] = sum / lower[column * size + column]
-                }
+            let scaled = products[row] * scaling * scaling[row]
+            var factors = SIMD8<Double>.zero
+            for column in 0..<row {
+                factors[column] = (scaled[column] - (factors * lower[column]).sum()) / lower[column][column]
             }
-            var sum = sums[row] * scale[row]
-            for k in 0..<row { sum -= lower[row * size + k] * solution[k] }
-            solution[row] = sum / lower[row * size + row]
+            let pivot = scaled[row] + Self.ridge - (factors * factors).sum()
+            let diagonal = max(pivot, Self.ridge * 1e-3).squareRoot()
+            solution[row] = (sums[row] * scaling[row] - (factors * solution).sum()) / diagonal
+            factors[row] = diagonal
+            lower[row] = factors
         }
         for row in stride(from: size - 1, through: 0, by: -1) {
-            for k in (row + 1)..<max(size, row + 1) { solution[row] -= lower[k * size + row] * solution[k] }
-            solution[row] /= lower[row * size + row]
+            solution[row] /= lower[row][row]
+            for above in 0..<row { solution[above] -= lower[row][above] * solution[row] }
         }
-        return (0..<size).map { solution[$0] * scale[$0] }
+        return solution * scaling
     }
 }

@@ -15,6 +15,10 @@ struct DurationModel: Sendable {
     /// Another fraction is taken only where its squared error is at most this part of the assumed one's.
     private static let clearlyBetter = 0.8
 
+    /// Calls from which on the fractions that are not chosen take turns in learning, which halves what a call costs.
+    private static let allLearnUntil = 64
+
+    private var count = 0
     private var trends = [Trend](repeating: Trend(), count: fractions.count)
     private(set) var chosen = assumed
     /// Run times and usable cores of the latest calls.
@@ -31,7 +35,7 @@ struct DurationModel: Sendable {
 
     /// The time on one core, in seconds, or nil where nothing is known. Calls that do not follow their input get the 5th percentile:
     /// what is lent on their account then is promised for a short time rather than for too long.
-    func baseSeconds(_ features: [Double?]) -> Double? {
+    func baseSeconds(_ features: [FeatureValue?]) -> Double? {
         if let curve = trends[chosen].curve(features), trends[chosen].covers(features), let low = window.values.first,
             let high = window.values.last
         {
@@ -41,10 +45,11 @@ struct DurationModel: Sendable {
     }
 
     /// The best guess of the same, for the measure of accuracy.
-    func expectedBaseSeconds(_ features: [Double?]) -> Double? { trends[chosen].curve(features) ?? trends[chosen].meanValue }
+    func expectedBaseSeconds(_ features: [FeatureValue?]) -> Double? { trends[chosen].curve(features) ?? trends[chosen].meanValue }
 
-    mutating func learn(_ features: [Double?], seconds: Double, cores: Double) {
-        for index in trends.indices {
+    mutating func learn(_ features: [FeatureValue?], seconds: Double, cores: Double) {
+        count += 1
+        for index in trends.indices where count <= Self.allLearnUntil || index == chosen || index == count % trends.count {
             trends[index].learn(features, seconds / Self.factor(serial: Self.fractions[index], cores: cores))
         }
         if samples.count < SampleWindow.size {

@@ -13,23 +13,40 @@ struct FunctionProfile: Sendable {
     /// Libra's window.
     private static let recentSize = 5
 
-    func predict(_ features: [Double?], _ settings: ProfilerSettings) -> Prediction? {
-        if settings.method == .recentMaximum { return recentMaximum(settings) }
+    func predict(_ features: [FeatureValue?], _ settings: ProfilerSettings) -> Prediction? {
+        if settings.method == .recentMaximum { return calls < settings.callsBeforePrediction ? nil : recentMaximum(settings) }
         // Without features nothing can follow them.
         let features = settings.method == .quantiles ? [] : features
-        guard let cpuPeak = cpu.estimate(features), let memoryPeak = memory.estimate(features),
-            let base = time.baseSeconds(features), let expected = time.expectedBaseSeconds(features)
-        else { return nil }
-        func millicores(_ amount: Double) -> Int { Int(min(Profiler.whole(amount), Int64(settings.millicoresMax))) }
-        return Prediction(
-            peak: Resources(millicores: millicores(cpuPeak.upper), memoryBytes: Int(Profiler.whole(memoryPeak.upper))),
-            expectedPeak: Resources(millicores: millicores(cpuPeak.expected), memoryBytes: Int(Profiler.whole(memoryPeak.expected))),
-            baseDuration: .nanoseconds(Profiler.whole(base * 1e9)),
-            expectedBaseDuration: .nanoseconds(Profiler.whole(expected * 1e9)),
+        guard let base = time.baseSeconds(features), let expected = time.expectedBaseSeconds(features) else { return nil }
+        var prediction = Prediction(
+            known: [], peak: Resources(millicores: settings.millicoresMax, memoryBytes: 0),
+            expectedPeak: Resources(millicores: settings.millicoresMax, memoryBytes: 0),
+            baseDuration: .nanoseconds(Profiler.whole(base * 1e9)), expectedBaseDuration: .nanoseconds(Profiler.whole(expected * 1e9)),
             serialThousandths: Int(Profiler.whole(time.serialFraction * 1000)))
+        if let cpuPeak = known(cpu, features, settings) {
+            prediction.known.insert(.cpu)
+            prediction.peak.millicores = Int(min(Profiler.whole(cpuPeak.upper), Int64(settings.millicoresMax)))
+            prediction.expectedPeak.millicores = Int(min(Profiler.whole(cpuPeak.expected), Int64(settings.millicoresMax)))
+        }
+        if let memoryPeak = known(memory, features, settings) {
+            prediction.known.insert(.memory)
+            prediction.peak.memoryBytes = Int(Profiler.whole(memoryPeak.upper))
+            prediction.expectedPeak.memoryBytes = Int(Profiler.whole(memoryPeak.expected))
+        }
+        return prediction.known.isEmpty ? nil : prediction
     }
 
-    mutating func learn(_ features: [Double?], _ observation: CallObservation, _ settings: ProfilerSettings) {
+    private func known(_ model: PeakModel, _ features: [FeatureValue?], _ settings: ProfilerSettings) -> PeakModel.Estimate? {
+        model.count >= settings.callsBeforePrediction ? model.estimate(features) : nil
+    }
+
+    /// Whether any call was long enough for its CPU peak to be measured.
+    var isMeasured: Bool { cpu.count > 0 }
+
+    /// The highest CPU peak of the latest calls.
+    var highestMillicores: Int { Int(Profiler.whole(cpu.highest)) }
+
+    mutating func learn(_ features: [FeatureValue?], _ observation: CallObservation, _ settings: ProfilerSettings) {
         let features = settings.method == .quantiles ? [] : features
         recent.append(observation)
         if recent.count > Self.recentSize { recent.removeFirst() }
@@ -54,7 +71,8 @@ struct FunctionProfile: Sendable {
         let peak = Resources(millicores: min(cpu, settings.millicoresMax), memoryBytes: memory)
         // Wholly serial: the time is taken as it was, whatever the call gets.
         return Prediction(
-            peak: peak, expectedPeak: peak, baseDuration: duration, expectedBaseDuration: duration, serialThousandths: 1000)
+            known: [.cpu, .memory], peak: peak, expectedPeak: peak, baseDuration: duration, expectedBaseDuration: duration,
+            serialThousandths: 1000)
     }
 
     var report: ProfileReport {

@@ -23,8 +23,11 @@ struct PeakModel: Sendable {
     private var probe: Double?
     private(set) var count = 0
 
+    /// The most that was measured lately, or is to be tried next.
+    var highest: Double { max(window.values.last ?? 0, probe ?? 0) }
+
     /// - Returns: nil where nothing is known of calls like this one.
-    func estimate(_ features: [Double?]) -> Estimate? {
+    func estimate(_ features: [FeatureValue?]) -> Estimate? {
         let widening = 1 + (window.count < Self.scarce ? 1 / Double(max(window.count, 1)) : 0)
         let known: Estimate?
         if let curve = trend.curve(features) {
@@ -48,7 +51,7 @@ struct PeakModel: Sendable {
     ///   - amount: the measured peak.
     ///   - limit: the highest limit that the call had, where a use at the limit means that it would have used more.
     ///   - most: what no probe goes beyond.
-    mutating func learn(_ features: [Double?], _ amount: Double, limit: Double?, most: Double) {
+    mutating func learn(_ features: [FeatureValue?], _ amount: Double, limit: Double?, most: Double) {
         count += 1
         let known = trend.curve(features) ?? window.percentile(99)
         if let limit, amount >= limit * 0.95 {

@@ -19,7 +19,7 @@ public struct ProfileReport: Hashable, Sendable {
     public var calls = 0
     /// Predictions that the shares below are over.
     public var predictions = 0
-    /// Calls among them of which nothing could be said.
+    /// Calls among them of which not everything could be said.
     public var unpredicted = 0
     /// The feature that each quantity follows (0 the input's size, then the named parameters, then their product), or nil for quantiles.
     public var cpuDriver: Int?
@@ -63,11 +63,11 @@ struct PredictionRecord: Sendable {
 
     var report: ProfileReport {
         var report = ProfileReport()
-        report.unpredicted = entries.count { $0.prediction == nil }
+        report.unpredicted = entries.count { ($0.prediction?.known.count ?? 0) < ResourceKind.allCases.count }
         report.predictions = entries.count
         let made = entries.compactMap { entry in entry.prediction.map { ($0, entry.actual) } }
-        let cpu = made.compactMap { made in made.1.peakMillicores.map { (made.0, $0) } }
-        let memory = made.compactMap { made in made.1.peakMemoryBytes.map { (made.0, $0) } }
+        let cpu = made.filter { $0.0.known.contains(.cpu) }.compactMap { made in made.1.peakMillicores.map { (made.0, $0) } }
+        let memory = made.filter { $0.0.known.contains(.memory) }.compactMap { made in made.1.peakMemoryBytes.map { (made.0, $0) } }
         report.cpuClassAccuracy = Self.share(cpu) {
             DemandClass.cpu(millicores: $0.0.expectedPeak.millicores) == DemandClass.cpu(millicores: $0.1)
         }

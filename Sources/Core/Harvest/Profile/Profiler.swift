@@ -20,7 +20,7 @@ public struct CallFeatures: Hashable, Sendable {
     private static let valueMax = 1e15
 
     /// The size, each parameter, and the product of all parameters where there are several: rows times columns, rounds times items.
-    var list: [Double?] {
+    var list: [FeatureValue?] {
         let named = parameters.prefix(Self.parametersMax).map { $0.flatMap(Self.sensible) }
         var list = [Self.sensible(Double(max(0, inputBytes)))] + named
         if named.count > 1 {
@@ -28,7 +28,7 @@ public struct CallFeatures: Hashable, Sendable {
             for value in named { product = product.flatMap { left in value.flatMap { Self.sensible(left * $0) } } }
             list.append(product)
         }
-        return list
+        return list.map { $0.map { FeatureValue($0) } }
     }
 
     private static func sensible(_ value: Double) -> Double? { value.isNaN ? nil : min(max(value, -valueMax), valueMax) }
@@ -59,6 +59,8 @@ public struct CallObservation: Hashable, Sendable {
 
 /// What a call is expected to need.
 public struct Prediction: Hashable, Sendable {
+    /// Of which resources enough is known of calls like this one; of the others the peaks mean nothing.
+    public var known: Set<ResourceKind>
     /// What it will hardly exceed (the 99th percentile).
     public var peak: Resources
     /// The best guess of the same.
@@ -98,8 +100,17 @@ public enum ProfilerMethod: String, Hashable, Sendable, CaseIterable {
 
 /// How predictions are made.
 public struct ProfilerSettings: Sendable {
-    /// Calls of a function that run with the user's allocation before the first prediction: the fewest from which a spread shows.
+    /// Calls of a function that are measured before the first prediction: the fewest from which a spread shows. They run with the user's
+    /// allocation, and with what else lies idle if ``explores``.
     public var callsBeforePrediction = 8
+    /// Whether calls of which too little is known may use idle CPU beyond the user's allocation, behind all others that want it: it shows
+    /// what they would use (Libra runs copies of the call for that).
+    public var explores = true
+    /// How many times the user's CPU such a call is offered, or the most that the function has used, if that is more. Libra's largest
+    /// allocation is eight times its smallest.
+    public var explorationFactor = 8
+    /// Calls of a function after which it is not explored any more if none of them ran long enough to be measured.
+    public var exploredCallsMax = 64
     public var method = ProfilerMethod.learned
     /// The most CPU that is worth predicting for one call: the node's.
     public var millicoresMax: Int
@@ -119,8 +130,15 @@ public struct Profiler: Sendable {
 
     /// What the call will need, or nil where nothing is known of calls like it: it then runs with the user's allocation.
     public func predict(_ function: FunctionHandle, _ features: CallFeatures) -> Prediction? {
-        guard let profile = profiles[function], profile.calls >= settings.callsBeforePrediction else { return nil }
-        return profile.predict(features.list, settings)
+        profiles[function]?.predict(features.list, settings)
+    }
+
+    /// The CPU that a call of unknown demand may use, of what lies idle; not less than its allocation.
+    public func exploration(_ function: FunctionHandle, allocated millicores: Int) -> Int {
+        let profile = profiles[function]
+        guard settings.explores, profile.map({ $0.isMeasured || $0.calls < settings.exploredCallsMax }) ?? true else { return millicores }
+        let tried = max(millicores * settings.explorationFactor, profile?.highestMillicores ?? 0)
+        return max(millicores, min(settings.millicoresMax, tried))
     }
 
     /// A call has ended well, or for want of memory. Others say nothing about what calls need.

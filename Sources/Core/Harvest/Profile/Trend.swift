@@ -23,13 +23,13 @@ struct Trend: Sendable {
     var meanValue: Double? { mean.count == 0 ? nil : mean.value }
 
     /// The amount expected by the curve, or nil where no curve is believed or the call does not say the feature.
-    func curve(_ features: [Double?]) -> Double? {
+    func curve(_ features: [FeatureValue?]) -> Double? {
         guard let driver, driver < features.count, let feature = features[driver] else { return nil }
         return fits[driver].predict(feature)
     }
 
     /// Whether calls like this one have been seen: with a curve by its feature, without one by all of them.
-    func covers(_ features: [Double?]) -> Bool {
+    func covers(_ features: [FeatureValue?]) -> Bool {
         let relevant = driver.map { [$0] } ?? Array(features.indices)
         return relevant.allSatisfy { index in
             guard index < features.count, let feature = features[index] else { return driver == nil }
@@ -37,7 +37,7 @@ struct Trend: Sendable {
         }
     }
 
-    mutating func learn(_ features: [Double?], _ amount: Double) {
+    mutating func learn(_ features: [FeatureValue?], _ amount: Double) {
         while fits.count < features.count { fits.append(CurveFit()) }
         if mean.count > 0 {
             meanError.add(CurveFit.relativeError(expected: mean.value, actual: amount), memory: CurveFit.errorMemory)
