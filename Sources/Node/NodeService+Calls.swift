@@ -115,8 +115,9 @@ extension NodeService {
     /// Keeps a decision with the calls that it explains.
     func keep(_ note: Note, _ books: inout Books) {
         switch note {
-        case .queued(let call, _), .resent(let call, _):
+        case .queued(let call, _), .resent(let call, _), .heldBack(let call, _), .allotted(let call, _, _):
             books.calls[call]?.notes.append(note)
+        case .settled: break
         case .startedReplica(let replica, let handle, let reason):
             logger.debug("replica starting", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
             guard let function = books.functions[handle]?.stored.spec.id else { return }
@@ -157,6 +158,7 @@ extension Note {
     var sentence: String {
         switch self {
         case .queued(_, let ahead): "queued behind \(ahead) other calls: no replica had a free slot"
+        case .heldBack, .allotted, .settled: description
         case .resent(_, let replica): "replica \(replica) was gone before the call reached it; the call was sent to another"
         case .startedReplica(let replica, _, let reason): "started replica \(replica): \(reason.rawValue)"
         case .startDeferred(_, let reason): "no replica was started: \(reason.rawValue)"

@@ -129,6 +129,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
             answer(call, .failed(timedOut(call, books)), &books, &actions)
         case .cancel(let call, let replica): actions.append(.cancel(call, replica))
         case .note(let note): keep(note, &books)
+        // Nothing is lent on a node yet: its engine has no harvester.
+        case .limit: break
         case .start(let replica, let function): controlInput.yield(.start(replica, function))
         case .stop(let replica, let grace): controlInput.yield(.stop(replica, grace: grace))
         case .wake(let at): controlInput.yield(.wake(at))

@@ -19,6 +19,9 @@ public struct CallFeatures: Hashable, Sendable {
     /// Larger values count as this: their squares would leave the range in which a curve can be computed.
     private static let valueMax = 1e15
 
+    /// Nothing is known of the call.
+    public static let unknown = CallFeatures(inputBytes: 0)
+
     /// The size, each parameter, and the product of all parameters where there are several: rows times columns, rounds times items.
     var list: [FeatureValue?] {
         let named = parameters.prefix(Self.parametersMax).map { $0.flatMap(Self.sensible) }

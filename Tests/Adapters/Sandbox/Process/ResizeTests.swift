@@ -112,7 +112,8 @@ struct ResizeTests {
 
     @Test("memory is never limited below what is in use, and what was refused is told")
     func memoryFloor() async throws {
-        let python = "import sys\nheld = bytearray(48 << 20)\nprint('held')\nsys.stdin.readline()\ndel held\nprint('free')\nsys.stdin.readline()"
+        let python =
+            "import sys\nheld = bytearray(48 << 20)\nprint('held')\nsys.stdin.readline()\ndel held\nprint('free')\nsys.stdin.readline()"
         try await Self.withSubject(Resources(millicores: 1000, memoryBytes: 128 << 20), python: python) { subject in
             let limits = try LimitFiles(subject.group, Resources(millicores: 1000, memoryBytes: 128 << 20))
             let files = try UsageFiles(subject.group)
