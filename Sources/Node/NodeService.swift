@@ -65,8 +65,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         self.world = world
         self.store = store
         self.logger = logger
-        let clock = NodeClock(wallClock: world.wallClock())
-        self.clock = clock
+        clock = world.clock
         startedAt = clock.now
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
         books = Mutex(

@@ -46,12 +46,15 @@ package struct NodeWorld: Sendable {
     package var residentBytes: @Sendable () -> Int
     /// Posts an asynchronous call's result; throws if it was not taken.
     package var deliver: @Sendable (CallbackDelivery) async throws -> Void
+    /// The clock that everything else follows.
+    package let clock: NodeClock
 
     package init(
         wallClock: @escaping @Sendable () -> Instant, residentBytes: @escaping @Sendable () -> Int,
         deliver: @escaping @Sendable (CallbackDelivery) async throws -> Void
     ) {
         self.wallClock = wallClock
+        clock = NodeClock(wallClock: wallClock())
         self.residentBytes = residentBytes
         self.deliver = deliver
     }
@@ -81,4 +84,9 @@ package struct NodeClock: Sendable {
     }
 
     package var now: Instant { anchor + (ContinuousClock.now - origin) }
+}
+
+extension NodeWorld {
+    /// A time of the node's clock as the wall clock will show it, for functions, which have only that one.
+    package func wallTime(of time: Instant) -> Instant { wallClock() + (time - clock.now) }
 }

@@ -124,6 +124,16 @@ struct ClockTests {
         }
     }
 
+    @Test("a deadline is told to functions in the time that their clock shows", arguments: [5, -5])
+    func told(_ hours: Int64) {
+        let wall = Mutex(Instant(nanoseconds: 1_700_000_000_000_000_000))
+        let world = NodeWorld(wallClock: { wall.withLock { $0 } }, residentBytes: { 0 }, deliver: { _ in })
+        let deadline = world.clock.now + .seconds(60)
+        wall.withLock { $0 = $0 + .seconds(hours * 3600) }
+        let left = world.wallTime(of: deadline) - wall.withLock { $0 }
+        #expect(left > .seconds(55) && left <= .seconds(60))
+    }
+
     @Test("a retry that was put off before the clock went back hours comes within the longest pause")
     func restored() async throws {
         let store = NodeServiceTests.makeStore()

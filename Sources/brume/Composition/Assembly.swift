@@ -52,13 +52,13 @@ struct Assembly {
         let store = try SQLiteStore(directory: directory.path.string, settings: StoreSettings(version: Version.current))
         let epoch = try await store.beginEpoch()
 
-        let sandbox = SandboxAssembly(plan: plan, directory: directory)
         let callbacks = CallbackClient(client: .shared)
+        let world = NodeWorld(
+            wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
+        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: EngineSettings(capacity: plan.capacity)),
-            world: NodeWorld(
-                wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) }),
-            store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
+            world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
         if let missing = LimitCheck.missing() {
             logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
+import BrumeNode
 import BrumeSandbox
 import FoundationEssentials
 import NIOPosix
@@ -10,6 +11,7 @@ import SystemPackage
 struct SandboxAssembly {
     let plan: NodePlan
     let directory: NodeDirectory
+    let world: NodeWorld
 
     private var stateDirectory: String { directory.path.appending("sandbox").string }
     private var codeRoot: String { directory.path.appending("unpacked").string }
@@ -26,10 +28,11 @@ struct SandboxAssembly {
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }
-        let channels = ContractChannels(
-            ContractChannels.Settings(
-                group: MultiThreadedEventLoopGroup.singleton, codeRoot: codeRoot, agentPath: agent,
-                sharesLoopback: plan.isolation == .none, installEnvironment: Self.installEnvironment()))
+        var contracts = ContractChannels.Settings(
+            group: MultiThreadedEventLoopGroup.singleton, codeRoot: codeRoot, agentPath: agent, sharesLoopback: plan.isolation == .none,
+            installEnvironment: Self.installEnvironment())
+        contracts.wallTime = { [world] in world.wallTime(of: $0) }
+        let channels = ContractChannels(contracts)
         return try await LinuxSandbox(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events,
             makeChannel: { try channels.makeChannel(for: $0, replica: $1) }, makeSpare: { channels.makeSpare($0) },

@@ -19,6 +19,8 @@ package struct ContractChannels: Sendable {
         package var installEnvironment: [String: String]
         /// Who installers and compilers run as when the node is root: code in a package must not run as root.
         package var installUser: UInt32
+        /// A time of the node's clock on the wall clock, which is the one that functions see.
+        package var wallTime: @Sendable (Instant) -> Instant = { $0 }
         /// Lines about a function that no replica wrote (what an installer said).
         package var log: @Sendable (FunctionID, String) -> Void
 
@@ -79,7 +81,8 @@ package struct ContractChannels: Sendable {
             }
         case .lambda(let executable):
             return try LambdaChannel(
-                spec: spec, group: settings.group, limits: settings.limits, sharesLoopback: settings.sharesLoopback || spec.network
+                spec: spec, group: settings.group, limits: settings.limits, sharesLoopback: settings.sharesLoopback || spec.network,
+                wallTime: settings.wallTime
             ) { port in
                 LaunchPlanner(settings: settings, spec: spec, replica: replica).lambda(executable, port: port)
             }
