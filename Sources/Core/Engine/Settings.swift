@@ -29,6 +29,8 @@ public struct EngineSettings: Sendable {
     /// Attempts of an asynchronous call before it becomes a dead letter.
     public var asynchronousAttempts = 3
     public var asynchronousBackoff = Backoff(base: .seconds(1), ceiling: .seconds(60))
+    /// The pause after so many failed attempts of an asynchronous call.
+    public func asynchronousPause(after failures: Int) -> Duration { failures > 0 ? asynchronousBackoff.pause(after: failures) : .zero }
 
     public init(capacity: Resources) { self.capacity = capacity }
 }

@@ -11,17 +11,24 @@ struct SandboxAssembly {
     let plan: NodePlan
     let directory: NodeDirectory
 
+    private var stateDirectory: String { directory.path.appending("sandbox").string }
+    private var codeRoot: String { directory.path.appending("unpacked").string }
+
+    /// Gives the disk back that functions take which are not deployed any more; call before any is prepared.
+    func removeLeftovers(keeping functions: [StoredFunction]) async -> Int {
+        await Leftovers(codeRoot: codeRoot, stateDirectory: stateDirectory).remove(keeping: functions.map(\.spec))
+    }
+
     /// - Throws: `BrumeError` (`unsupported`) where the isolation asked for cannot be had on this machine, with the command that mends it.
     func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
         let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
-        let settings = SandboxSettings(
-            stateDirectory: directory.path.appending("sandbox").string, isolation: isolation, spares: plan.spares)
+        let settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }
         let channels = ContractChannels(
             ContractChannels.Settings(
-                group: MultiThreadedEventLoopGroup.singleton, codeRoot: directory.path.appending("unpacked").string, agentPath: agent,
+                group: MultiThreadedEventLoopGroup.singleton, codeRoot: codeRoot, agentPath: agent,
                 sharesLoopback: plan.isolation == .none, installEnvironment: Self.installEnvironment()))
         return try await LinuxSandbox(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events,

@@ -37,6 +37,7 @@ struct Layer: Sendable {
     static let all: [Layer] = [
         Layer(target: "BrumeModel", folder: "Sources/Core/Model", own: [], outside: []),
         Layer(target: "BrumeBroker", folder: "Sources/Core/Broker", own: ["BrumeModel"], outside: ["collections"]),
+        Layer(target: "BrumeHarvest", folder: "Sources/Core/Harvest", own: ["BrumeModel"], outside: ["collections"]),
         Layer(target: "BrumeEngine", folder: "Sources/Core/Engine", own: ["BrumeModel", "BrumeBroker"], outside: ["collections"]),
         Layer(target: "BrumeWorkload", folder: "Sources/Lab/Workload", own: ["BrumeModel"], outside: ["collections"]),
         Layer(
@@ -73,7 +74,8 @@ struct Layer: Sendable {
 
     /// The folders of decisions and virtual time: no I/O, no clocks, no chance of their own.
     static let pure = [
-        "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Engine", "Sources/Lab/Workload", "Sources/Lab/Simulator",
+        "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Harvest", "Sources/Core/Engine", "Sources/Lab/Workload",
+        "Sources/Lab/Simulator",
     ]
 
     /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service.

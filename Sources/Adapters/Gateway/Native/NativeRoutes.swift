@@ -9,7 +9,6 @@ import NIOCore
 /// What OpenFaaS has no word for: packages, calls, the queue, the node.
 struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBuffer {
     let node: Node
-    let bodyBytesMax: Int
 
     /// Most rows that one request may ask for.
     static var limitMax: Int { 10_000 }
@@ -30,7 +29,10 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
     }
 
     private func putCode(_ request: Request) async throws -> Response {
-        let archive = try await request.wholeBody(limit: bodyBytesMax)
+        let limit = FunctionSpec.packageBytesMax
+        let archive = try await request.wholeBody(
+            limit: limit,
+            orElse: "The package is larger than \(limit >> 20) MiB; leave out what is not needed, or deploy an image with --image.")
         guard archive.readableBytes > 0 else {
             throw BrumeError(.invalid, "The request has no body; send the package as a tar archive.")
         }

@@ -36,6 +36,9 @@ package struct ContractChannels: Sendable {
             self.installUser = installUser
             self.log = log
         }
+
+        /// Event loops that serve connections.
+        var loopCount: Int { group.makeIterator().reduce(0) { count, _ in count + 1 } }
     }
 
     package let settings: Settings
@@ -50,7 +53,9 @@ package struct ContractChannels: Sendable {
         func upstream(
             _ kind: UpstreamChannel.Kind, plan: @escaping @Sendable () throws(BrumeError) -> LaunchPlan
         ) -> UpstreamChannel {
-            UpstreamChannel(kind: kind, capacity: spec.concurrency, group: settings.group, limits: settings.limits, plan: plan)
+            UpstreamChannel(
+                kind: kind, capacity: spec.concurrency, loopCount: settings.loopCount, group: settings.group, limits: settings.limits,
+                plan: plan)
         }
         switch spec.contract {
         case .fork(let command):

@@ -9,11 +9,16 @@ struct LaunchPlanner {
     let replica: ReplicaID
 
     func fork(_ command: [String]) -> LaunchPlan {
-        let agent = [Inside.agent, "--socket", Inside.socket, "--connections", String(spec.concurrency), "--"]
+        let agent = [Inside.agent, "--socket", Inside.socket, "--connections", String(connectionsOnEachLoop), "--"]
         return plan(
             agent + command, environment: [("fprocess", command.joined(separator: " "))],
             binds: [.init(host: settings.agentPath, inside: Inside.agent)])
     }
+
+    /// As many connections on each event loop as there can be calls, so that a call finds one on its own loop and wakes no other thread.
+    ///
+    /// For what serves them all from one thread and has no state for each; Python's workers have threads of their own.
+    private var connectionsOnEachLoop: Int { spec.concurrency * settings.loopCount }
 
     func http(_ command: [String], port: Int) -> LaunchPlan {
         plan(
@@ -26,7 +31,8 @@ struct LaunchPlanner {
 
     func handler(_ language: Contract.Language, file: String) throws(BrumeError) -> LaunchPlan {
         let store = CodeStore(root: settings.codeRoot)
-        let arguments = [Inside.socket, String(spec.concurrency), Inside.functionDirectory + "/" + file]
+        let connections = language == .node ? connectionsOnEachLoop : spec.concurrency
+        let arguments = [Inside.socket, String(connections), Inside.functionDirectory + "/" + file]
         var binds: [LaunchPlan.Bind] = []
         if let packages = store.packages(of: spec) { binds.append(.init(host: packages, inside: Inside.packagesDirectory)) }
         switch language {

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BrumeModel
-
-/// The logarithm and the exponential that random draws need, written out in IEEE additions, multiplications and divisions.
+/// The logarithm and the exponential that random draws and regressions need, written out in IEEE additions, multiplications and divisions.
 ///
 /// Pure code may not import the C library, and its results may differ in the last bit from one version to the next: these cannot, so that a
 /// seed gives the same workload everywhere. Both agree with the correctly rounded value to within 4 units in the last place.
-enum Elementary {
+public enum Elementary {
     /// ln 2 in two parts; the first has 21 trailing zero bits, so that a product with a small integer is exact.
     private static let ln2High = 0x1.62e42feep-1
     private static let ln2Low = 0x1.a39ef35793c76p-33
@@ -15,7 +13,7 @@ enum Elementary {
     ///
     /// x = m * 2^k with m in [sqrt(1/2), sqrt(2)); ln m = 2 artanh s with s = (m - 1) / (m + 1), so |s| < 0.1716, and the odd series up to
     /// s^21 leaves out less than 1e-17 of the value.
-    static func logarithm(_ x: Double) -> Double {
+    public static func logarithm(_ x: Double) -> Double {
         guard x > 0 else { return x == 0 ? -.infinity : .nan }
         guard x < .infinity else { return x }
         var mantissa = x.significand
@@ -34,7 +32,7 @@ enum Elementary {
     /// e to the power of x. Overflows to infinity above 709.78, underflows to zero below -745.
     ///
     /// x = k ln 2 + r with |r| <= 0.3466; the Taylor series of e^r up to r^13 leaves out less than 5e-18.
-    static func exponential(_ x: Double) -> Double {
+    public static func exponential(_ x: Double) -> Double {
         guard !x.isNaN else { return x }
         if x > 709.782712893384 { return .infinity }
         if x < -745.1332191019412 { return 0 }
@@ -52,13 +50,13 @@ enum Elementary {
 
 extension SeededGenerator {
     /// A draw from the exponential distribution with mean 1.
-    mutating func exponential() -> Double {
+    public mutating func exponential() -> Double {
         // 1 - unit() lies in (0, 1]: the logarithm is finite.
         -Elementary.logarithm(1 - unit())
     }
 
     /// A draw from the normal distribution with mean 0 and deviation 1 (Marsaglia's polar method, which needs no sine).
-    mutating func normal() -> Double {
+    public mutating func normal() -> Double {
         // Each round succeeds with probability pi/4; a thousand failures in a row mean a broken generator.
         for _ in 0..<1000 {
             let x = 2 * unit() - 1

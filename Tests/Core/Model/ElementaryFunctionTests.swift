@@ -4,8 +4,6 @@ import BrumeModel
 import Foundation
 import Testing
 
-@testable import BrumeWorkload
-
 @Suite("Logarithm and exponential")
 struct ElementaryFunctionTests {
     @Test(

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+
+/// What happens to the books from outside. After each of these ``HarvestPool`` collects the changed limits and closes the operation.
+extension LoanBook {
+    /// A call begins to run. Its reservation must fit into what is unreserved.
+    mutating func enter(_ call: CallID, _ terms: ShareTerms, _ effects: inout HarvestEffects) {
+        precondition(terms.reserved >= 0 && terms.demand >= 0 && terms.floor >= 0, "amounts of a call are never negative")
+        precondition(terms.reserved <= unreserved, "a call entered that does not fit beside what is reserved")
+        arrivals += 1
+        let share = Share(.call(call), arrival: arrivals, terms: terms)
+        let place = freeShares.popLast() ?? shares.count
+        if place == shares.count { shares.append(share) } else { shares[place] = share }
+        let before = places.updateValue(place, forKey: call)
+        precondition(before == nil, "\(call) entered the pool twice")
+        // It has no limit yet: until now the amount was the node's.
+        shares[place].limitBefore = 0
+        touched.append(place)
+        changeUnreserved(by: -terms.reserved, .reserved, heir: place, &effects)
+        aim(place)
+        settle(place, .reserved, &effects)
+        balance(&effects)
+        // Nobody waits longer than this one where nobody is served later.
+        if !topsUp { serve(place, upTo: shares[place].need, &effects) }
+    }
+
+    /// A call is over, however it ended. It gives back what it holds and gets back what it lent; then it is forgotten.
+    mutating func leave(_ call: CallID, _ effects: inout HarvestEffects) {
+        guard let place = places.removeValue(forKey: call) else { return }
+        shares[place].floor = 0
+        shares[place].want = 0
+        shares[place].claim = 0
+        giveBack(place, shares[place].borrowed, .borrowerEnded, &effects)
+        setGoal(place, 0)
+        settle(place, .lenderEnded, &effects)
+        // What cannot be taken back is a loan of the node's from now on.
+        let kept = shares[place].onLoan
+        let reserved = shares[place].reserved
+        hand(over: kept, from: place, to: Self.node, .lenderEnded, &effects)
+        // It may have had a shortage, and have borrowed against that meanwhile.
+        giveBack(place, shares[place].borrowed, .borrowerEnded, &effects)
+        precondition(
+            shares[place].offered == 0 && shares[place].borrowed == 0, "a call left the pool with something lent or borrowed")
+        shares[place] = Share(.call(call), arrival: 0, terms: ShareTerms(reserved: 0, demand: 0, end: .zero))
+        touched.removeAll { $0 == place }
+        freeShares.append(place)
+        changeUnreserved(by: reserved, .lenderEnded, heir: nil, &effects)
+        balance(&effects)
+    }
+
+    /// Gives a call its own allocation back, for as long as it runs. What it borrowed it keeps.
+    mutating func restore(_ call: CallID, _ effects: inout HarvestEffects) {
+        guard let place = places[call] else { return }
+        effects.movements.append(.safeguarded(call, kind))
+        shares[place].mayLend = false
+        shares[place].claim = shares[place].entitlement - shares[place].reserved
+        setGoal(place, 0)
+        settle(place, .safeguard, &effects)
+        balance(&effects)
+    }
+
+    /// Something else is expected of a call than before.
+    mutating func revise(_ call: CallID, demand: Int, end: Instant, _ effects: inout HarvestEffects) {
+        guard let place = places[call] else { return }
+        shares[place].demand = demand
+        if shares[place].end != end {
+            shares[place].end = end
+            shares[place].entryTicket = 0
+        }
+        aim(place)
+        settle(place, .reestimated, &effects)
+        enlist(place)
+        balance(&effects)
+    }
+
+    /// The limit of a call must not be lowered below `floor` from now on, and is raised to it as far as the call's own allocation goes.
+    mutating func setFloor(_ call: CallID, _ floor: Int, _ effects: inout HarvestEffects) {
+        guard let place = places[call], shares[place].floor != floor else { return }
+        let sinks = floor < shares[place].floor
+        // Even where nothing else changes: it may hold something only because it could not give it back.
+        touch(place)
+        shares[place].floor = floor
+        if shares[place].mayLend {
+            aim(place)
+            settle(place, .reestimated, &effects)
+        }
+        if sinks, overdue > 0, shares[place].borrowed > 0 { repay(place, &effects) }
+        balance(&effects)
+    }
+
+    /// The node has more or less than before. Never less than what is reserved and what cannot be called in.
+    mutating func setCapacity(_ wanted: Int, _ effects: inout HarvestEffects) {
+        let reserved = capacity - unreserved
+        changeUnreserved(by: max(wanted, reserved) - capacity, .reserved, heir: nil, &effects)
+        capacity = reserved + unreserved
+        balance(&effects)
+    }
+
+    /// The kernel did not lower a limit: the books follow it.
+    ///
+    /// - Parameter batch: the changes that the refused one came with; what grows in them has not grown yet.
+    /// - Returns: false if what the call holds could not be found elsewhere, which means that the batch was not the right one.
+    mutating func refused(_ call: CallID, heldAt limit: Int, batch: [LimitChange], _ effects: inout HarvestEffects) -> Bool {
+        guard let place = places[call], limit > shares[place].limit else { return true }
+        touch(place)
+        shares[place].floor = max(shares[place].floor, limit)
+        if shares[place].mayLend {
+            aim(place)
+            settle(place, .shrinkRefused, &effects)
+        }
+        var excess = max(0, limit - shares[place].limit)
+        excess -= serve(place, upTo: excess, &effects)
+        for change in batch where excess > 0 && change.kind == kind && !change.isShrink && change.call != call {
+            guard let grown = places[change.call] else { continue }
+            let gain = min(excess, max(0, shares[grown].limit - change.from))
+            giveBack(grown, min(gain, shares[grown].borrowed), .shrinkRefused, &effects)
+            let freed = serve(place, upTo: gain, &effects)
+            let forced = min(gain - freed, shares[grown].reserved - shares[grown].offered)
+            if forced > 0 {
+                offer(grown, forced, &effects)
+                lend(grown, place, min(forced, shares[grown].idle), &effects)
+                line(grown)
+            }
+            excess -= freed + max(0, forced)
+        }
+        balance(&effects)
+        return excess == 0
+    }
+
+    /// Forgets which limits the operation has touched.
+    mutating func closeOperation() {
+        for place in touched { shares[place].limitBefore = nil }
+        touched.removeAll(keepingCapacity: true)
+    }
+
+    /// Appends the limits that the operation has lowered, or those that it has raised, in the order in which they were touched.
+    func collect(shrinks: Bool, _ effects: inout HarvestEffects) {
+        for place in touched {
+            guard let call = shares[place].call, let before = shares[place].limitBefore else { continue }
+            let change = LimitChange(call: call, kind: kind, from: before, to: shares[place].limit)
+            if change.from != change.to, change.isShrink == shrinks { effects.changes.append(change) }
+        }
+    }
+}
+
+extension LoanBook {
+    /// Derives what a share should offer and would use from its demand.
+    private mutating func aim(_ place: Int) {
+        let share = shares[place]
+        let spare = share.reserved - max(share.demand, share.floor)
+        setGoal(place, share.mayLend && spare >= quantum ? spare : 0)
+        let want = share.demand - share.reserved
+        shares[place].want = share.mayBorrow && want >= quantum ? want : 0
+    }
+
+    /// Moves the border between what calls have reserved and what the node may lend.
+    private mutating func changeUnreserved(by amount: Int, _ cause: ReturnCause, heir: Int?, _ effects: inout HarvestEffects) {
+        shares[Self.node].reserved += amount
+        setGoal(Self.node, lendsUnreserved ? max(0, shares[Self.node].reserved) : 0)
+        settle(Self.node, cause, &effects)
+        let excess = shares[Self.node].onLoan - shares[Self.node].reserved
+        guard excess > 0 else { return }
+        if let heir {
+            hand(over: excess, from: Self.node, to: heir, cause, &effects)
+        } else {
+            shares[Self.node].reserved += excess
+        }
+    }
+
+    /// Returns what a borrower can do without to lenders that want it back.
+    private mutating func repay(_ borrower: Int, _ effects: inout HarvestEffects) {
+        var loan = shares[borrower].firstIn
+        while loan >= 0 {
+            work += 1
+            let next = loans[loan].nextIn
+            let part = min(loans[loan].amount, shares[loans[loan].lender].overdue, room(borrower))
+            takeBack(loan, part, .reestimated, &effects)
+            loan = next
+        }
+    }
+
+    /// Returns what somebody holds and no longer needs, then serves those that wait.
+    private mutating func balance(_ effects: inout HarvestEffects) {
+        var index = 0
+        while index < touched.count {
+            let place = touched[index]
+            if shares[place].need < 0, shares[place].borrowed > 0 {
+                giveBack(place, min(-shares[place].need, shares[place].borrowed), .borrowerNeedsLess, &effects)
+            }
+            index += 1
+        }
+        topUp(&effects)
+    }
+}

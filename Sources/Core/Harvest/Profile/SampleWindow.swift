@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The latest samples of an amount, ready for quantiles.
+struct SampleWindow: Sendable {
+    /// Samples kept: with 100 the 99th percentile is the largest, and a change of behaviour is forgotten after as many calls.
+    static let size = 100
+
+    /// In order of arrival, the oldest at `next` once the window is full.
+    private var ring: [Double] = []
+    private var next = 0
+    private var sorted: [Double] = []
+
+    var count: Int { ring.count }
+    /// In order of size.
+    var values: [Double] { sorted }
+
+    mutating func add(_ sample: Double) {
+        if ring.count < Self.size {
+            ring.append(sample)
+        } else {
+            sorted.remove(at: position(of: ring[next]))
+            ring[next] = sample
+            next = (next + 1) % Self.size
+        }
+        sorted.insert(sample, at: position(of: sample))
+    }
+
+    mutating func removeAll() { self = SampleWindow() }
+
+    /// The value that the next sample exceeds (above 50) or undercuts (below 50) no more often than the percentage says, as far as the
+    /// window tells; nil without samples.
+    func percentile(_ percent: Double) -> Double? {
+        guard !sorted.isEmpty else { return nil }
+        let rank = (percent / 100 * Double(sorted.count + 1)).rounded(percent < 50 ? .down : .up)
+        return sorted[min(max(Int(rank), 1), sorted.count) - 1]
+    }
+
+    /// Where the first value not below `sample` stands.
+    private func position(of sample: Double) -> Int {
+        var (low, high) = (0, sorted.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if sorted[middle] < sample { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One of the two resources that are lent and limited apart from each other.
+public enum ResourceKind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Amounts in thousandths of a core.
+    case cpu
+    /// Amounts in bytes.
+    case memory
+}
+
+extension Resources {
+    /// The amount of one resource, in its own unit.
+    public subscript(kind: ResourceKind) -> Int {
+        get { kind == .cpu ? millicores : memoryBytes }
+        set { if kind == .cpu { millicores = newValue } else { memoryBytes = newValue } }
+    }
+}
+
+/// What a call is expected to need, before it runs.
+public struct Demand: Hashable, Sendable, Codable {
+    /// The most CPU it keeps busy and the most memory it holds at any moment.
+    public var peak: Resources
+    /// From its start on a replica to its end, given `peak`.
+    public var duration: Duration
+
+    public init(peak: Resources, duration: Duration) {
+        self.peak = peak
+        self.duration = duration
+    }
+}
+
+/// What is idle in a node's harvest pool and until when, as brokers get it told.
+public struct PoolSnapshot: Hashable, Sendable, Codable {
+    /// An amount that is idle from `start` until its lender is expected to end.
+    public struct Entry: Hashable, Sendable, Codable {
+        public var amount: Int
+        /// Zero for what is idle now.
+        public var start: Instant
+        /// `distantFuture` for what no call has reserved.
+        public var end: Instant
+
+        public init(amount: Int, start: Instant = .zero, end: Instant) {
+            self.amount = amount
+            self.start = start
+            self.end = end
+        }
+    }
+
+    /// In the order in which they would be lent: the latest end first.
+    public var cpu: [Entry]
+    public var memory: [Entry]
+
+    public init(cpu: [Entry] = [], memory: [Entry] = []) {
+        self.cpu = cpu
+        self.memory = memory
+    }
+
+    public subscript(kind: ResourceKind) -> [Entry] { kind == .cpu ? cpu : memory }
+}
+
+/// What one call used, measured from the control group of its replica while it ran no other.
+public struct CallUsage: Hashable, Sendable {
+    /// CPU time.
+    public var cpuTime: Duration
+    /// The highest use of CPU, averaged over 20 ms.
+    public var peakMillicores: Int
+    public var peakMemoryBytes: Int
+
+    public init(cpuTime: Duration, peakMillicores: Int, peakMemoryBytes: Int) {
+        self.cpuTime = cpuTime
+        self.peakMillicores = peakMillicores
+        self.peakMemoryBytes = peakMemoryBytes
+    }
+}
