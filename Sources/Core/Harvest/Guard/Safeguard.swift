@@ -60,13 +60,25 @@ public struct Safeguard: Sendable {
         guard var watch = watched[call] else { return [] }
         let (tripped, skipped) = watch.take(sample, settings)
         skippedSamples += skipped
-        for kind in tripped {
-            watch.set(kind, limit: nil)
-            watch.hasTripped.insert(kind)
-            remember(watch.function, kind, tripped: true, now: sample.at)
-        }
+        for kind in tripped { trip(&watch, kind, sample.at) }
         watched[call] = watch
         return tripped
+    }
+
+    /// The kernel itself has told that a lender is near its limit (a threshold, an event of pressure).
+    ///
+    /// - Returns: whether to restore the resource; not if it is not watched, because it has its own allocation already.
+    public mutating func trip(_ call: CallID, _ kind: ResourceKind, now: Instant) -> Bool {
+        guard var watch = watched[call], watch.limit(kind) != nil else { return false }
+        trip(&watch, kind, now)
+        watched[call] = watch
+        return true
+    }
+
+    private mutating func trip(_ watch: inout Watch, _ kind: ResourceKind, _ now: Instant) {
+        watch.set(kind, limit: nil)
+        watch.hasTripped.insert(kind)
+        remember(watch.function, kind, tripped: true, now: now)
     }
 
     /// The call is over.
@@ -127,7 +139,7 @@ private struct Watch: Sendable {
         }
         if let limit = memoryLimit {
             if let used = sample.memoryBytes, used >= 0 {
-                if settings.isMemoryNear(used: used, limit: limit) { tripped.append(.memory) }
+                if used >= settings.memoryThreshold(limit: limit) { tripped.append(.memory) }
             } else {
                 skipped += 1
             }

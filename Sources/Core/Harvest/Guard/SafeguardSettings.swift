@@ -39,6 +39,6 @@ public struct SafeguardSettings: Sendable {
         return min(reserved, kind == .cpu ? widened : max(widened, peak + memoryMarginBytes + 1))
     }
 
-    /// Whether so much memory in use is near a limit: above the threshold, or with less than the margin left.
-    func isMemoryNear(used: Int, limit: Int) -> Bool { used >= limit / 100 * thresholdPercent || used >= limit - memoryMarginBytes }
+    /// The use of memory from which it is near a limit: the threshold, or with no more than the margin left. Kernels can watch for it.
+    public func memoryThreshold(limit: Int) -> Int { min(limit / 100 * thresholdPercent, limit - memoryMarginBytes) }
 }

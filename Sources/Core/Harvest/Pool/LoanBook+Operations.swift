@@ -113,18 +113,18 @@ extension LoanBook {
         }
         var excess = max(0, limit - shares[place].limit)
         excess -= serve(place, upTo: excess, &effects)
+        excess -= lendKept(to: place, upTo: excess, &effects)
         for change in batch where excess > 0 && change.kind == kind && !change.isShrink && change.call != call {
             guard let grown = places[change.call] else { continue }
-            let gain = min(excess, max(0, shares[grown].limit - change.from))
-            giveBack(grown, min(gain, shares[grown].borrowed), .shrinkRefused, &effects)
-            let freed = serve(place, upTo: gain, &effects)
-            let forced = min(gain - freed, shares[grown].reserved - shares[grown].offered)
-            if forced > 0 {
-                offer(grown, forced, &effects)
-                lend(grown, place, min(forced, shares[grown].idle), &effects)
-                line(grown)
-            }
-            excess -= freed + max(0, forced)
+            // Its floor does not matter: it has not grown yet.
+            var gain = min(excess, max(0, shares[grown].limit - change.from))
+            excess -= gain
+            gain -= takeOver(gain, from: grown, to: place, &effects)
+            let forced = min(gain, shares[grown].reserved - shares[grown].offered)
+            offer(grown, forced, &effects)
+            lend(grown, place, forced, &effects)
+            line(grown)
+            excess += gain - forced
         }
         balance(&effects)
         return excess == 0
@@ -169,6 +169,41 @@ extension LoanBook {
         }
     }
 
+    /// Lends what is otherwise not lent: what the node keeps, and what is too little to be worth it. Looks at every share.
+    private mutating func lendKept(to borrower: Int, upTo amount: Int, _ effects: inout HarvestEffects) -> Int {
+        var left = amount
+        let kept = min(left, shares[Self.node].limit)
+        offer(Self.node, kept, &effects)
+        for lender in shares.indices where left > 0 && lender != borrower {
+            let part = min(left, shares[lender].idle)
+            lend(lender, borrower, part, &effects)
+            left -= part
+        }
+        return amount - left
+    }
+
+    /// Makes loans of one borrower loans of another, or ends them where the other one is the lender.
+    ///
+    /// - Returns: how much.
+    private mutating func takeOver(_ amount: Int, from old: Int, to new: Int, _ effects: inout HarvestEffects) -> Int {
+        var left = amount
+        var loan = shares[old].firstIn
+        while loan >= 0, left > 0 {
+            work += 1
+            let (next, lender) = (loans[loan].nextIn, loans[loan].lender)
+            let part = min(loans[loan].amount, left)
+            takeBack(loan, part, .shrinkRefused, withdrawing: lender == new, &effects)
+            if lender != new {
+                // The lender may have wanted it back: it goes on waiting for it.
+                offer(lender, part - min(part, shares[lender].idle), &effects)
+                lend(lender, new, part, &effects)
+            }
+            left -= part
+            loan = next
+        }
+        return amount - left
+    }
+
     /// Returns what a borrower can do without to lenders that want it back.
     private mutating func repay(_ borrower: Int, _ effects: inout HarvestEffects) {
         var loan = shares[borrower].firstIn
@@ -183,16 +218,26 @@ extension LoanBook {
 
     /// Returns what somebody holds and no longer needs, then serves those that wait.
     private mutating func balance(_ effects: inout HarvestEffects) {
-        var index = 0
-        while index < touched.count {
-            let place = touched[index]
-            if shares[place].need < 0, shares[place].borrowed > 0 {
-                giveBack(place, min(-shares[place].need, shares[place].borrowed), .borrowerNeedsLess, &effects)
-            }
-            index += 1
-        }
+        giveBackSurplus(&effects)
         // What was given back to the node may now be what it keeps.
         if keptBack > 0 { settleNode(.reestimated, &effects) }
         topUp(&effects)
+        // What was taken from some for others may have given a third its own back, which then needs no loan in its place. Each round ends
+        // an overdue loan, so there are few.
+        while giveBackSurplus(&effects) { topUp(&effects) }
+    }
+
+    /// - Returns: whether anything was given back.
+    @discardableResult
+    private mutating func giveBackSurplus(_ effects: inout HarvestEffects) -> Bool {
+        var (index, gave) = (0, false)
+        while index < touched.count {
+            let place = touched[index]
+            let held = shares[place].borrowed
+            if shares[place].need < 0, held > 0 { giveBack(place, min(-shares[place].need, held), .borrowerNeedsLess, &effects) }
+            gave = gave || shares[place].borrowed < held
+            index += 1
+        }
+        return gave
     }
 }
