@@ -17,7 +17,7 @@ final class UpstreamChannel: ReplicaChannel {
     }
 
     private struct State {
-        var idle: [(connection: UpstreamConnection, since: NIODeadline)] = []
+        var idle = IdleConnections()
         var active: [CallID: UpstreamConnection] = [:]
         var waiting: [UpstreamCall] = []
         var open = 0
@@ -166,7 +166,7 @@ final class UpstreamChannel: ReplicaChannel {
             guard state.failure == nil else { return .close }
             state.open += 1
             guard !state.waiting.isEmpty else {
-                state.idle.append((connection, .now()))
+                state.idle.append(connection, since: .now())
                 return .nothing
             }
             let call = state.waiting.removeFirst()
@@ -194,13 +194,10 @@ final class UpstreamChannel: ReplicaChannel {
         let step = state.withLock { state -> Step in
             if state.failure != nil { return .fail(.unsentToReplica) }
             if mayRepeat {
-                while let first = state.idle.first, now - first.since > limits.idleConnectionMax {
-                    stale.append(first.connection)
-                    state.idle.removeFirst()
-                    state.open -= 1
-                }
+                stale = state.idle.takeStale(before: now - limits.idleConnectionMax)
+                state.open -= stale.count
             }
-            if let connection = Self.pick(&state.idle) {
+            if let connection = state.idle.take() {
                 state.active[call.id] = connection
                 connectHere(&state, instead: connection)
                 return .start(connection)
@@ -218,16 +215,6 @@ final class UpstreamChannel: ReplicaChannel {
         case .fail(let failure): call.fail(failure)
         case .wait: break
         }
-    }
-
-    /// The connection used last, or one of the caller's own event loop, which saves waking another thread.
-    private static func pick(_ idle: inout [(connection: UpstreamConnection, since: NIODeadline)]) -> UpstreamConnection? {
-        guard !idle.isEmpty else { return nil }
-        // A handful is enough to meet every loop of a small group.
-        for index in idle.indices.suffix(8).reversed() where idle[index].connection.eventLoop.inEventLoop {
-            return idle.remove(at: index).connection
-        }
-        return idle.removeLast().connection
     }
 
     private func connectIfWanted(_ state: inout sending State) {
@@ -272,7 +259,7 @@ final class UpstreamChannel: ReplicaChannel {
         return state.withLock { state in
             state.active[call] = nil
             guard !state.waiting.isEmpty else {
-                state.idle.append((connection, now))
+                state.idle.append(connection, since: now)
                 return nil
             }
             let next = state.waiting.removeFirst()
@@ -287,8 +274,7 @@ final class UpstreamChannel: ReplicaChannel {
             if let call, state.active[call] === connection {
                 state.active[call] = nil
                 state.open -= 1
-            } else if let index = state.idle.firstIndex(where: { $0.connection === connection }) {
-                state.idle.remove(at: index)
+            } else if state.idle.remove(connection) {
                 state.open -= 1
             }
             if !state.waiting.isEmpty { connectIfWanted(&state) }
@@ -311,12 +297,12 @@ final class UpstreamChannel: ReplicaChannel {
             defer {
                 state.waiting = []
                 state.connects = [:]
-                state.idle = []
+                state.idle.removeAll()
                 state.listener = nil
                 state.process = nil
             }
             return (
-                Array(state.active.values) + state.idle.map(\.connection), state.waiting, Array(state.connects.values), state.listener
+                Array(state.active.values) + state.idle.connections, state.waiting, Array(state.connects.values), state.listener
             )
         }
         for task in connects { task.cancel() }
