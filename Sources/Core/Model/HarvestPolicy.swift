@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeModel
-
 /// What a function's spec says about harvesting.
 public struct HarvestPolicy: Hashable, Sendable {
     /// `true` (as without it), `false`, `cpu` or `memory`: what its calls may lend and borrow.
