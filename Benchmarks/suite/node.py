@@ -14,11 +14,11 @@ SETTLE_SECONDS = 15  # for replicas to come or go
 
 
 class Node:
-    def __init__(self, brume, owner, work, name="node"):
+    def __init__(self, brume, owner, work, name="node", words=()):
         self.brume, self.owner, self.data, self.name = brume, owner, work / f"{name}-data", name
         self.port = processes.free_port()
         # More CPU than there is: what replicas reserve must not limit how many start. The kernel shares out what there is.
-        command = [brume, "up", "--port", self.port, "--data-dir", self.data, "--cpu", "64"]
+        command = [brume, "up", "--port", self.port, "--data-dir", self.data, "--cpu", "64", *words]
         self.process = owner.start(name, command)
         owner.wait_for_port(self.process, self.port)
         self.wait("to be healthy", lambda: self.request("GET", "/healthz")[0] == 200)

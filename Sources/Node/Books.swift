@@ -16,13 +16,15 @@ struct Books: Sendable {
     var nextCall: UInt64
 
     var records: RecordBudget
+    var recent: RecentCalls
 
     /// Reused between steps, so that a step allocates nothing of its own.
     var outputs: [Output] = []
 
-    init(engine: Engine, firstCall: UInt64, recordsPerSecond: Int) {
+    init(engine: Engine, firstCall: UInt64, settings: NodeSettings) {
         self.engine = engine
-        records = RecordBudget(perSecond: recordsPerSecond)
+        records = RecordBudget(perSecond: settings.recordsPerSecondMax)
+        recent = RecentCalls(countMax: settings.recentCallsMax)
         nextCall = firstCall
     }
 
@@ -33,12 +35,12 @@ struct Books: Sendable {
 }
 
 /// How many uneventful calls are written down: what is kept is bounded in number, so at high rates writing all of them would only turn
-/// the disk faster. Calls that failed, waited or ran asynchronously do not count against it.
+/// the disk faster. Calls that failed, waited or ran asynchronously do not count against it; the newest of the others are ``RecentCalls``.
 struct RecordBudget: Sendable {
     private let perSecond: Int
     private var second: Int64 = 0
     private var used = 0
-    /// Calls that were not written down.
+    /// Calls that were not written to disk.
     private(set) var skipped = 0
 
     init(perSecond: Int) { self.perSecond = perSecond }
@@ -52,6 +54,42 @@ struct RecordBudget: Sendable {
         used += 1
         if used > perSecond { skipped += 1 }
         return used <= perSecond
+    }
+}
+
+/// The newest calls that were not written to disk, so that whoever asks about a call that has just ended gets an answer at any rate.
+struct RecentCalls: Sendable {
+    private let countMax: Int
+    private var records: [CallRecord] = []
+    /// Where the next one goes once the ring is full.
+    private var next = 0
+
+    init(countMax: Int) { self.countMax = countMax }
+
+    mutating func append(_ record: CallRecord) {
+        if records.count < countMax {
+            records.append(record)
+        } else if countMax > 0 {
+            records[next] = record
+            next = (next + 1) % countMax
+        }
+    }
+
+    /// Newest first.
+    func matching(_ query: CallQuery) -> [CallRecord] {
+        var found: [CallRecord] = []
+        for offset in 1...Swift.max(1, records.count) where offset <= records.count && found.count < query.limit {
+            let record = records[(next - offset + 2 * records.count) % records.count]
+            if query.matches(record) { found.append(record) }
+        }
+        return found
+    }
+}
+
+extension CallQuery {
+    func matches(_ record: CallRecord) -> Bool {
+        (function == nil || function == record.function) && (label == nil || label == record.label)
+            && (outcome == nil || outcome == record.outcome) && (since.map { record.arrived >= $0 } ?? true)
     }
 }
 
@@ -70,10 +108,17 @@ struct ReplicaEntry: Sendable {
     var ready: Instant?
 }
 
+/// Who waits for a call's reply.
+///
+/// The closure stands in a struct: a bare one would be wrapped once more each time it is moved through a generic value.
+struct Caller: Sendable {
+    let reply: @Sendable (CallReply<ByteBuffer>) -> Void
+}
+
 /// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
 struct CallEntry: Sendable {
     enum Kind: Sendable {
-        case waiting(CheckedContinuation<CallReply<ByteBuffer>, Never>)
+        case waiting(Caller)
         case asynchronous(callbackURL: String?)
     }
 
@@ -94,6 +139,16 @@ struct CallEntry: Sendable {
     var collecting = false
     /// The replica's end of the attempt, if it came while the body was still being read.
     var heldEnd: CallFailure??
+
+    /// Notes where the call runs.
+    ///
+    /// - Returns: What is to run; nil for an asynchronous call, whose body is in the store.
+    mutating func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> CallRequest<ByteBuffer>? {
+        began = time
+        self.cold = cold
+        self.replica = replica
+        return isAsynchronous ? nil : request
+    }
 
     /// Forgets the attempt before.
     mutating func beginAttempt(_ number: Int) {

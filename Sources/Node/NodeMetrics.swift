@@ -6,7 +6,7 @@ import Metrics
 import Synchronization
 
 /// What a node counts beyond what its gateway counts per call. Names begin with `brume_`; sizes are bytes, times seconds.
-struct NodeMetrics: Sendable {
+package struct NodeMetrics: Sendable {
     private let coldCalls = Counter(label: "brume_cold_calls_total")
     private let replicasStarted = Counter(label: "brume_replica_starts_total")
     private let startsFailed = Counter(label: "brume_replica_start_failures_total")
@@ -46,6 +46,27 @@ struct NodeMetrics: Sendable {
         reservedMemory.record(view.reserved.memoryBytes)
         residentMemory.record(residentBytes)
     }
+}
+
+extension NodeMetrics {
+    /// What each figure says, by name.
+    package static let descriptions = [
+        "brume_cold_calls_total": "Calls that waited for a replica to start.",
+        "brume_replica_starts_total": "Replicas that were begun to be started.",
+        "brume_replica_start_failures_total": "Replicas that did not come up.",
+        "brume_calls_resent_total": "Calls sent to another replica because the first was gone before they reached it.",
+        "brume_queue_retries_total": "Attempts of asynchronous calls that failed and are followed by another.",
+        "brume_queue_dead_total": "Asynchronous calls whose attempts all failed.",
+        "brume_replicas": "Replicas, those that start or end included.",
+        "brume_replicas_starting": "Replicas that are being started.",
+        "brume_calls_running": "Calls that a replica works on.",
+        "brume_calls_queued": "Calls that wait for a replica.",
+        "brume_calls_asynchronous": "Asynchronous calls that are accepted and have not ended.",
+        "brume_reserved_millicores": "CPU reserved for replicas, thousandths of a core.",
+        "brume_reserved_memory_bytes": "Memory reserved for replicas.",
+        "brume_call_records_skipped": "Ended calls since the start that were warm, good and too many to write; kept in memory for a while.",
+        "brume_node_resident_memory_bytes": "Memory of the node's own process.",
+    ]
 }
 
 extension NodeService {

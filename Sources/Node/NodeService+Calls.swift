@@ -8,33 +8,24 @@ import Synchronization
 
 /// Calls: from a front's question to its answer.
 extension NodeService {
-    package func invoke(_ request: CallRequest<ByteBuffer>) async -> CallReply<ByteBuffer> {
-        let call = books.withLock { $0.newCallID() }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let actions = books.withLock { books -> [Action] in
-                    let entry = CallEntry(
-                        kind: .waiting(continuation), request: request, function: request.function, label: request.label,
-                        arrived: clock.now)
-                    books.calls[call] = entry
-                    guard let handle = books.handles[request.function] else {
-                        var actions: [Action] = []
-                        answer(call, .refused(.unknownFunction), &books, &actions)
-                        return actions
-                    }
-                    return decide(.arrive(call, handle, timeout: request.timeout), &books)
-                }
-                perform(actions)
-                // A task that was cancelled before the entry existed has not been seen by the handler below.
-                if Task.isCancelled { abandon(call) }
+    package func call(_ request: CallRequest<ByteBuffer>, reply: @escaping @Sendable (CallReply<ByteBuffer>) -> Void) -> CallID {
+        let (call, actions) = books.withLock { books -> (CallID, [Action]) in
+            let call = books.newCallID()
+            books.calls[call] = CallEntry(
+                kind: .waiting(Caller(reply: reply)), request: request, function: request.function, label: request.label,
+                arrived: clock.now)
+            guard let handle = books.handles[request.function] else {
+                var actions: [Action] = []
+                answer(call, .refused(.unknownFunction), &books, &actions)
+                return (call, actions)
             }
-        } onCancel: {
-            abandon(call)
+            return (call, decide(.arrive(call, handle, timeout: request.timeout), &books))
         }
+        perform(actions)
+        return call
     }
 
-    /// The caller has gone.
-    private func abandon(_ call: CallID) {
+    package func abandon(_ call: CallID) {
         let actions = books.withLock { books -> [Action] in
             guard books.calls[call] != nil else { return [] }
             var actions: [Action] = []
@@ -51,8 +42,8 @@ extension NodeService {
             return
         }
         let actions = books.withLock { books -> [Action] in
-            guard let entry = books.calls[call] else { return [] }
-            if entry.isAsynchronous {
+            guard let isAsynchronous = books.calls[call]?.isAsynchronous else { return [] }
+            if isAsynchronous {
                 keepReply(call, result, &books)
                 return []
             }
@@ -70,15 +61,16 @@ extension NodeService {
     func answer(
         _ call: CallID, _ result: CallReply<ByteBuffer>.Result, _ books: inout Books, _ actions: inout [Action]
     ) {
-        guard let entry = books.calls[call], case .waiting(let continuation) = entry.kind else {
+        guard case .waiting(let caller) = books.calls[call]?.kind, let entry = books.calls.removeValue(forKey: call) else {
             if case .failed(let failure) = result { books.calls[call]?.result = AttemptResult(failure: failure) }
             return
         }
-        books.calls[call] = nil
         let timing = timing(of: entry, books)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
-        let isKept = isEventful(entry, reply) || books.records.allows(at: clock.now)
-        actions.append(.answer(continuation, reply, isKept ? record(call, entry, reply) : nil))
+        let record = self.record(call, entry, reply)
+        let isWritten = isEventful(entry, reply) || books.records.allows(at: clock.now)
+        if !isWritten { books.recent.append(record) }
+        actions.append(.answer(caller, reply, isWritten ? record : nil))
     }
 
     /// Whether somebody will ask about this call: it failed, was refused, or did not run at once.
@@ -123,8 +115,9 @@ extension NodeService {
     /// Keeps a decision with the calls that it explains.
     func keep(_ note: Note, _ books: inout Books) {
         switch note {
-        case .queued(let call, _), .resent(let call, _):
+        case .queued(let call, _), .resent(let call, _), .heldBack(let call, _), .allotted(let call, _, _):
             books.calls[call]?.notes.append(note)
+        case .settled: break
         case .startedReplica(let replica, let handle, let reason):
             logger.debug("replica starting", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
             guard let function = books.functions[handle]?.stored.spec.id else { return }
@@ -165,6 +158,7 @@ extension Note {
     var sentence: String {
         switch self {
         case .queued(_, let ahead): "queued behind \(ahead) other calls: no replica had a free slot"
+        case .heldBack, .allotted, .settled: description
         case .resent(_, let replica): "replica \(replica) was gone before the call reached it; the call was sent to another"
         case .startedReplica(let replica, _, let reason): "started replica \(replica): \(reason.rawValue)"
         case .startDeferred(_, let reason): "no replica was started: \(reason.rawValue)"

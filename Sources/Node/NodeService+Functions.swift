@@ -55,7 +55,7 @@ extension NodeService {
     private func requireNamespace(_ name: String) async throws {
         guard name != FunctionID.defaultNamespace else { return }
         guard try await store.namespaces().contains(where: { $0.name == name }) else {
-            throw BrumeError(.invalid, "The namespace '\(name)' does not exist; make it with: faas-cli namespace create \(name)")
+            throw BrumeError(.invalid, "The namespace '\(name)' does not exist; make it with: brume namespace create \(name)")
         }
     }
 

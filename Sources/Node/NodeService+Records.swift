@@ -7,13 +7,18 @@ import Synchronization
 extension NodeService {
     package func calls(_ query: CallQuery) async throws -> [CallRecord] {
         try await store.flush()
-        var records = unended(query)
-        if records.count < query.limit {
-            var rest = query
-            rest.limit -= records.count
-            records += try await store.calls(rest)
+        let running = unended(query)
+        guard running.count < query.limit else { return running }
+        var ended = books.withLock { $0.recent.matching(query) }
+        let stored = try await store.calls(query)
+        // Those in memory and those on disk took turns; both come newest first, and ids grow with time.
+        if ended.isEmpty {
+            ended = stored
+        } else {
+            ended += stored
+            ended.sort { ($0.id, $0.attempt) > ($1.id, $1.attempt) }
         }
-        return records
+        return running + ended.prefix(query.limit - running.count)
     }
 
     /// Calls that have been accepted and not ended, newest first: they can be explained while they wait.
@@ -40,10 +45,11 @@ extension NodeService {
         guard books.withLock({ $0.handles[query.function] }) != nil else {
             throw BrumeError(.notFound, "There is no function '\(query.function)'; see the names with: brume list")
         }
-        // Listening begins before the kept lines are read, so that none falls between; what comes twice is told by its time.
+        // Listening begins before the kept lines are read, so that none falls between; what comes twice is told apart below.
         let live = follow ? logs.follow(query) : nil
         try await store.flush()
         let kept = try await store.logs(query)
+        let lastRead = clock.now
         // A reader that stops reading loses the oldest of what came since; the kept lines fit twice.
         let (stream, continuation) = AsyncThrowingStream.makeStream(
             of: LogLine.self, bufferingPolicy: .bufferingNewest(Swift.max(20_000, kept.count * 2)))
@@ -52,9 +58,9 @@ extension NodeService {
             continuation.finish()
             return stream
         }
-        let lastKept = kept.last?.time ?? .zero
-        let relay = Task {
-            for await line in live where line.time > lastKept { continuation.yield(line) }
+        // Not by time alone: lines of an earlier run may lie ahead of a clock that was corrected since.
+        let relay = Task { [kept = Set(kept)] in
+            for await line in live where line.time > lastRead || !kept.contains(line) { continuation.yield(line) }
             continuation.finish()
         }
         continuation.onTermination = { _ in relay.cancel() }

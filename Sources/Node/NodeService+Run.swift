@@ -25,9 +25,12 @@ extension NodeService {
         let queued = try await store.queued()
         if !queued.isEmpty { logger.info("queued calls restored", metadata: ["calls": "\(queued.count)"]) }
         for call in queued {
+            // A time further ahead than the pause was written before the clock was corrected.
+            let latest = clock.now + settings.engine.asynchronousPause(after: call.attempts)
             let handle = books.withLock { $0.handles[call.request.function] }
             accept(
-                call.id, handle, call.request, call.callbackURL, failedAttempts: call.attempts, notBefore: call.notBefore)
+                call.id, handle, call.request, call.callbackURL, failedAttempts: call.attempts,
+                notBefore: Swift.min(call.notBefore, latest))
         }
         try await restoreDeliveries()
     }
@@ -85,25 +88,15 @@ extension NodeService {
     ///
     /// Wall time is looked at again at least every half minute, so that a corrected clock is followed.
     private func runSchedules() async {
-        var last = world.wallClock()
+        var runs = ScheduleRuns(wall: world.wallClock())
         while !Task.isCancelled {
-            let now = world.wallClock()
-            // After a jump of more than an hour missed runs are not made up for; after a jump back nothing runs twice.
-            if now - last > .seconds(3600) { last = now }
-            if now > last {
-                for due in dueFunctions(after: last, upTo: now) { await callScheduled(due) }
-                last = now
+            let wall = world.wallClock()
+            let schedules = books.withLock { books in
+                books.functions.values.filter { !$0.schedules.isEmpty }.map { ($0.stored.spec.id, $0.schedules) }
             }
-            let nextMinute = Duration.nanoseconds(60_000_000_000 - now.nanoseconds % 60_000_000_000)
+            for due in runs.due(schedules, wall: wall, now: clock.now) { await callScheduled(due) }
+            let nextMinute = Duration.nanoseconds(60_000_000_000 - wall.nanoseconds % 60_000_000_000)
             try? await Task.sleep(for: Swift.min(nextMinute, .seconds(30)))
-        }
-    }
-
-    private func dueFunctions(after last: Instant, upTo now: Instant) -> [FunctionID] {
-        books.withLock { books in
-            books.functions.values
-                .filter { entry in entry.schedules.contains { schedule in schedule.next(after: last).map { $0 <= now } ?? false } }
-                .map(\.stored.spec.id).sorted()
         }
     }
 

@@ -65,14 +65,12 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         self.world = world
         self.store = store
         self.logger = logger
-        let clock = NodeClock(wallClock: world.wallClock())
-        self.clock = clock
+        clock = world.clock
         startedAt = clock.now
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
         books = Mutex(
             Books(
-                engine: Engine(settings: settings.engine), firstCall: epoch << 40,
-                recordsPerSecond: settings.recordsPerSecondMax))
+                engine: Engine(settings: settings.engine), firstCall: epoch << 40, settings: settings))
         // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
         (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
         // Beyond it the oldest leave memory; they stay in the store until the next start, and a dead receiver must not fill memory.
@@ -111,19 +109,14 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     /// What is done outside the lock, in any order.
     enum Action: Sendable {
         case invoke(CallID, CallRequest<ByteBuffer>, ReplicaID, deadline: Instant)
-        case answer(CheckedContinuation<CallReply<ByteBuffer>, Never>, CallReply<ByteBuffer>, CallRecord?)
+        case answer(Caller, CallReply<ByteBuffer>, CallRecord?)
         case cancel(CallID, ReplicaID)
     }
 
     private func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
         switch output {
         case .run(let call, let replica, let cold, let deadline):
-            guard var entry = books.calls[call] else { return }
-            entry.began = clock.now
-            entry.cold = cold
-            entry.replica = replica
-            books.calls[call] = entry
-            if let request = entry.request, !entry.isAsynchronous {
+            if let request = books.calls[call]?.begin(on: replica, cold: cold, at: clock.now) {
                 actions.append(.invoke(call, request, replica, deadline: deadline))
             } else {
                 controlInput.yield(.runQueued(call, replica, deadline: deadline))
@@ -135,6 +128,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
             answer(call, .failed(timedOut(call, books)), &books, &actions)
         case .cancel(let call, let replica): actions.append(.cancel(call, replica))
         case .note(let note): keep(note, &books)
+        // Nothing is lent on a node yet: its engine has no harvester.
+        case .limit: break
         case .start(let replica, let function): controlInput.yield(.start(replica, function))
         case .stop(let replica, let grace): controlInput.yield(.stop(replica, grace: grace))
         case .wake(let at): controlInput.yield(.wake(at))
@@ -155,9 +150,9 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         for action in actions {
             switch action {
             case .invoke(let call, let request, let replica, let deadline): invoke(call, request, on: replica, deadline: deadline)
-            case .answer(let continuation, let reply, let record):
+            case .answer(let caller, let reply, let record):
                 if let record { store.record(record) }
-                continuation.resume(returning: reply)
+                caller.reply(reply)
             case .cancel(let call, let replica): driver.cancel(call, on: replica)
             }
         }

@@ -12,6 +12,8 @@ package struct NodeSettings: Sendable {
     /// Warm calls that ended well and are written down each second. The kept 100,000 then reach back three minutes at any rate, and writing
     /// takes a few per cent of a core; failed, cold and asynchronous calls are always written.
     package var recordsPerSecondMax = 500
+    /// Warm calls beyond that which are kept in memory, the newest: half a minute at 1,000 calls a second, in some 5 MB.
+    package var recentCallsMax = 16_384
     /// How long running calls may go on when the node stops.
     package var shutdownGrace = Duration.seconds(10)
     /// Largest body kept of an asynchronous call's result, for its callback; a larger result is delivered without its body.
@@ -44,12 +46,15 @@ package struct NodeWorld: Sendable {
     package var residentBytes: @Sendable () -> Int
     /// Posts an asynchronous call's result; throws if it was not taken.
     package var deliver: @Sendable (CallbackDelivery) async throws -> Void
+    /// The clock that everything else follows.
+    package let clock: NodeClock
 
     package init(
         wallClock: @escaping @Sendable () -> Instant, residentBytes: @escaping @Sendable () -> Int,
         deliver: @escaping @Sendable (CallbackDelivery) async throws -> Void
     ) {
         self.wallClock = wallClock
+        clock = NodeClock(wallClock: wallClock())
         self.residentBytes = residentBytes
         self.deliver = deliver
     }
@@ -79,4 +84,9 @@ package struct NodeClock: Sendable {
     }
 
     package var now: Instant { anchor + (ContinuousClock.now - origin) }
+}
+
+extension NodeWorld {
+    /// A time of the node's clock as the wall clock will show it, for functions, which have only that one.
+    package func wallTime(of time: Instant) -> Instant { wallClock() + (time - clock.now) }
 }

@@ -25,9 +25,18 @@ struct NodeServiceTests {
         func call(
             _ name: String, _ body: String = "hi", label: String = "label", timeout: Duration? = nil
         ) async throws -> CallReply<ByteBuffer> {
-            await node.invoke(
-                CallRequest(
-                    function: try FunctionID(name: name), body: .whole(ByteBuffer(string: body)), label: label, timeout: timeout))
+            let request = CallRequest(
+                function: try FunctionID(name: name), body: .whole(ByteBuffer(string: body)), label: label, timeout: timeout)
+            let call = Mutex<CallID?>(nil)
+            return await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let id = node.call(request) { continuation.resume(returning: $0) }
+                    call.withLock { $0 = id }
+                    if Task.isCancelled { node.abandon(id) }
+                }
+            } onCancel: {
+                if let id = call.withLock({ $0 }) { node.abandon(id) }
+            }
         }
 
         func deploy(_ name: String, scale: Scale = Scale(), timeout: Duration = .seconds(5), secrets: [String] = []) async throws {
@@ -46,6 +55,7 @@ struct NodeServiceTests {
     static func withNode(
         store: MemoryStore<ByteBuffer> = makeStore(), change: (inout NodeSettings) -> Void = { _ in },
         receive: @escaping @Sendable (CallbackDelivery) async throws -> Void = { _ in },
+        wallClock: @escaping @Sendable () -> Instant = { Instant(nanoseconds: 1_700_000_000_000_000_000) },
         _ body: @Sendable (Bench) async throws -> Void
     ) async throws {
         let delivered = Delivered()
@@ -60,7 +70,7 @@ struct NodeServiceTests {
         let node = await TestNode(
             settings: settings,
             world: NodeWorld(
-                wallClock: { Instant(nanoseconds: 1_700_000_000_000_000_000) }, residentBytes: { 1 },
+                wallClock: wallClock, residentBytes: { 1 },
                 deliver: { delivery in
                     try await receive(delivery)
                     delivered.all.withLock { $0.append(delivery) }
@@ -98,6 +108,30 @@ struct NodeServiceTests {
             try await Task.sleep(for: .milliseconds(5))
         }
         return false
+    }
+
+    @Test("every recent call can be explained, at any rate: what is not written to disk stays in memory for a while")
+    func recentCalls() async throws {
+        try await Self.withNode {
+            $0.recordsPerSecondMax = 0
+            $0.recentCallsMax = 5
+        } _: { bench in
+            try await bench.deploy("echo")
+            try await bench.deploy("other")
+            // The first is cold and therefore written; the others are not.
+            for number in 0..<8 { _ = try await bench.call("echo", label: "c\(number)") }
+            _ = try await bench.call("other", label: "o")
+            #expect(try await bench.store.calls(CallQuery()).map(\.label) == ["o", "c0"])
+            func labels(_ query: CallQuery) async throws -> [String] { try await bench.node.calls(query).map(\.label) }
+            #expect(try await labels(CallQuery()) == ["o", "c7", "c6", "c5", "c4", "c3", "c0"])
+            #expect(try await labels(CallQuery(limit: 2)) == ["o", "c7"])
+            #expect(try await labels(CallQuery(label: "c5")) == ["c5"])
+            #expect(try await labels(CallQuery(label: "c2")).isEmpty, "only the newest are kept")
+            #expect(try await labels(CallQuery(function: try FunctionID(name: "other"))) == ["o"])
+            #expect(try await labels(CallQuery(outcome: .failed)).isEmpty)
+            let explained = try #require(try await bench.node.calls(CallQuery(label: "c7")).first)
+            #expect(explained.outcome == .succeeded && explained.status == 200 && !explained.cold && explained.node == "n1")
+        }
     }
 
     @Test("a call is answered, told as cold, then warm, and recorded with its timing")

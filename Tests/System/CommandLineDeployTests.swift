@@ -9,7 +9,9 @@ import Testing
 @Suite("brume deploy")
 struct CommandLineDeployTests {
     /// A node that takes packages and functions; `known` says whether PUT finds the function.
-    private func node(known: Bool = false, problem: String = "", available: Int = 1) -> CommandLineServer.Script {
+    private func node(
+        known: Bool = false, problem: String = "", replicas: Int = 1, available: Int = 1
+    ) -> CommandLineServer.Script {
         { request in
             switch (request.method, request.path) {
             case ("POST", "/v1/code"):
@@ -21,8 +23,8 @@ struct CommandLineDeployTests {
                 return .json(
                     """
                     {"name":"f","namespace":"openfaas-fn","contract":"fork","revision":1,"timeout":"60s","concurrency":1,"keepAlive":"10m",\
-                    "min":0,"max":8,"network":"none","replicas":1,"availableReplicas":\(available),"invocations":0,"queueDepth":0,\
-                    "cpuSeconds":0,"memoryBytes":0,"problem":"\(problem)"}
+                    "min":0,"max":8,"network":"none","replicas":\(replicas),"availableReplicas":\(available),"invocations":0,\
+                    "queueDepth":0,"cpuSeconds":0,"memoryBytes":0,"problem":"\(problem)"}
                     """)
             default: return nil
             }
@@ -86,6 +88,15 @@ struct CommandLineDeployTests {
             let sent = try #require(server.requests.first).json(FunctionDeployment.self)
             #expect(sent.image == "oci:/images/f:1")
             #expect(sent.annotations == ["dev.brume.port": "9000"])
+        }
+    }
+
+    @Test("a function whose first replica has gone already, because idle ones are not kept, is ready")
+    func notKept() async throws {
+        try await CommandLineServer.run(node(known: true, replicas: 0, available: 0)) { server in
+            let outcome = try await CommandLineProgram.run(["deploy", "f", "--command", "cat", "--keep-alive", "0s"], at: server)
+            #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+            #expect(outcome.output.contains("; it starts with its first call."), "\(outcome.output)")
         }
     }
 
@@ -193,7 +204,7 @@ struct CommandLineDeployTests {
             (["f", "--command", "cat", "--min", "9", "--max", "2"], "got min 9, max 2."),
             (["f", "--command", "cat", "--env", "A"], "--env takes KEY=VALUE, not 'A'."),
             (["f", "--command", "cat", "--label", "=b"], "--label takes KEY=VALUE, not '=b'."),
-            (["f", "--command", "cat 'x"], "has a quote that is not closed."),
+            (["f", "--command", "cat 'x"], "opens a quote that it does not close; add the closing quote."),
             (["f", "--command", ""], "The fork contract needs a command"),
             (["f", "--http", "cat", "--port", "70000"], "The port must be between 1 and 65535."),
             (["f", "--lambda", "/bin/cat", "--concurrency", "2"], "The lambda contract takes one call at a time"),

@@ -123,23 +123,6 @@ struct CommandLinePackingTests {
         }
     }
 
-    @Test(
-        "a command line splits as a shell splits it",
-        arguments: [
-            ("cat", ["cat"]), ("tr a-z A-Z", ["tr", "a-z", "A-Z"]), ("  a\t b ", ["a", "b"]),
-            ("sh -c 'echo hi; cat'", ["sh", "-c", "echo hi; cat"]),
-            (#"a "b c" d\ e"#, ["a", "b c", "d e"]), (#"a "x\"y" ''"#, ["a", "x\"y", ""]), (#"'$HOME' "\n""#, ["$HOME", #"\n"#]), ("", []),
-        ])
-    func shellWords(line: String, words: [String]) throws {
-        #expect(try ShellWords.split(line) == words)
-        #expect(try ShellWords.split(ShellWords.join(words)) == words)
-    }
-
-    @Test("an open quote is a mistake in the words", arguments: ["a 'b", "a \"b", "a \\"])
-    func openQuote(line: String) {
-        #expect(throws: CommandFailure.words("The command \(line) has a quote that is not closed.")) { try ShellWords.split(line) }
-    }
-
     // MARK: Plans
 
     private func plan(_ source: FunctionSource, directory: String? = nil) async throws -> DeploymentPlan {

@@ -94,4 +94,25 @@ struct ExampleTests {
             #expect(try await node.call("count", "again").status == 200)
         }
     }
+
+    @Test("the serverless suite gives right answers on a node, and a set of Libra's calls is played against it")
+    func suite() async throws {
+        let installed = try await NodeUnderTest.run(Self.example("serverless-suite/install"), [])
+        try #require(installed.exitCode == 0, "\(installed.output) \(installed.complaint)")
+        try await withNode { node in
+            try await deploy(node, ["-f", Self.example("serverless-suite/stack.yml")])
+            let tested = try await NodeUnderTest.run(
+                "/usr/bin/python3", ["-B", Self.example("serverless-suite/test_suite.py")], environment: ["BRUME_URL": node.url])
+            #expect(tested.exitCode == 0, "\(tested.complaint.suffix(4000))")
+            #expect(tested.complaint.hasSuffix("OK\n"))
+            let set = try await NodeUnderTest.run(
+                NodeUnderTest.binaries.appending(path: "brume").path, ["load", "generate", "--set", "1"])
+            let played = try await node.brume(["load", "--trace", "-", "--json"], input: set.output)
+            #expect(played.exitCode == 0, "\(played.complaint)")
+            let report = try #require(try JSONSerialization.jsonObject(with: Data(played.output.utf8)) as? [String: Any])
+            let all = try #require((report["summaries"] as? [[String: Any]])?.first)
+            #expect(all["calls"] as? Int == 10)
+            #expect(all["failed"] as? Int == 0, "\(played.output)")
+        }
+    }
 }

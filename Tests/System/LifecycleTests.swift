@@ -4,7 +4,7 @@ import Foundation
 import NIOHTTP1
 import Testing
 
-/// The node's own life: what survives, what is cleaned up, what a bad surrounding is told.
+/// The node's own life: what survives, what is cleaned up.
 @Suite(.serialized)
 struct LifecycleTests {
     @Test("functions, secrets and namespaces survive kill -9, and nothing of the dead node's replicas is left after the next start")
@@ -34,6 +34,50 @@ struct LifecycleTests {
         try FileManager.default.removeItem(atPath: node.dataDirectory)
     }
 
+    @Test("unpacked code of functions that are gone or were replaced is removed at the next start")
+    func leftovers() async throws {
+        try await withTemporaryDirectory { folder in
+            for number in 1...3 { try write("def handle(req):\n    return '\(number)'\n", to: "\(folder)/f\(number).py") }
+            let node = try await NodeUnderTest()
+            for (name, file) in [("kept", "f1.py"), ("gone", "f2.py"), ("kept", "f3.py")] {
+                let outcome = try await node.brume(["deploy", name, "--handler", "\(folder)/\(file)", "--quiet"])
+                #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+            }
+            #expect(try await node.brume(["remove", "gone"]).exitCode == 0)
+            let unpacked = node.dataDirectory + "/unpacked/code"
+            #expect(try FileManager.default.contentsOfDirectory(atPath: unpacked).count == 3)
+            await node.stop(keepData: true)
+            try await withNode(dataDirectory: node.dataDirectory) { node in
+                let answer = try await node.call("kept")
+                #expect(answer.text == "3")
+                #expect(try FileManager.default.contentsOfDirectory(atPath: unpacked).count == 1)
+            }
+        }
+    }
+
+    @Test("each figure of /metrics is described by a sentence of its own")
+    func figures() async throws {
+        try await withNode { node in
+            try await node.deployFork("good", "cat")
+            try await node.call("good")
+            let lines = try await node.http(.GET, "/metrics").text.split(separator: "\n")
+            var described: [String] = []
+            for line in lines where line.hasPrefix("# HELP ") {
+                let words = line.dropFirst(7).split(separator: " ", maxSplits: 1)
+                try #require(words.count == 2)
+                let generic = words[0].replacing("_", with: " ")
+                #expect(words[1].lowercased() != generic + ".", "\(words[0]) has no description")
+                #expect(words[1].hasSuffix("."), "\(line)")
+                described.append(String(words[0]))
+            }
+            for name in ["brume_store_dropped_calls", "brume_store_dropped_lines", "brume_store_dropped_results"] {
+                #expect(described.contains(name))
+                #expect(lines.contains { $0 == "\(name) 0" })
+            }
+            #expect(described.contains("brume_replicas") && described.contains("gateway_function_invocation_total"))
+        }
+    }
+
     @Test("SIGTERM lets a running call end")
     func gracefulStop() async throws {
         let node = try await NodeUnderTest()
@@ -47,49 +91,6 @@ struct LifecycleTests {
         #expect(answer.status == 200)
         #expect(answer.text == "rested\n")
         await stopping.value
-    }
-
-    @Test("a port in use, a second node on the directory, a newer or a corrupt database each give one sentence and exit code 1")
-    func badSurroundings() async throws {
-        let brume = NodeUnderTest.binaries.appending(path: "brume").path
-        try await withNode { node in
-            let port = try #require(URL(string: node.url)?.port)
-            let other = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
-            defer { try? FileManager.default.removeItem(atPath: other) }
-            let taken = try await NodeUnderTest.run(brume, ["up", "--port", "\(port)", "--data-dir", other])
-            #expect(taken.exitCode == 1)
-            #expect(taken.complaint.contains("\(port)"), "\(taken.complaint)")
-            let second = try await NodeUnderTest.run(brume, ["up", "--port", "0", "--data-dir", node.dataDirectory])
-            #expect(second.exitCode == 1)
-            #expect(second.complaint.contains(node.dataDirectory), "\(second.complaint)")
-            #expect(try await node.http(.GET, "/healthz").status == 200)
-        }
-        let corrupt = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
-        try FileManager.default.createDirectory(atPath: corrupt, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: corrupt) }
-        let garbage = Data((0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 31) })
-        try garbage.write(to: URL(filePath: corrupt + "/brume.sqlite"))
-        let refused = try await NodeUnderTest.run(brume, ["up", "--port", "0", "--data-dir", corrupt])
-        #expect(refused.exitCode == 1)
-        #expect(refused.complaint.contains("brume.sqlite"), "\(refused.complaint)")
-        #expect(FileManager.default.contents(atPath: corrupt + "/brume.sqlite") == garbage, "the damaged file was overwritten")
-    }
-
-    @Test("without bubblewrap the node refuses to start and says what to do; isolation none says so on every start")
-    func isolation() async throws {
-        let brume = NodeUnderTest.binaries.appending(path: "brume").path
-        let folder = NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        // In a mount namespace of its own, where the program is hidden behind something that cannot be executed.
-        let hidden = "mount --bind /dev/null /usr/bin/bwrap && exec \"$0\" up --port 0 --data-dir \"$1\" --isolation \"$2\""
-        let refused = try await NodeUnderTest.run("/usr/bin/unshare", ["-m", "/bin/sh", "-c", hidden, brume, folder, "bubblewrap"])
-        #expect(refused.exitCode == 1)
-        #expect(refused.complaint.contains("apt-get install bubblewrap"), "\(refused.complaint)")
-        try await withNode(options: ["--isolation", "none"]) { node in
-            #expect(node.log.contains("without isolation"))
-            try await node.deployFork("echo", "/bin/cat")
-            #expect(try await node.call("echo", "plain").text == "plain")
-        }
     }
 
     // MARK: What is left

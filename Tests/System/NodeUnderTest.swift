@@ -30,6 +30,8 @@ final class NodeUnderTest: Sendable {
     private let process: Process
     private let password: String
     private let errorLog: String
+    /// Whether the directory is no longer this node's to remove.
+    private let isDone = Mutex(false)
 
     /// As many connections as a test has calls: the usual client keeps to eight.
     private static let client: HTTPClient = {
@@ -40,9 +42,14 @@ final class NodeUnderTest: Sendable {
 
     /// The programs under test lie beside the test bundle.
     static let binaries: URL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    static let program = binaries.appending(path: "brume").path
 
     /// Starts a node and waits until it listens.
-    init(dataDirectory: String? = nil, options: [String] = [], environment: [String: String] = [:]) async throws {
+    ///
+    /// - Parameter surroundings: shell words that change the mounts of a mount namespace of its own before the node starts in it.
+    init(
+        dataDirectory: String? = nil, options: [String] = [], environment: [String: String] = [:], surroundings: String? = nil
+    ) async throws {
         let directory = dataDirectory ?? NSTemporaryDirectory() + "brume-test-" + UUID().uuidString.prefix(8).lowercased()
         self.dataDirectory = directory
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -50,8 +57,14 @@ final class NodeUnderTest: Sendable {
         try FileManager.default.setAttributes([.posixPermissions: 0o711], ofItemAtPath: directory)
         errorLog = directory + "/stderr.log"
         process = Process()
-        process.executableURL = Self.binaries.appending(path: "brume")
-        process.arguments = ["up", "--port", "0", "--data-dir", directory] + options
+        let words = ["up", "--port", "0", "--data-dir", directory] + options
+        if let surroundings {
+            process.executableURL = URL(filePath: "/usr/bin/unshare")
+            process.arguments = ["-m", "/bin/sh", "-c", surroundings + "\nexec \"$0\" \"$@\"", Self.program] + words
+        } else {
+            process.executableURL = URL(filePath: Self.program)
+            process.arguments = words
+        }
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         _ = FileManager.default.createFile(atPath: errorLog, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: errorLog)
@@ -69,12 +82,23 @@ final class NodeUnderTest: Sendable {
                 break
             }
             guard process.isRunning, ContinuousClock.now < deadline else {
+                defer { if dataDirectory == nil { try? FileManager.default.removeItem(atPath: directory) } }
+                if process.isRunning { process.terminate() }
+                process.waitUntilExit()
                 throw Failure(description: "the node did not start: " + ((try? String(contentsOfFile: errorLog, encoding: .utf8)) ?? ""))
             }
             try await Task.sleep(for: .milliseconds(20))
         }
         let secret = try String(contentsOfFile: directory + "/credentials/basic-auth-password", encoding: .utf8)
         password = secret.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// A test that failed in the middle leaves nothing behind either.
+    deinit {
+        guard !isDone.withLock({ $0 }) else { return }
+        if process.isRunning { process.terminate() }
+        process.waitUntilExit()
+        try? FileManager.default.removeItem(atPath: dataDirectory)
     }
 
     var pid: pid_t { process.processIdentifier }
@@ -86,6 +110,7 @@ final class NodeUnderTest: Sendable {
     func stop(keepData: Bool = false) async {
         if process.isRunning { process.terminate() }
         await ended()
+        isDone.withLock { $0 = true }
         if !keepData { try? FileManager.default.removeItem(atPath: dataDirectory) }
     }
 
@@ -93,6 +118,7 @@ final class NodeUnderTest: Sendable {
     func killHard() async {
         kill(pid, SIGKILL)
         await ended()
+        isDone.withLock { $0 = true }
     }
 
     private func ended() async {
@@ -131,8 +157,7 @@ final class NodeUnderTest: Sendable {
 
     /// Runs `brume` with this node's data directory.
     func brume(_ arguments: [String], input: String? = nil) async throws -> Output {
-        try await Self.run(
-            Self.binaries.appending(path: "brume").path, arguments + ["--data-dir", dataDirectory], input: input)
+        try await Self.run(Self.program, arguments + ["--data-dir", dataDirectory], input: input)
     }
 
     static func run(
@@ -185,9 +210,11 @@ final class NodeUnderTest: Sendable {
 
 /// Runs a test against a node that is ended whatever happens.
 func withNode(
-    options: [String] = [], environment: [String: String] = [:], _ body: @Sendable (NodeUnderTest) async throws -> Void
+    dataDirectory: String? = nil, options: [String] = [], environment: [String: String] = [:], surroundings: String? = nil,
+    _ body: @Sendable (NodeUnderTest) async throws -> Void
 ) async throws {
-    let node = try await NodeUnderTest(options: options, environment: environment)
+    let node = try await NodeUnderTest(
+        dataDirectory: dataDirectory, options: options, environment: environment, surroundings: surroundings)
     do {
         try await body(node)
     } catch {

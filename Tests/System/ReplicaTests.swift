@@ -26,19 +26,20 @@ struct ReplicaTests {
         }
     }
 
-    @Test("a minimum is kept warm without any call")
-    func minimum() async throws {
+    @Test("a function whose replicas are not kept is deployed at once, and each call starts one", .timeLimit(.minutes(1)))
+    func notKept() async throws {
         try await withNode { node in
-            try await node.deployFork(
-                "echo", "cat", annotations: ["dev.brume.keep-alive": "1s"], labels: ["com.openfaas.scale.min": "2"])
-            let both = try await eventually {
-                let status = try await node.json("/system/function/echo") as? [String: Any]
-                return status?["availableReplicas"] as? Int == 2
+            let outcome = try await node.brume(["deploy", "brief", "--command", "cat", "--keep-alive", "0s"])
+            #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+            for word in ["one", "two"] {
+                let answer = try await node.call("brief", word)
+                #expect(answer.text == word)
+                #expect(answer.headers.first(name: "X-Brume-Start") == "cold")
+                let gone = try await eventually {
+                    (try await node.json("/v1/functions/brief") as? [String: Any])?["replicas"] as? Int == 0
+                }
+                #expect(gone)
             }
-            #expect(both)
-            try await Task.sleep(for: .seconds(2))
-            let status = try await node.json("/system/function/echo") as? [String: Any]
-            #expect(status?["availableReplicas"] as? Int == 2)
         }
     }
 

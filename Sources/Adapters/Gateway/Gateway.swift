@@ -95,7 +95,7 @@ package struct Gateway<Node: NodeOperations>: Service where Node.Payload == Byte
         let functions = FunctionRoutes(front: front)
         let storage = StorageRoutes(node: front.node)
         let system = SystemRoutes(front: front, renderMetrics: renderMetrics)
-        let native = NativeRoutes(node: front.node, bodyBytesMax: settings.bodyBytesMax)
+        let native = NativeRoutes(node: front.node)
         return functions.routes + storage.routes + system.routes + native.routes
     }
 }

@@ -26,6 +26,8 @@ package struct LaunchPlan: Sendable {
     package var environment: [(name: String, value: String)]
     package var binds: [Bind]
     package var workingDirectory: String
+    /// Empty directories inside, at which something can be mounted later.
+    package var mountPoints: [String] = []
     /// Root directory of an unpacked image, or nil for the host's read-only `/usr`.
     package var imageRoot: String?
 

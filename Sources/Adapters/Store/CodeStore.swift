@@ -23,6 +23,8 @@ final class CodeStore: Sendable {
     /// Blocking file work happens here, one piece at a time, and never on the cooperative pool.
     private let queue = DispatchQueue(label: "brume.store.code")
     private let verified = Mutex<Set<String>>([])
+    /// When packages were put in this run, on a clock that does not jump. Bounded like ``verifiedMax``.
+    private let put = Mutex<[String: ContinuousClock.Instant]>([:])
 
     /// Makes the directory and removes what an interrupted write left.
     init(path: String) throws(BrumeError) {
@@ -45,6 +47,10 @@ final class CodeStore: Sendable {
                 try write(archive, to: file)
             }
             remember(digest)
+            put.withLock { put in
+                if put.count >= Self.verifiedMax { put.removeAll() }
+                put[digest] = .now
+            }
             return digest
         }
     }
@@ -74,8 +80,11 @@ final class CodeStore: Sendable {
             let digest = String(name.dropLast(4))
             var status = stat()
             guard Self.isDigest(digest), !used.contains(digest), unsafe stat(path + "/" + name, &status) == 0 else { continue }
+            // The file's time tells nothing where the clock was moved after the upload.
+            if let put = put.withLock({ $0[digest] }), ContinuousClock.now - put < age { continue }
             guard .seconds(now - status.st_mtim.tv_sec) >= age, unsafe unlink(path + "/" + name) == 0 else { continue }
             _ = verified.withLock { $0.remove(digest) }
+            _ = put.withLock { $0.removeValue(forKey: digest) }
             removed += 1
         }
         return removed

@@ -4,6 +4,9 @@ import GRDB
 import Synchronization
 
 /// The tables of ended calls and log lines: inserts, queries, and the bounds.
+///
+/// New and old are told apart by the order of writing, never by times: a clock that was corrected between two starts must not make new
+/// rows look older than old ones.
 final class HistoryTable: Sendable {
     /// Rows that may exceed a bound before the oldest are removed: removing a thousand at once is cheap per row and takes some 10 ms.
     static let pruneSlack = 1_000
@@ -78,7 +81,7 @@ final class HistoryTable: Sendable {
         let statement = try db.cachedStatement(
             sql: """
                 DELETE FROM calls WHERE rowid IN (
-                    SELECT rowid FROM calls ORDER BY arrived, id LIMIT max(0, (SELECT COUNT(*) FROM calls) - ?))
+                    SELECT rowid FROM calls ORDER BY rowid LIMIT max(0, (SELECT COUNT(*) FROM calls) - ?))
                 """)
         try statement.execute(arguments: [settings.callsMax])
     }
@@ -88,7 +91,7 @@ final class HistoryTable: Sendable {
         let statement = try db.cachedStatement(
             sql: """
                 DELETE FROM logs WHERE id IN (
-                    SELECT id FROM logs WHERE function = ? ORDER BY time DESC, id DESC LIMIT -1 OFFSET ?)
+                    SELECT id FROM logs WHERE function = ? ORDER BY id DESC LIMIT -1 OFFSET ?)
                 """)
         try statement.execute(arguments: [function, settings.logLinesPerFunctionMax])
     }
@@ -131,7 +134,7 @@ final class HistoryTable: Sendable {
         arguments += [max(0, query.limit)]
         let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         let statement = try db.cachedStatement(
-            sql: "SELECT \(Self.callColumns) FROM calls \(filter) ORDER BY arrived DESC, id DESC, attempt DESC LIMIT ?")
+            sql: "SELECT \(Self.callColumns) FROM calls \(filter) ORDER BY rowid DESC LIMIT ?")
         return try Self.fetch(statement, arguments, Self.call)
     }
 
@@ -150,7 +153,7 @@ final class HistoryTable: Sendable {
         let statement = try db.cachedStatement(
             sql: """
                 SELECT time, instance, stream, text FROM logs WHERE \(conditions.joined(separator: " AND "))
-                ORDER BY time DESC, id DESC LIMIT ?
+                ORDER BY id DESC LIMIT ?
                 """)
         let newestFirst = try Self.fetch(statement, arguments) { row in
             LogLine(

@@ -6,6 +6,13 @@ package import Logging
 package import NIOCore
 import Synchronization
 
+/// What a store gave up: ended calls and log lines that the disk was too slow for, results that nobody took.
+package struct DroppedRecords: Sendable {
+    package var calls: Int
+    package var lines: Int
+    package var results: Int
+}
+
 /// A node's memory in `DIR/brume.sqlite` and `DIR/code`, held by one process at a time.
 ///
 /// Durable operations are synced when they return and share syncs under load; readers never wait for the writer.
@@ -54,8 +61,11 @@ package final class SQLiteStore: Store {
         directory.release()
     }
 
-    /// Ended calls and log lines that never reached the disk because it could not keep up.
-    package var dropped: (calls: Int, lines: Int) { committer.dropped }
+    /// What was given up since the start, each for a bound of ``StoreSettings``.
+    package var dropped: DroppedRecords {
+        let history = committer.dropped
+        return DroppedRecords(calls: history.calls, lines: history.lines, results: droppedDeliveries.load(ordering: .relaxed))
+    }
 
     func read<T: Sendable>(_ body: @Sendable (Database) throws -> T) async throws -> T {
         do { return try await pool.read(body) } catch { throw StoreFailure.describe(error, path: databasePath) }

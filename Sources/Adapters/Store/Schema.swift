@@ -7,6 +7,7 @@ enum Schema {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1-base") { db in try db.execute(sql: base) }
         migrator.registerMigration("2-deliveries") { db in try db.execute(sql: deliveries) }
+        migrator.registerMigration("3-order-of-writing") { db in try db.execute(sql: orderOfWriting) }
         return migrator
     }
 
@@ -59,5 +60,16 @@ enum Schema {
             position INTEGER PRIMARY KEY AUTOINCREMENT, call INTEGER NOT NULL UNIQUE, accepted INTEGER NOT NULL,
             failed_attempts INTEGER NOT NULL, function TEXT NOT NULL, url TEXT NOT NULL, headers TEXT, body BLOB NOT NULL
         );
+        """
+
+    /// Rows are read and dropped in the order in which they were written, which every index holds anyway: times are only compared with.
+    private static let orderOfWriting = """
+        DROP INDEX calls_by_time;
+        DROP INDEX calls_by_function;
+        DROP INDEX calls_by_outcome;
+        DROP INDEX logs_by_function;
+        CREATE INDEX calls_by_function ON calls (function);
+        CREATE INDEX calls_by_outcome ON calls (outcome);
+        CREATE INDEX logs_by_function ON logs (function);
         """
 }

@@ -36,7 +36,9 @@ enum StoreFailure {
     }
 
     static func corrupt(path: String, finding: String, cause: (any Error)? = nil) -> BrumeError {
-        BrumeError(
+        // SQLite's check writes a title above what it found.
+        let finding = finding.split(whereSeparator: \.isNewline).last.map(String.init) ?? "it cannot be read"
+        return BrumeError(
             .corrupt,
             "The database \(path) is damaged (\(finding)). Nothing was changed; restore it from a backup, or move it away to start empty.",
             cause: cause)

@@ -18,6 +18,7 @@ public struct AdmissionQueue: Sendable {
     public var count: Int { calls.count }
     public var isEmpty: Bool { calls.isEmpty }
     public var isFull: Bool { calls.count >= limit }
+    public var first: CallID? { calls.first }
 
     /// Adds at the end. - Returns: false at the limit.
     public mutating func append(_ call: CallID) -> Bool {

@@ -26,6 +26,9 @@ public struct WarmPool: Sendable {
         available.append(Entry(replica: replica, freeSlots: slots))
     }
 
+    /// Whose slot the next call takes.
+    public var next: ReplicaID? { available.last?.replica }
+
     /// Takes a slot of the replica used last, or nil if none is free.
     public mutating func take() -> ReplicaID? {
         guard let last = available.indices.last else { return nil }

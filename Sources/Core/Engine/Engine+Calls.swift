@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeBroker
+import BrumeHarvest
 import BrumeModel
 import DequeModule
 
@@ -8,7 +9,9 @@ import DequeModule
 extension Engine {
     // MARK: Admission
 
-    mutating func arrive(_ call: CallID, _ handle: FunctionHandle, _ timeout: Duration?, _ outputs: inout [Output]) {
+    mutating func arrive(
+        _ call: CallID, _ handle: FunctionHandle, _ timeout: Duration?, _ features: CallFeatures, _ outputs: inout [Output]
+    ) {
         let place = functions.place(of: handle)
         if let refusal = admissionRefusal(place) {
             outputs.append(.refuse(call, refusal))
@@ -17,8 +20,9 @@ extension Engine {
         guard let place, let policy = functions[at: place]?.policy else { return }
         let deadline = now + Swift.min(timeout ?? policy.timeout, policy.timeout)
         var state = CallState(function: handle, asynchronous: false, phase: .waiting, waitingSince: now, deadline: deadline)
+        if harvester != nil { state.features = features }
 
-        if functions[at: place]?.queue.isEmpty == true, let replica = functions[at: place]?.pool.take() {
+        if functions[at: place]?.queue.isEmpty == true, mayBegin(call, state, place), let replica = functions[at: place]?.pool.take() {
             accept(place)
             timers.arm(.callDeadline(call), at: deadline)
             run(call, &state, on: replica, &outputs)
@@ -34,6 +38,7 @@ extension Engine {
         calls.insert(state, for: call)
         waitingCallers += 1
         outputs.append(.note(.queued(call, ahead: (functions[at: place]?.queue.count ?? 1) - 1)))
+        if functions[at: place]?.pool.hasFreeSlot == true { dispatch(handle, &outputs) }
         ensureReplicas(handle, &outputs)
     }
 
@@ -90,6 +95,7 @@ extension Engine {
         if draining { return .draining }
         guard let place, functions[at: place]?.removed == false, let policy = functions[at: place]?.policy else { return .unknownFunction }
         if !policy.requests.fits(in: ledger.capacity) { return tooLarge(policy.requests) }
+        if harvester != nil, !policy.allocation.fits(in: ledger.capacity) { return tooLarge(policy.allocation) }
         // An asynchronous call can wait for a repair; a caller cannot.
         let failures = functions[at: place]?.startFailures ?? 0
         guard failures >= settings.startAttempts, !asynchronous, let function = functions[at: place] else { return nil }
@@ -121,7 +127,7 @@ extension Engine {
     /// Gives waiting calls to free slots: callers first, then asynchronous calls.
     mutating func dispatch(_ handle: FunctionHandle, _ outputs: inout [Output]) {
         guard let place = functions.place(of: handle) else { return }
-        while !halted, functions[at: place]?.pool.hasFreeSlot == true, let call = nextWaiting(place) {
+        while !halted, functions[at: place]?.pool.hasFreeSlot == true, !isHeldBack(place, &outputs), let call = nextWaiting(place) {
             guard var state = calls[call], let replica = functions[at: place]?.pool.take() else {
                 preconditionFailure("\(call) waits and is unknown, or a free slot vanished")
             }
@@ -137,6 +143,12 @@ extension Engine {
         }
     }
 
+    /// The call that ``nextWaiting(_:)`` would take.
+    func firstWaiting(_ place: Int) -> CallID? {
+        if let call = functions[at: place]?.queue.first { return call }
+        return draining ? nil : functions[at: place]?.due.first
+    }
+
     /// A node that goes down leaves asynchronous calls on disk.
     private mutating func nextWaiting(_ place: Int) -> CallID? {
         if functions[at: place]?.queue.isEmpty == false { return functions[at: place]?.queue.popFirst() }
@@ -150,6 +162,7 @@ extension Engine {
         state.began = now
         runningCalls += 1
         replicas[at: place]?.calls.append(call)
+        beginHarvesting(call, state, place, &outputs)
         let ready = replicas[at: place]?.readySince ?? now
         outputs.append(.run(call, on: replica, cold: state.waitingSince < ready, deadline: state.deadline))
     }
@@ -170,10 +183,10 @@ extension Engine {
 
     // MARK: Ends
 
-    mutating func finished(_ call: CallID, _ end: CallEnd, _ outputs: inout [Output]) {
+    mutating func finished(_ call: CallID, _ end: CallEnd, _ usage: CallUsage?, _ outputs: inout [Output]) {
         guard let state = calls[call], let replica = state.replica else { return }
         runningCalls -= 1
-        releaseSlot(of: call, on: replica, end, &outputs)
+        releaseSlot(of: call, on: replica, end, usage, &outputs)
         let overrun = state.isOverrun
         if end == .unsent, !overrun, mayBeResent(state) {
             waitAgain(call, state)
@@ -186,6 +199,7 @@ extension Engine {
             if end == .succeeded { learnRunTime(state) }
         }
         serveWaiting(state.function, &outputs)
+        if !starved.isEmpty { serveStarved(&outputs) }
         if !blocked.isEmpty { retryBlocked(&outputs) }
     }
 

@@ -15,7 +15,9 @@ extension Engine {
         let concurrency = function.policy.concurrency
         // A node that goes down still starts what its callers wait for, and nothing else.
         let waiting = draining ? function.queue.count : function.waiting
-        let forCalls = (waiting + concurrency - 1) / concurrency - starting
+        // With harvesting a call may wait although a slot is free: another replica would not help it.
+        let unserved = Swift.max(0, waiting - (harvester == nil ? 0 : function.pool.freeSlots))
+        let forCalls = (unserved + concurrency - 1) / concurrency - starting
         let hasOlder = function.members.contains { isOlder($0, function) }
         let kept = draining ? 0 : Swift.max(function.floor, hasOlder ? function.replacementTarget : 0, function.prewarmPending ? 1 : 0)
         let missing = Swift.min(Swift.max(forCalls, kept - current), function.policy.scale.max - current)
@@ -40,7 +42,7 @@ extension Engine {
             outputs.append(.note(.startDeferred(handle, .startsInProgress)))
             return false
         }
-        guard ledger.reserve(function.policy.requests) else {
+        guard reserve(function.policy.requests, &outputs) else {
             evict(for: handle, function.policy.requests, &outputs)
             outputs.append(.note(.startDeferred(handle, .capacity)))
             return false
@@ -128,11 +130,14 @@ extension Engine {
 
     // MARK: Slots
 
-    mutating func releaseSlot(of call: CallID, on id: ReplicaID, _ end: CallEnd, _ outputs: inout [Output]) {
+    mutating func releaseSlot(
+        of call: CallID, on id: ReplicaID, _ end: CallEnd, _ usage: CallUsage?, _ outputs: inout [Output]
+    ) {
         guard let place = replicas.place(of: id), let index = replicas[at: place]?.calls.firstIndex(of: call) else { return }
         replicas[at: place]?.calls.remove(at: index)
         guard let handle = replicas[at: place]?.function, let phase = replicas[at: place]?.phase else { return }
         let isEmpty = replicas[at: place]?.calls.isEmpty == true
+        if isEmpty { endHarvesting(place, .ended(end, usage), &outputs) }
         let owner = functions.place(of: handle)
         if end != .unsent {
             replicas[at: place]?.served += 1
@@ -145,6 +150,7 @@ extension Engine {
         case .ready:
             if let owner { functions[at: owner]?.pool.giveBack(id) }
             if isEmpty { becameIdle(place) }
+            if isEmpty, let owner { retireAfterUse(id, owner, &outputs) }
         case .draining:
             if isEmpty { stop(id, &outputs) } else if replicas[at: place]?.condemned == true { stopIfOnlyOverdue(id, &outputs) }
         case .starting, .stopping:
@@ -155,6 +161,19 @@ extension Engine {
     private mutating func becameIdle(_ place: Int) {
         replicas[at: place]?.idleSince = now
         if replicas[at: place]?.idleTimerArmed == false { armIdleTimer(place) }
+    }
+
+    /// Without any keep-alive a replica goes as soon as it is idle, before a waiting call can take it: every call gets a fresh one.
+    private mutating func retireAfterUse(_ id: ReplicaID, _ owner: Int, _ outputs: inout [Output]) {
+        guard functions[at: owner]?.policy.scale.keepAlive == .zero, let function = functions[at: owner] else { return }
+        if mayGo(id, function) { drain(id, .idle, &outputs) }
+    }
+
+    /// Whether the floor holds without it.
+    private func mayGo(_ id: ReplicaID, _ function: FunctionState) -> Bool {
+        // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
+        let ready = function.members.count { replicas[$0]?.phase == .ready }
+        return (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor
     }
 
     private mutating func armIdleTimer(_ place: Int) {
@@ -172,9 +191,7 @@ extension Engine {
             if let place = replicas.place(of: id) { armIdleTimer(place) }
             return
         }
-        // One of an older revision goes as well if the newer one does not come up: nobody calls the function.
-        let ready = function.members.count { replicas[$0]?.phase == .ready }
-        if (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor { drain(id, .idle, &outputs) }
+        if mayGo(id, function) { drain(id, .idle, &outputs) }
     }
 
     // MARK: Ending
@@ -212,9 +229,10 @@ extension Engine {
         guard let replica = replicas[id] else { return }
         let handle = replica.function
         functions[handle]?.pool.remove(id)
+        if let place = replicas.place(of: id) { endHarvesting(place, .exited(exit), &outputs) }
         // Calls that are still on it had not reached it: the driver has reported every other one, and will report these as unsent.
         replicas.remove(id)
-        ledger.release(replica.reserved)
+        release(replica.reserved, &outputs)
         functions[handle]?.members.removeAll { $0 == id }
         switch replica.phase {
         case .starting:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeBroker
+public import BrumeHarvest
 public import BrumeModel
 
 /// Every decision of a node, as a value: events go in, what has to be done comes out.
@@ -26,11 +27,21 @@ public struct Engine: Sendable {
     var draining = false
     var halted = false
     var nextReplica: UInt64 = 1
+    /// Nil where nothing is lent.
+    public internal(set) var harvester: Harvester?
+    /// Which replica a call stands for in the harvester's books.
+    var harvested = Roster<CallID, ReplicaID>()
+    /// Memory reserved by replicas that are in those books.
+    var harvestedMemory = 0
+    /// Functions with a free replica whose next call would not get what is to be set aside for it, in the order of asking.
+    var starved: [FunctionHandle] = []
+    var effects = HarvestEffects()
     var now = Instant.zero
 
     public init(settings: EngineSettings) {
         self.settings = settings
         ledger = CapacityLedger(capacity: settings.capacity)
+        harvester = settings.harvest.map { Harvester(settings: $0, now: .zero) }
     }
 
     /// Takes one event and appends what has to be done.
@@ -42,13 +53,15 @@ public struct Engine: Sendable {
         case .deploy(let function, let policy): deploy(function, policy, &outputs)
         case .remove(let function): remove(function, &outputs)
         case .scale(let function, let count): scale(function, to: count, &outputs)
-        case .arrive(let call, let function, let timeout): arrive(call, function, timeout, &outputs)
+        case .arrive(let call, let function, let timeout, let features): arrive(call, function, timeout, features, &outputs)
         case .offer(let call, let function): offer(call, function, &outputs)
         case .enqueue(let call, let function, let failed, let notBefore): enqueue(call, function, failed, notBefore, &outputs)
         case .abandon(let call): abandon(call, &outputs)
         case .started(let replica): started(replica, &outputs)
         case .exited(let replica, let exit): exited(replica, exit, &outputs)
-        case .finished(let call, let end): finished(call, end, &outputs)
+        case .finished(let call, let end, let usage): finished(call, end, usage, &outputs)
+        case .sampled(let samples): sampled(samples, &outputs)
+        case .limitHeld(let limit, let held, let batch): limitHeld(limit, held, batch, &outputs)
         case .tick: tick(&outputs)
         case .drain: draining = true
         case .halt: halt(&outputs)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import BrumeHarvest
 public import BrumeModel
 
 /// What happens to a node.
@@ -11,7 +12,9 @@ public enum Input: Sendable {
     case scale(FunctionHandle, replicas: Int)
 
     /// A caller waits for this call.
-    case arrive(CallID, FunctionHandle, timeout: Duration?)
+    ///
+    /// - features: what is known of it, from which its demand is predicted.
+    case arrive(CallID, FunctionHandle, timeout: Duration?, features: CallFeatures = .unknown)
     /// An asynchronous call asks for room; `refuse` or nothing follows, then `enqueue` or `abandon` must come.
     case offer(CallID, FunctionHandle)
     /// An asynchronous call is on disk. After a restart it comes without an `offer`.
@@ -22,7 +25,14 @@ public enum Input: Sendable {
     case started(ReplicaID)
     case exited(ReplicaID, ReplicaExit)
     /// A replica is through with a call.
-    case finished(CallID, CallEnd)
+    ///
+    /// - usage: what it used, where that was measured.
+    case finished(CallID, CallEnd, usage: CallUsage? = nil)
+
+    /// A look at what replicas with running calls use.
+    case sampled([ReplicaSample])
+    /// A limit of a batch stands at another value than it should; nothing of the batch behind it was performed.
+    case limitHeld(ReplicaLimit, at: Int, batch: [ReplicaLimit])
 
     /// Time has passed; see ``Output/wake(at:)``.
     case tick
@@ -30,6 +40,35 @@ public enum Input: Sendable {
     case drain
     /// The time for that is over: callers that still wait are told, and nothing is started or run any more.
     case halt
+}
+
+/// What one replica used until a moment.
+public struct ReplicaSample: Hashable, Sendable {
+    public let replica: ReplicaID
+    public let usage: UsageSample
+
+    public init(replica: ReplicaID, usage: UsageSample) {
+        self.replica = replica
+        self.usage = usage
+    }
+}
+
+/// A limit of a replica to write. Limits are absolute: of two for one replica and resource the later one holds.
+public struct ReplicaLimit: Hashable, Sendable {
+    public let replica: ReplicaID
+    /// The call in whose name the pool keeps its books; nil for a replica that has become idle.
+    public let call: CallID?
+    public let kind: ResourceKind
+    public let from: Int
+    public let to: Int
+
+    public init(replica: ReplicaID, call: CallID?, kind: ResourceKind, from: Int, to: Int) {
+        self.replica = replica
+        self.call = call
+        self.kind = kind
+        self.from = from
+        self.to = to
+    }
 }
 
 /// How a call on a replica ended.
@@ -58,6 +97,8 @@ public enum Output: Sendable, Hashable {
     case retry(CallID, failedAttempts: Int, at: Instant)
     case bury(CallID, failedAttempts: Int)
     case stop(ReplicaID, grace: Duration)
+    /// Write these limits in this order; what shrinks stands before what grows. Of one that cannot be written say so before going on.
+    case limit([ReplicaLimit])
     /// Send `tick` at this time. A later one replaces it only when it is earlier.
     case wake(at: Instant)
     case note(Note)
@@ -71,6 +112,12 @@ public enum Note: Sendable, Hashable {
     case startFailed(ReplicaID, FunctionHandle, failuresInRow: Int, message: String)
     case stoppedReplica(ReplicaID, FunctionHandle, StopReason)
     case resent(CallID, from: ReplicaID)
+    /// The call waits although a replica is free: what it would be given is not.
+    case heldBack(CallID, needs: Resources)
+    /// What the call got when it began to run, beside the user's allocation.
+    case allotted(CallID, Resources, allocation: Resources)
+    /// What harvesting did to a call that has ended.
+    case settled(CallStatement)
 }
 
 public enum StartReason: String, Sendable, Hashable {
@@ -94,4 +141,5 @@ public enum StopReason: String, Sendable, Hashable {
     case scaledDown = "scaled down by hand"
     case overrun = "did not give up a call past its deadline"
     case unreachable = "did not take a call"
+    case holdsMemory = "holds on to memory that it had borrowed"
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import BrumeBroker
+public import BrumeHarvest
 public import BrumeModel
 
 /// The bounds and times of a node's decisions. Every limit says why it has its value.
@@ -29,6 +30,11 @@ public struct EngineSettings: Sendable {
     /// Attempts of an asynchronous call before it becomes a dead letter.
     public var asynchronousAttempts = 3
     public var asynchronousBackoff = Backoff(base: .seconds(1), ceiling: .seconds(60))
+    /// The pause after so many failed attempts of an asynchronous call.
+    public func asynchronousPause(after failures: Int) -> Duration { failures > 0 ? asynchronousBackoff.pause(after: failures) : .zero }
+
+    /// How running calls lend to each other; nil where each keeps its own limits.
+    public var harvest: HarvesterSettings?
 
     public init(capacity: Resources) { self.capacity = capacity }
 }
@@ -37,24 +43,41 @@ public struct EngineSettings: Sendable {
 public struct FunctionPolicy: Hashable, Sendable {
     /// Reserved for each replica.
     public var requests: Resources
+    /// The limits of each replica, unless something is lent.
+    public var allocation: Resources
+    /// What its calls lend and borrow.
+    public var harvests: Set<ResourceKind> = [.cpu, .memory]
     public var concurrency: Int
     public var scale: Scale
     public var timeout: Duration
     /// Start one replica at deployment, so that the first call is warm and a broken package shows at once.
     public var prewarm: Bool
 
-    public init(requests: Resources, concurrency: Int = 1, scale: Scale = Scale(), timeout: Duration = .seconds(60), prewarm: Bool = false)
-    {
+    /// - Parameter allocation: the requests, if nil.
+    public init(
+        requests: Resources, allocation: Resources? = nil, concurrency: Int = 1, scale: Scale = Scale(), timeout: Duration = .seconds(60),
+        prewarm: Bool = false
+    ) {
         self.requests = requests
+        self.allocation = allocation ?? requests
         self.concurrency = concurrency
         self.scale = scale
         self.timeout = timeout
         self.prewarm = prewarm
     }
 
+    /// `false` keeps a function's calls out of harvesting, `cpu` or `memory` lets them take part with that alone.
+    public static let harvestAnnotation = "dev.brume.harvest"
+
     public init(_ spec: FunctionSpec) {
         self.init(
-            requests: spec.requests, concurrency: spec.concurrency, scale: spec.scale, timeout: spec.timeout,
+            requests: spec.requests, allocation: spec.limits, concurrency: spec.concurrency, scale: spec.scale, timeout: spec.timeout,
             prewarm: spec.annotations["dev.brume.prewarm"] != "false")
+        switch spec.annotations[Self.harvestAnnotation] {
+        case "false": harvests = []
+        case "cpu": harvests = [.cpu]
+        case "memory": harvests = [.memory]
+        default: break
+        }
     }
 }

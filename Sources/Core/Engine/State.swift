@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeBroker
+import BrumeHarvest
 public import BrumeModel
 import DequeModule
 
@@ -27,6 +28,7 @@ struct CallState: Sendable {
     var began = Instant.zero
     var failedAttempts = 0
     var unsent = 0
+    var features = CallFeatures.unknown
 
     var isOverrun: Bool { if case .overrun = phase { true } else { false } }
 
@@ -55,6 +57,12 @@ struct ReplicaState: Sendable {
     var idleTimerArmed = false
     /// It goes on with a call long past its deadline, and ends as soon as no other call is on it.
     var condemned = false
+    /// The call in whose name it takes part in harvesting: the first of those that run on it.
+    var harvestCall: CallID?
+    /// Several calls ran at once since then, so that nothing can be learned of one.
+    var isShared = false
+    /// Memory it was last seen to use.
+    var memoryInUse = 0
 
     var isIdle: Bool { phase == .ready && calls.isEmpty }
 }

@@ -31,6 +31,11 @@ public struct BrumeError: Error, Sendable {
         public static let failed = Code(value: .failed)
 
         public var description: String { "\(value)" }
+
+        /// One word for programs: `too-large`.
+        public var word: String {
+            String(description.flatMap { $0.isUppercase ? "-" + $0.lowercased() : String($0) })
+        }
     }
 
     /// The place in the sources that raised the error.

@@ -135,6 +135,17 @@ public enum Refusal: Hashable, Sendable {
         }
     }
 
+    /// One word for programs, beside those of ``CallFailure/Kind``.
+    public var word: String {
+        switch self {
+        case .unknownFunction: "unknown-function"
+        case .queueFull: "queue-full"
+        case .neverFits: "never-fits"
+        case .broken: CallFailure.Kind.startFailed.rawValue
+        case .draining: CallFailure.Kind.stopped.rawValue
+        }
+    }
+
     /// One sentence for the caller.
     public var sentence: String {
         switch self {

@@ -118,6 +118,8 @@ public struct FunctionSpec: Hashable, Sendable, Codable {
     public static let memoryBytesMin = 4 << 20
     /// Longest timeout: one day; a longer one is a slip of the unit.
     public static let timeoutMax = Duration.seconds(86_400)
+    /// Largest uploaded package, bytes of the archive: what a gateway box keeps without noticing. More belongs into an image.
+    public static let packageBytesMax = 256 << 20
     /// Most replicas and most concurrent calls of one replica: bounds on what one typing error can start.
     public static let replicasMax = 1000
     public static let concurrencyMax = 1000

@@ -98,6 +98,9 @@ public struct CallFeatures: Hashable, Sendable {
     /// More are not looked at: each costs a curve for each thing that is predicted.
     public static let parametersMax = 3
 
+    /// Nothing is known of the call.
+    public static let unknown = CallFeatures(inputBytes: 0)
+
     public var inputBytes: Int
     /// The numeric parameters that the function's spec names, in the order of the spec; nil where the call has none of that name.
     public var parameters: [Double?]
@@ -105,5 +108,20 @@ public struct CallFeatures: Hashable, Sendable {
     public init(inputBytes: Int, parameters: [Double?] = []) {
         self.inputBytes = inputBytes
         self.parameters = parameters
+    }
+}
+
+/// What one call used, measured from the control group of its replica while it ran no other.
+public struct CallUsage: Hashable, Sendable {
+    /// CPU time.
+    public var cpuTime: Duration
+    /// The highest use of CPU, averaged over 20 ms.
+    public var peakMillicores: Int
+    public var peakMemoryBytes: Int
+
+    public init(cpuTime: Duration, peakMillicores: Int, peakMemoryBytes: Int) {
+        self.cpuTime = cpuTime
+        self.peakMillicores = peakMillicores
+        self.peakMemoryBytes = peakMemoryBytes
     }
 }

@@ -67,7 +67,7 @@ public struct LoadGenerator: Sendable {
         }
     }
 
-    private static func resolve(_ target: LoadTarget) throws -> SocketAddress {
+    static func resolve(_ target: LoadTarget) throws -> SocketAddress {
         do {
             switch target.endpoint {
             case .unix(let path): return try SocketAddress(unixDomainSocketPath: path)

@@ -30,6 +30,10 @@ struct ResponseScanner {
     private var carried: ByteBuffer?
     private var status = 0
     private var reusable = true
+    /// Whether the last head is kept, for somebody who wants to read its fields.
+    var keepsHead = false
+    /// The head of the last response, if it is kept.
+    private(set) var head: ByteBuffer?
 
     /// Takes the next bytes from the connection.
     mutating func feed(_ bytes: ByteBuffer) -> Progress {
@@ -64,6 +68,7 @@ struct ResponseScanner {
                 carried = buffer
                 return .incomplete
             case .found(let head):
+                if keepsHead { self.head = buffer.getSlice(at: buffer.readerIndex, length: head.byteCount) }
                 buffer.moveReaderIndex(forwardBy: head.byteCount)
                 if (100..<200).contains(head.status) { continue }
                 status = head.status

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeEngine
+import BrumeHarvest
 import BrumeModel
 
 /// FNV-1a over everything that went into the engine and came out, in order: equal digests mean equal runs.
@@ -42,11 +43,13 @@ struct Digest: Sendable {
             byte(3)
             add(function.index)
             add(count)
-        case .arrive(let call, let function, let timeout):
+        case .arrive(let call, let function, let timeout, let features):
             byte(4)
             add(call.number)
             add(function.index)
             add(timeout ?? .zero)
+            add(features.inputBytes)
+            for parameter in features.parameters { add(parameter.map { "\($0)" } ?? "") }
         case .offer(let call, let function):
             byte(5)
             add(call.number)
@@ -67,10 +70,15 @@ struct Digest: Sendable {
             byte(9)
             add(replica.number)
             add(exit.message)
-        case .finished(let call, let end):
+        case .finished(let call, let end, let usage):
             byte(10)
             add(call.number)
             byte(end == .succeeded ? 0 : end == .failed ? 1 : 2)
+            add(usage?.peakMillicores ?? -1)
+            add(usage?.peakMemoryBytes ?? -1)
+        case .sampled, .limitHeld:
+            byte(14)
+            add(input.description)
         case .tick: byte(11)
         case .drain: byte(12)
         case .halt: byte(13)
@@ -136,6 +144,9 @@ struct Digest: Sendable {
         case .wake(let at):
             byte(43)
             add(at)
+        case .limit:
+            byte(44)
+            add(output.description)
         case .note(let note): add(note)
         }
     }
@@ -170,6 +181,9 @@ struct Digest: Sendable {
             byte(69)
             add(call.number)
             add(replica.number)
+        case .heldBack, .allotted, .settled:
+            byte(70)
+            add(note.description)
         }
     }
 }

@@ -161,12 +161,13 @@ public final class MemoryStore<Payload: Sendable>: Store {
         state.withLock { state in
             let key = CallKey(id: call.id, attempt: call.attempt)
             if let index = state.callIndex[key] {
-                state.calls[index] = call
-            } else {
-                state.callIndex[key] = state.calls.count
-                state.calls.append(call)
+                // The last word counts as the newest; it comes seldom.
+                state.calls.remove(at: index)
+                reindex(&state)
             }
-            // A tenth above the bound, so that sorting is rare.
+            state.callIndex[key] = state.calls.count
+            state.calls.append(call)
+            // A tenth above the bound, so that moving all is rare.
             if state.calls.count > callsMax + callsMax / 10 { pruneCalls(&state) }
         }
     }
@@ -175,10 +176,7 @@ public final class MemoryStore<Payload: Sendable>: Store {
         state.withLock { state in
             for line in lines {
                 var kept = state.logs.removeValue(forKey: line.function) ?? []
-                // Lines come nearly in order: equal times keep the order of arrival.
-                var index = kept.count
-                while index > 0, kept[index - 1].time > line.time { index -= 1 }
-                kept.insert(line, at: index)
+                kept.append(line)
                 if kept.count > logLinesPerFunctionMax + logLinesPerFunctionMax / 10 {
                     kept.removeFirst(kept.count - logLinesPerFunctionMax)
                 }
@@ -196,7 +194,7 @@ public final class MemoryStore<Payload: Sendable>: Store {
                     && (query.outcome == nil || call.outcome == query.outcome) && (query.since.map { call.arrived >= $0 } ?? true)
             }
         }
-        return Array(matching.sorted { Self.isNewer($0, $1) }.prefix(max(0, query.limit)))
+        return Array(matching.reversed().prefix(max(0, query.limit)))
     }
 
     public func logs(_ query: LogQuery) async throws -> [LogLine] {
@@ -220,13 +218,13 @@ public final class MemoryStore<Payload: Sendable>: Store {
 
     private func pruneCalls(_ state: inout State) {
         guard state.calls.count > callsMax else { return }
-        state.calls = Array(state.calls.sorted { Self.isNewer($0, $1) }.prefix(callsMax).reversed())
-        state.callIndex.removeAll(keepingCapacity: true)
-        for (index, call) in state.calls.enumerated() { state.callIndex[CallKey(id: call.id, attempt: call.attempt)] = index }
+        state.calls.removeFirst(state.calls.count - callsMax)
+        reindex(&state)
     }
 
-    private static func isNewer(_ left: CallRecord, _ right: CallRecord) -> Bool {
-        (left.arrived, left.id, left.attempt) > (right.arrived, right.id, right.attempt)
+    private func reindex(_ state: inout State) {
+        state.callIndex.removeAll(keepingCapacity: true)
+        for (index, call) in state.calls.enumerated() { state.callIndex[CallKey(id: call.id, attempt: call.attempt)] = index }
     }
 
     // MARK: - Queue

@@ -43,6 +43,7 @@ extension Referee {
             settle(call)
             if violation == nil { end(call) }
         case .stop(let replica, _): stop(replica)
+        case .limit: break
         case .wake(let at): if at < now { breach("a wake-up lies in the past") }
         case .note(.stoppedReplica(let replica, _, _)):
             if !knows(replica) { breach("\(replica) was taken out of rotation and does not exist") }

@@ -172,7 +172,7 @@ struct Referee: Sendable {
             functions[handle.index].pinned = nil
         case .remove(let handle): if knowsFunction(handle.index) { functions[handle.index].removed = true }
         case .scale(let handle, let count): if knowsFunction(handle.index) { functions[handle.index].pinned = count }
-        case .arrive(let call, let handle, let timeout):
+        case .arrive(let call, let handle, let timeout, _):
             open(call, handle, asynchronous: false, .arriving)
             calls[Int(call.number)].callerWaits = true
             arriving = call
@@ -188,7 +188,8 @@ struct Referee: Sendable {
         case .abandon(let call): abandon(call)
         case .started(let replica): started(replica)
         case .exited(let replica, _): exited(replica)
-        case .finished(let call, let end): finished(call, end)
+        case .finished(let call, let end, _): finished(call, end)
+        case .sampled, .limitHeld: break
         case .tick: wakeBackingOff()
         case .drain: draining = true
         case .halt: (draining, halted) = (true, true)

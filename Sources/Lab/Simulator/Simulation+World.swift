@@ -168,6 +168,7 @@ extension Simulation {
             let pause = grace > .zero ? world.draw(.microseconds(100)...grace) : .microseconds(50)
             schedule(.stopped(replica), after: pause)
         case .wake(let at): schedule(.tick, at: Swift.max(at, clock))
+        case .limit: break
         case .note(.resent): report.resent += 1
         case .note(.stoppedReplica(_, _, .evicted)): report.evictions += 1
         case .note: break

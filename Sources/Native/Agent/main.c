@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
 #include "agent.h"
 
 #include <errno.h>
@@ -10,6 +11,9 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+// What the kernel allows a new program by default: arguments and environment together.
+#define ORDER_MAX (2u << 20)
 
 int node_connect(const char *path, const char *greeting) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -80,9 +84,48 @@ static bool flag(const char *name, bool standard) {
     return !strcasecmp(text, "true") || !strcmp(text, "1") || !strcasecmp(text, "t");
 }
 
+static bool read_exactly(int fd, char *bytes, size_t size) {
+    for (ssize_t got; size > 0; bytes += got, size -= (size_t)got)
+        if ((got = read(fd, bytes, size)) <= 0) return false;
+    return true;
+}
+
+// Waits in a sandbox that is made in advance until the node says what to become: eight hexadecimal digits of length, then strings with
+// NUL behind each: the directory, the number of arguments, the arguments, the environment.
+static int spare(const char *path) {
+    char digits[9] = "", *end = digits, *text = NULL, **strings = NULL;
+    int fd = node_connect(path, "BRUME/1 gate\n");
+    // The node does not need this spare any more.
+    if (fd < 0 || !read_exactly(fd, digits, 8)) return 0;
+    size_t size = strtoul(digits, &end, 16), count = 0;
+    if (*end || size == 0 || size > ORDER_MAX || !(text = malloc(size)) || !read_exactly(fd, text, size) || text[size - 1]) return 1;
+    static const char ready[] = "BRUME/1 ready\n";
+    if (write(fd, ready, sizeof ready - 1) != sizeof ready - 1) return 0;
+    close(fd);
+    for (size_t at = 0; at < size; at += strlen(text + at) + 1) count++;
+    if (!(strings = calloc(count + 2, sizeof *strings))) return 1;
+    size_t index = 0;
+    for (size_t at = 0; at < size; at += strlen(text + at) + 1) strings[index++] = text + at;
+    size_t words = count > 2 ? strtoul(strings[1], NULL, 10) : 0;
+    if (words == 0 || words > count - 2) return 1;
+    // The arguments end where the environment begins, so one place is needed between them.
+    char **arguments = strings + 2, **environment = strings + 2 + words;
+    memmove(environment + 1, environment, (count - 2 - words) * sizeof *environment);
+    *environment++ = NULL;
+    if (chdir(strings[0]) != 0) {
+        fprintf(stderr, "brume-agent: cannot enter %s: %s\n", strings[0], strerror(errno));
+        return 1;
+    }
+    environ = environment;
+    execvp(arguments[0], arguments);
+    fprintf(stderr, "brume-agent: cannot start %s: %s\n", arguments[0], strerror(errno));
+    return 127;
+}
+
 static int usage(void) {
     fprintf(stderr, "usage: brume-agent --socket PATH [--connections N] -- COMMAND...\n"
-                    "       brume-agent --gate PATH -- COMMAND...\n");
+                    "       brume-agent --gate PATH -- COMMAND...\n"
+                    "       brume-agent --spare PATH\n");
     return 2;
 }
 
@@ -90,6 +133,7 @@ int main(int count, char **arguments) {
     struct settings settings = {.connections = 1};
     const char *gate_path = NULL;
     int i = 1;
+    if (count == 3 && !strcmp(arguments[1], "--spare")) return spare(arguments[2]);
     for (; i + 1 < count && strcmp(arguments[i], "--") != 0; i += 2) {
         if (!strcmp(arguments[i], "--socket")) settings.socket_path = arguments[i + 1];
         else if (!strcmp(arguments[i], "--gate")) gate_path = arguments[i + 1];

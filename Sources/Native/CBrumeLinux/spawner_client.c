@@ -97,6 +97,21 @@ int brume_send_spawn(
     return brume_send_packet(socket, &packet, sizeof packet, fds, fd_count);
 }
 
+int brume_send_adopt(
+    int socket, uint32_t request, uint64_t sandbox, uint32_t binds, uint32_t secrets, const int *fds, size_t fd_count) {
+    struct {
+        struct brume_request request;
+        struct brume_adopt adopt;
+    } packet;
+    memset(&packet, 0, sizeof packet);
+    packet.request.type = BRUME_ADOPT;
+    packet.request.request = request;
+    packet.request.sandbox = sandbox;
+    packet.adopt.binds = binds;
+    packet.adopt.secrets = secrets;
+    return brume_send_packet(socket, &packet, sizeof packet, fds, fd_count);
+}
+
 int brume_send_request(int socket, uint32_t type, uint32_t request, uint64_t sandbox, int32_t value) {
     struct brume_request packet = {.type = type, .request = request, .sandbox = sandbox, .value = value};
     return brume_send_packet(socket, &packet, sizeof packet, NULL, 0);

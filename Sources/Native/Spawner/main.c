@@ -179,6 +179,7 @@ static void serve(struct spawner *spawner, const char *packet, size_t length, in
         break;
     case BRUME_CONNECT:
     case BRUME_LISTEN: reach(spawner, &request); break;
+    case BRUME_ADOPT: adopt(spawner, packet, length, fds, fd_count); break;
     case BRUME_SIGNAL:
         if (sandbox && request.value == BRUME_ASK) ask_to_stop(sandbox);
         if (sandbox && request.value == BRUME_KILL) kill_sandbox(sandbox);
@@ -228,6 +229,7 @@ static void set_up(struct spawner *spawner) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     fcntl(BRUME_SPAWN_SOCKET, F_SETFD, FD_CLOEXEC);
     if (spawner->root) spawner->can = prepare_mounts();
+    if ((spawner->can & BRUME_CAN_STAGE) && can_adopt()) spawner->can |= BRUME_CAN_ADOPT;
     if (!spawner->sandboxes || spawner->epoll < 0 || !watch(spawner, BRUME_SPAWN_SOCKET, EPOLLIN, FROM_NODE, 0)
         || !watch(spawner, spawner->signals, EPOLLIN, FROM_SIGNALS, 0)) {
         fprintf(stderr, "brume-spawner: this program is started by a brume node, with a socket on descriptor %d.\n", BRUME_SPAWN_SOCKET);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads SPAWN packets. The node is trusted, its bugs are not: every count and every length is checked before it is used.
+// Reads what SPAWN and ADOPT packets say. The node is trusted, its bugs are not: every count and every length is checked before it is used.
 
 #define _GNU_SOURCE
 #include "spawner.h"
@@ -11,38 +11,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_strings(struct order *order, int fd) {
+int read_strings(int fd, const uint32_t *counts, char ***const *lists, int list_count, char **strings) {
     struct stat about;
     if (fstat(fd, &about) != 0) return errno;
     if (about.st_size <= 0 || about.st_size > BRUME_SPAWN_STRINGS_MAX) return E2BIG;
     size_t size = (size_t)about.st_size;
-    order->strings = malloc(size);
-    if (!order->strings) return ENOMEM;
+    *strings = malloc(size);
+    if (!*strings) return ENOMEM;
     size_t done = 0;
     while (done < size) {
-        ssize_t got = pread(fd, order->strings + done, size - done, (off_t)done);
+        ssize_t got = pread(fd, *strings + done, size - done, (off_t)done);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return EIO;
         done += (size_t)got;
     }
-    if (order->strings[size - 1] != 0) return EBADMSG;
+    if ((*strings)[size - 1] != 0) return EBADMSG;
 
-    uint32_t counts[5] = {
-        order->spawn.arguments, order->spawn.environment, order->spawn.groups, order->spawn.stages, order->spawn.directories};
-    char ***lists[5] = {&order->argv, &order->envp, &order->groups, &order->stages, &order->directories};
     size_t total = 0;
-    for (int list = 0; list < 5; list++) {
+    for (int list = 0; list < list_count; list++) {
         if (counts[list] > BRUME_SPAWN_STRINGS_COUNT_MAX) return E2BIG;
         total += counts[list];
     }
-    char *next = order->strings, *end = order->strings + size;
-    for (int list = 0; list < 5; list++) {
-        char **strings = calloc(counts[list] + 1, sizeof *strings);
-        if (!strings) return ENOMEM;
-        *lists[list] = strings;
+    char *next = *strings, *end = *strings + size;
+    for (int list = 0; list < list_count; list++) {
+        char **split = calloc(counts[list] + 1, sizeof *split);
+        if (!split) return ENOMEM;
+        *lists[list] = split;
         for (uint32_t index = 0; index < counts[list]; index++) {
             if (next >= end) return EBADMSG;
-            strings[index] = next;
+            split[index] = next;
             next += strlen(next) + 1;
         }
     }
@@ -60,7 +57,10 @@ int read_order(struct order *order, const void *packet, size_t length, int *fds,
     if ((order->spawn.flags & BRUME_HAS_UNIFIED) && order->spawn.groups == 0) return EBADMSG;
     if (order->spawn.arguments == 0 || order->spawn.directories > 1 || order->spawn.rlimits > BRUME_SPAWN_RLIMITS_MAX) return EBADMSG;
     if ((order->spawn.flags & BRUME_SET_IDS) && (order->spawn.uid == 0 || order->spawn.gid == 0)) return EPERM;
-    return read_strings(order, fds[0]);
+    uint32_t counts[5] = {
+        order->spawn.arguments, order->spawn.environment, order->spawn.groups, order->spawn.stages, order->spawn.directories};
+    char ***const lists[5] = {&order->argv, &order->envp, &order->groups, &order->stages, &order->directories};
+    return read_strings(fds[0], counts, lists, 5, &order->strings);
 }
 
 void free_order(struct order *order) {

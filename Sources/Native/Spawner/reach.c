@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -35,6 +36,13 @@ struct pending {
 
 static struct pending pending[BRUME_SPAWN_PENDING_MAX];
 
+// Bubblewrap gives the loopback its address before it brings it up. In between a connect neither fails nor succeeds: its first packet is
+// dropped, and the next one comes a second later.
+static bool loopback_is_up(int fd) {
+    struct ifreq about = {.ifr_name = "lo"};
+    return ioctl(fd, SIOCGIFFLAGS, &about) == 0 && (about.ifr_flags & IFF_UP);
+}
+
 static int make_socket(const struct brume_request *request, int extra, int *fd) {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)request->value), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -44,6 +52,7 @@ static int make_socket(const struct brume_request *request, int extra, int *fd) 
     setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     int failed;
     if (request->type == BRUME_CONNECT) {
+        if (!loopback_is_up(*fd)) return ENETDOWN;
         setsockopt(*fd, IPPROTO_TCP, TCP_SYNCNT, &retries, sizeof retries);
         failed = connect(*fd, (struct sockaddr *)&address, sizeof address);
     } else {

@@ -64,13 +64,18 @@ struct sandbox *find_sandbox(struct spawner *spawner, uint64_t id);
 pid_t inside_pid(struct sandbox *sandbox);
 bool watch(struct spawner *spawner, int fd, uint32_t events, enum source source, uint32_t index);
 
-// order.c: returns 0 or an errno; on success the caller frees.
+// order.c: both return 0 or an errno; in any case the caller frees. `lists` gets one NULL-terminated array for each of `counts`.
+int read_strings(int fd, const uint32_t *counts, char ***const *lists, int list_count, char **strings);
 int read_order(struct order *order, const void *packet, size_t length, int *fds, int fd_count);
 void free_order(struct order *order);
 
 // start.c
 int start_sandbox(struct spawner *spawner, struct order *order);
 uint32_t prepare_mounts(void);
+
+// adopt.c
+void adopt(struct spawner *spawner, const void *packet, size_t length, int *fds, int fd_count);
+bool can_adopt(void);
 
 // groups.c
 void kill_groups(char **groups, bool unified);

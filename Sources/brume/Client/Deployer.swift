@@ -36,7 +36,8 @@ struct Deployer {
 
     /// Looks until a replica can take calls. There is no event to wait for in the OpenFaaS API.
     ///
-    /// - Returns: false where the function was told not to start before its first call.
+    /// - Returns: false where no replica stays until the first call: the function was told not to start before it, a started replica has
+    ///   gone already because idle ones are not kept, or there is no room for one now.
     private func wait(for id: FunctionID, startsByItself: Bool) async throws -> Bool {
         let started = ContinuousClock.now
         var pause = Self.firstLook
@@ -46,7 +47,8 @@ struct Deployer {
             if !look.problem.isEmpty {
                 throw CommandFailure.failed("\(id.name) is deployed, but its replicas do not start: \(look.problem)")
             }
-            if !startsByItself, look.wanted == 0 { return false }
+            // A node begins the first start before it answers the deployment; another gateway may take its time.
+            if look.wanted == 0, look.isNode || !startsByItself { return false }
             try await Task.sleep(for: pause)
             pause = min(pause * 2, Self.slowestLook)
         } while ContinuousClock.now - started < Self.waitMax
@@ -54,11 +56,11 @@ struct Deployer {
             "\(id.name) is deployed, but no replica was ready within \(Wording.duration(Self.waitMax)); see: brume logs \(id.callPath)")
     }
 
-    private func look(at id: FunctionID) async throws -> (wanted: Int, available: Int, problem: String) {
+    private func look(at id: FunctionID) async throws -> (wanted: Int, available: Int, problem: String, isNode: Bool) {
         do {
-            if let report = try await client.report(id) { return (report.replicas, report.availableReplicas, report.problem) }
+            if let report = try await client.report(id) { return (report.replicas, report.availableReplicas, report.problem, true) }
             let listing = try await client.function(id)
-            return (listing.replicas ?? 0, listing.availableReplicas ?? 0, "")
+            return (listing.replicas ?? 0, listing.availableReplicas ?? 0, "", false)
         } catch let refusal as NodeRefusal where refusal.status == 404 {
             throw CommandFailure.failed("\(id.name) was removed while it was being deployed.")
         } catch let refusal as NodeRefusal {

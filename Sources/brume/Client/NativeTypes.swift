@@ -89,12 +89,6 @@ struct CallReport: Codable, Equatable {
     var totalMs: Double { queuedMs + startingMs + runningMs }
 }
 
-struct QueueReport: Codable, Equatable {
-    var waiting: Int
-    var running: Int
-    var dead: Int
-}
-
 struct DeadLetterReport: Codable, Equatable {
     var id: UInt64
     var call: String

@@ -41,13 +41,9 @@ struct Calls: AsyncParsableCommand {
         let id = try name.map { try FunctionID.said($0, namespace: place.namespace) }
         let moment = try Moment.timestamp(since)
         try await node.withClient { client in
-            let calls = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-                do {
-                    return try await client.calls(
-                        function: id?.name, namespace: id?.namespace ?? place.namespace, outcome: outcome, since: moment, limit: limit)
-                } catch let refusal as NodeRefusal {
-                    throw refusal.failure
-                }
+            let calls = try await node.asking {
+                try await client.calls(
+                    function: id?.name, namespace: id?.namespace ?? place.namespace, outcome: outcome, since: moment, limit: limit)
             }
             if format.json { return try Console.standard.print(JSONText.of(calls)) }
             guard !calls.isEmpty else { return Console.standard.note("There are no such calls.") }

@@ -28,14 +28,10 @@ struct Describe: AsyncParsableCommand {
     func run() async throws {
         let id = try FunctionID.said(name, namespace: place.namespace)
         try await node.withClient { client in
-            let document = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-                do {
-                    return Document(
-                        function: try await client.function(id), node: try await client.report(id),
-                        url: client.address.functionURL(id.callPath))
-                } catch let refusal as NodeRefusal {
-                    throw refusal.failure
-                }
+            let document = try await node.asking {
+                Document(
+                    function: try await client.function(id), node: try await client.report(id),
+                    url: client.address.functionURL(id.callPath))
             }
             if format.json { return try Console.standard.print(JSONText.of(document)) }
             try Console.standard.print(Self.sheet(document).rendered(style: Console.standard.outputStyle))

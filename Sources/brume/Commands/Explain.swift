@@ -20,13 +20,11 @@ struct Explain: AsyncParsableCommand {
 
     func run() async throws {
         try await node.withClient { client in
-            let report = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
+            let report = try await node.asking {
                 do {
                     return try await client.call(call)
                 } catch let refusal as NodeRefusal where refusal.status == 404 {
                     throw CommandFailure.failed("The node knows no call \(call); it may have been pruned. See: brume calls")
-                } catch let refusal as NodeRefusal {
-                    throw refusal.failure
                 }
             }
             if format.json { return try Console.standard.print(JSONText.of(report)) }

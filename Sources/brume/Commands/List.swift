@@ -20,9 +20,7 @@ struct List: AsyncParsableCommand {
 
     func run() async throws {
         try await node.withClient { client in
-            let functions = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-                try await Self.functions(client, namespace: place.namespace)
-            }
+            let functions = try await node.asking { try await Self.functions(client, namespace: place.namespace) }
             if format.json { return try Console.standard.print(JSONText.of(functions)) }
             guard !functions.isEmpty else {
                 return Console.standard.note("There are no functions yet; deploy one with: brume deploy NAME --command 'cat'")
@@ -43,14 +41,10 @@ struct List: AsyncParsableCommand {
     }
 
     private static func functions(_ client: NodeClient, namespace: String?) async throws -> [FunctionListing] {
-        do {
-            if let namespace { return try await client.functions(namespace: namespace) }
-            var all: [FunctionListing] = []
-            for namespace in try await Self.namespaces(client) { all += try await client.functions(namespace: namespace) }
-            return all
-        } catch let refusal as NodeRefusal {
-            throw refusal.failure
-        }
+        if let namespace { return try await client.functions(namespace: namespace) }
+        var all: [FunctionListing] = []
+        for namespace in try await Self.namespaces(client) { all += try await client.functions(namespace: namespace) }
+        return all
     }
 
     /// A gateway without namespaces has one, and does not say its name.

@@ -55,13 +55,7 @@ struct NamespaceCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await node.withClient { client in
-                let names = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-                    do {
-                        return try await client.namespaces()
-                    } catch let refusal as NodeRefusal {
-                        throw refusal.failure
-                    }
-                }
+                let names = try await node.asking { try await client.namespaces() }
                 try Console.standard.print(format.json ? JSONText.of(names) : names.joined(separator: "\n"))
             }
         }
@@ -89,12 +83,8 @@ struct NamespaceCommand: AsyncParsableCommand {
     private static func submit(_ method: HTTPMethod, _ document: NamespaceDocument, _ node: NodeOptions) async throws {
         try FunctionID.validate(document.name, what: "namespace")
         try await node.withClient { client in
-            try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-                do {
-                    try await client.submit(method, "/system/namespace/\(NodeClient.escape(document.name))", document)
-                } catch let refusal as NodeRefusal {
-                    throw refusal.failure
-                }
+            try await node.asking {
+                try await client.submit(method, "/system/namespace/\(NodeClient.escape(document.name))", document)
             }
         }
     }

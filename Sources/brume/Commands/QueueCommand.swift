@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import BrumeModel
 
 struct QueueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,7 +27,7 @@ struct QueueCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await node.withClient { client in
-                let report = try await QueueCommand.asking(node) { try await client.fetch(QueueReport.self, "/v1/queue") }
+                let report = try await node.asking { try await client.fetch(QueueStatus.self, "/v1/queue") }
                 if format.json { return try Console.standard.print(JSONText.of(report)) }
                 var sheet = Sheet()
                 sheet.add("Waiting", "\(report.waiting)")
@@ -53,7 +54,7 @@ struct QueueCommand: AsyncParsableCommand {
         func run() async throws {
             guard limit >= 1 else { throw CommandFailure.words("--limit takes a number of calls, 1 or more.") }
             try await node.withClient { client in
-                let letters = try await QueueCommand.asking(node) {
+                let letters = try await node.asking {
                     try await client.fetch([DeadLetterReport].self, "/v1/queue/dead", query: [("limit", "\(limit)")])
                 }
                 if format.json { return try Console.standard.print(JSONText.of(letters)) }
@@ -85,14 +86,7 @@ struct QueueCommand: AsyncParsableCommand {
         @OptionGroup(title: "Node") var node: NodeOptions
 
         func run() async throws {
-            let chosen = try choice.choice()
-            try await node.withClient { client in
-                let receipt = try await QueueCommand.asking(node) {
-                    try await client.exchange(RedriveReceipt.self, "/v1/queue/dead/redrive", chosen)
-                }
-                try Console.standard.print("\(Wording.count(receipt.redriven, "call")) back in the queue.")
-                try choice.check(receipt.redriven)
-            }
+            try await choice.apply(RedriveReceipt.self, "redrive", node) { ($0.redriven, "back in the queue") }
         }
     }
 
@@ -108,24 +102,7 @@ struct QueueCommand: AsyncParsableCommand {
         @OptionGroup(title: "Node") var node: NodeOptions
 
         func run() async throws {
-            let chosen = try choice.choice()
-            try await node.withClient { client in
-                let receipt = try await QueueCommand.asking(node) {
-                    try await client.exchange(DiscardReceipt.self, "/v1/queue/dead/discard", chosen)
-                }
-                try Console.standard.print("\(Wording.count(receipt.discarded, "call")) discarded.")
-                try choice.check(receipt.discarded)
-            }
-        }
-    }
-
-    fileprivate static func asking<Result>(_ node: NodeOptions, _ body: () async throws -> Result) async throws -> Result {
-        try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-            do {
-                return try await body()
-            } catch let refusal as NodeRefusal {
-                throw refusal.failure
-            }
+            try await choice.apply(DiscardReceipt.self, "discard", node) { ($0.discarded, "discarded") }
         }
     }
 }
@@ -138,7 +115,7 @@ struct DeadChoiceOptions: ParsableArguments {
     @Flag(help: "All dead calls.")
     var all = false
 
-    func choice() throws(CommandFailure) -> DeadLetterChoice {
+    private func choice() throws(CommandFailure) -> DeadLetterChoice {
         guard all != !ids.isEmpty else { throw .words("Name the calls by their ids from 'brume queue dead', or say --all.") }
         guard !all else { return DeadLetterChoice() }
         var numbers: [UInt64] = []
@@ -151,8 +128,22 @@ struct DeadChoiceOptions: ParsableArguments {
         return DeadLetterChoice(ids: numbers)
     }
 
-    /// Fails where some of the calls named were not there.
-    func check(_ count: Int) throws(CommandFailure) {
+    /// Has the node do something with the calls chosen, says with how many, and fails where some were not there.
+    ///
+    /// - Parameter reading: the count in the node's answer, and what was done.
+    func apply<Receipt: Decodable>(
+        _ type: Receipt.Type, _ action: String, _ node: NodeOptions, reading: (Receipt) -> (count: Int, done: String)
+    ) async throws {
+        let chosen = try choice()
+        try await node.withClient { client in
+            let receipt = try await node.asking { try await client.exchange(type, "/v1/queue/dead/\(action)", chosen) }
+            let (count, done) = reading(receipt)
+            try Console.standard.print("\(Wording.count(count, "call")) \(done).")
+            try check(count)
+        }
+    }
+
+    private func check(_ count: Int) throws(CommandFailure) {
         let missing = Set(ids).count - count
         guard all || missing <= 0 else {
             throw .failed(

@@ -22,13 +22,7 @@ struct Remove: AsyncParsableCommand {
         let ids = try names.map { try FunctionID.said($0, namespace: place.namespace) }
         try await node.withClient { client in
             for id in ids {
-                try await ProgressDisplay.during("Removing \(id.name)", quiet: node.quiet) { _ in
-                    do {
-                        try await client.remove(id)
-                    } catch let refusal as NodeRefusal {
-                        throw refusal.failure
-                    }
-                }
+                try await node.asking("Removing \(id.name)") { try await client.remove(id) }
                 try Console.standard.print("Removed \(id.callPath).")
             }
         }

@@ -72,7 +72,7 @@ struct SecretCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await node.withClient { client in
-                let secrets = try await SecretCommand.asking(node) { try await client.secrets(namespace: place.namespace) }
+                let secrets = try await node.asking { try await client.secrets(namespace: place.namespace) }
                 if format.json { return try Console.standard.print(JSONText.of(secrets)) }
                 guard !secrets.isEmpty else { return Console.standard.note("There are no secrets here.") }
                 var table = Table([.init("NAME"), .init("NAMESPACE")])
@@ -99,23 +99,13 @@ struct SecretCommand: AsyncParsableCommand {
         func run() async throws {
             let document = SecretDocument(name: name, namespace: place.namespace ?? FunctionID.defaultNamespace)
             try await node.withClient { client in
-                try await SecretCommand.asking(node) { try await client.submit(.DELETE, "/system/secrets", document) }
+                try await node.asking { try await client.submit(.DELETE, "/system/secrets", document) }
             }
             try Console.standard.print("Removed the secret \(name).")
         }
     }
 
     // MARK: Shared
-
-    fileprivate static func asking<Result>(_ node: NodeOptions, _ body: () async throws -> Result) async throws -> Result {
-        try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-            do {
-                return try await body()
-            } catch let refusal as NodeRefusal {
-                throw refusal.failure
-            }
-        }
-    }
 
     private static func put(
         _ method: HTTPMethod, _ name: String, _ value: SecretValueOptions, _ place: NamespaceOption, _ node: NodeOptions, done: String
@@ -129,7 +119,7 @@ struct SecretCommand: AsyncParsableCommand {
             document.rawValue = Data(bytes).base64EncodedString()
         }
         try await node.withClient { client in
-            try await asking(node) { try await client.submit(method, "/system/secrets", document) }
+            try await node.asking { try await client.submit(method, "/system/secrets", document) }
         }
         try Console.standard.print("\(done) the secret \(name) (\(Wording.count(bytes.count, "byte"))).")
     }

@@ -16,13 +16,7 @@ struct Status: AsyncParsableCommand {
 
     func run() async throws {
         try await node.withClient { client in
-            let report = try await ProgressDisplay.during("Asking the node", quiet: node.quiet) { _ in
-                do {
-                    return try await client.status()
-                } catch let refusal as NodeRefusal {
-                    throw refusal.failure
-                }
-            }
+            let report = try await node.asking { try await client.status() }
             if format.json { return try Console.standard.print(JSONText.of(report)) }
             try Console.standard.print(Self.sheet(report, at: client.address).rendered(style: Console.standard.outputStyle))
         }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BrumeModel
+import BrumeSandbox
 import Logging
 
 /// `brume up`: the whole platform in one process.
@@ -32,6 +33,8 @@ struct Up: AsyncParsableCommand {
     var cpu: String?
     @Option(help: "Memory that replicas may reserve altogether, for example 2Gi; nine tenths of the machine's by default.")
     var memory: String?
+    @Option(help: "Spare sandboxes that wait for each kind of function, so that cold starts are short; 0 for none.")
+    var spares = 1
     @Option(name: .customLong("body-limit"), help: "Largest request body, for example 64Mi.")
     var bodyLimit = "64Mi"
     @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
@@ -43,12 +46,16 @@ struct Up: AsyncParsableCommand {
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw CommandFailure.words("'\(logLevel)' is no log level; give trace, debug, info, notice, warning, error or critical.")
         }
+        guard (0...SandboxSettings.sparesMax).contains(spares) else {
+            throw CommandFailure.words("--spares takes 0 to \(SandboxSettings.sparesMax), not \(spares).")
+        }
         var capacity = Machine.capacity()
         if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
         if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
-            capacity: capacity, bodyBytesMax: try Resources.bytes(parsing: bodyLimit), corsOrigins: corsOrigins, logLevel: level)
+            capacity: capacity, spares: spares, bodyBytesMax: try Resources.bytes(parsing: bodyLimit), corsOrigins: corsOrigins,
+            logLevel: level)
         try await Assembly(plan).run()
     }
 }

@@ -24,6 +24,7 @@ struct NodePlan: Sendable {
     var isolation: IsolationChoice
     var name: String
     var capacity: Resources
+    var spares: Int
     var bodyBytesMax: Int
     var corsOrigins: [String]
     var logLevel: Logger.Level
@@ -38,7 +39,7 @@ struct Assembly {
 
     /// Runs the node until it is told to stop.
     func run() async throws {
-        let registry = PrometheusRegistry()
+        let registry = NodeRegistry.make()
         MetricsSystem.bootstrap(registry)
         LoggingSystem.bootstrap { [level = plan.logLevel] label in
             var handler = BrumeLogHandler(label: label)
@@ -51,16 +52,22 @@ struct Assembly {
         let store = try SQLiteStore(directory: directory.path.string, settings: StoreSettings(version: Version.current))
         let epoch = try await store.beginEpoch()
 
-        let sandbox = SandboxAssembly(plan: plan, directory: directory)
         let callbacks = CallbackClient(client: .shared)
+        let world = NodeWorld(
+            wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
+        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: EngineSettings(capacity: plan.capacity)),
-            world: NodeWorld(
-                wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) }),
-            store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
+            world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
+        if let missing = LimitCheck.missing() {
+            logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
+        }
+        let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
+        if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
 
+        let storeMetrics = StoreMetrics()
         let gateway = Gateway(
             node: node,
             settings: GatewaySettings(
@@ -68,6 +75,7 @@ struct Assembly {
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
             renderMetrics: {
                 node.publishMetrics()
+                storeMetrics.publish(store.dropped)
                 return String(decoding: registry.render(), as: UTF8.self)
             },
             logger: Logger(label: "brume.gateway"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
+import BrumeNode
 import BrumeSandbox
 import FoundationEssentials
 import NIOPosix
@@ -10,21 +11,31 @@ import SystemPackage
 struct SandboxAssembly {
     let plan: NodePlan
     let directory: NodeDirectory
+    let world: NodeWorld
+
+    private var stateDirectory: String { directory.path.appending("sandbox").string }
+    private var codeRoot: String { directory.path.appending("unpacked").string }
+
+    /// Gives the disk back that functions take which are not deployed any more; call before any is prepared.
+    func removeLeftovers(keeping functions: [StoredFunction]) async -> Int {
+        await Leftovers(codeRoot: codeRoot, stateDirectory: stateDirectory).remove(keeping: functions.map(\.spec))
+    }
 
     /// - Throws: `BrumeError` (`unsupported`) where the isolation asked for cannot be had on this machine, with the command that mends it.
     func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
         let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
-        let settings = SandboxSettings(stateDirectory: directory.path.appending("sandbox").string, isolation: isolation)
+        let settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }
-        let channels = ContractChannels(
-            ContractChannels.Settings(
-                group: MultiThreadedEventLoopGroup.singleton, codeRoot: directory.path.appending("unpacked").string, agentPath: agent,
-                sharesLoopback: plan.isolation == .none, installEnvironment: Self.installEnvironment()))
+        var contracts = ContractChannels.Settings(
+            group: MultiThreadedEventLoopGroup.singleton, codeRoot: codeRoot, agentPath: agent, sharesLoopback: plan.isolation == .none,
+            installEnvironment: Self.installEnvironment())
+        contracts.wallTime = { [world] in world.wallTime(of: $0) }
+        let channels = ContractChannels(contracts)
         return try await LinuxSandbox(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: events,
-            makeChannel: { try channels.makeChannel(for: $0, replica: $1) },
+            makeChannel: { try channels.makeChannel(for: $0, replica: $1) }, makeSpare: { channels.makeSpare($0) },
             prepare: { try await channels.prepare($0, bundle: $1) })
     }
 

@@ -28,6 +28,17 @@ struct NodeOptions: ParsableArguments {
         let address = try NodeSearch().find(wishes)
         return try await NodeClient.with(address, body)
     }
+
+    /// Shows that the node is being asked; what it refuses is the command's failure, in the node's own words.
+    func asking<Result>(_ what: String = "Asking the node", _ body: () async throws -> Result) async throws -> Result {
+        try await ProgressDisplay.during(what, quiet: quiet) { _ in
+            do {
+                return try await body()
+            } catch let refusal as NodeRefusal {
+                throw refusal.failure
+            }
+        }
+    }
 }
 
 /// Where a function lives.

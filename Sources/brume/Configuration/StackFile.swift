@@ -142,7 +142,7 @@ struct StackFile {
         }
 
         /// The command with its program seen from the stack file's folder, where it is a file there.
-        private func localCommand(_ line: String) throws(CommandFailure) -> String {
+        private func localCommand(_ line: String) throws(BrumeError) -> String {
             var words = try ShellWords.split(line)
             guard let program = words.first, program.contains("/"), Bundle.exists(resolve(program)) else { return line }
             words[0] = resolve(program)

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+import BrumeModel
 import FoundationEssentials
 import NIOCore
 import SystemPackage
 
 /// The files of a function on their way into an archive, each under its name inside the package.
 struct Bundle {
-    /// Largest archive: what a gateway box keeps without noticing. More belongs into an image.
-    static let bytesMax = 256 << 20
+    /// Largest archive that a node takes.
+    static let bytesMax = FunctionSpec.packageBytesMax
+    /// A file's content in the archive fills whole blocks, behind one for its name.
+    private static let blockBytes = 512
     /// Most files: a Node project with all its modules has some ten thousand.
     static let entriesMax = 50_000
     /// Left out of directories: what version control, interpreters and Brume itself leave behind.
@@ -19,7 +22,7 @@ struct Bundle {
     }
 
     private var entries: [String: Entry] = [:]
-    private var contentBytes = 0
+    private var archiveBytes = 2 * blockBytes
 
     var isEmpty: Bool { entries.isEmpty }
 
@@ -81,8 +84,8 @@ struct Bundle {
 
     private mutating func insert(_ name: String, _ entry: Entry, bytes: Int) throws(CommandFailure) {
         entries[name] = entry
-        contentBytes += bytes
-        guard contentBytes <= Self.bytesMax else {
+        archiveBytes += Self.blockBytes + (bytes + Self.blockBytes - 1) / Self.blockBytes * Self.blockBytes
+        guard archiveBytes <= Self.bytesMax else {
             throw .words("The package is larger than \(Wording.bytes(Self.bytesMax)) (at \(name)); deploy an image instead with --image.")
         }
         guard entries.count <= Self.entriesMax else {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import BrumeModel
 import FoundationEssentials
 import NIOCore
 import Subprocess
@@ -101,7 +102,7 @@ struct DeploymentPlan {
     // MARK: Programs
 
     /// Packs the program that a command line begins with, where it is a local file, and returns the line as the sandbox must see it.
-    private static func addProgram(of line: String, directory: String?, to bundle: inout Bundle) throws(CommandFailure) -> String {
+    private static func addProgram(of line: String, directory: String?, to bundle: inout Bundle) throws -> String {
         var words = try ShellWords.split(line)
         guard let program = words.first, program.contains("/"), !systemFolders.contains(where: { program.hasPrefix($0) }) else {
             return line
@@ -110,9 +111,9 @@ struct DeploymentPlan {
             words[0] = "\(packageRoot)/\(inside)"
             return ShellWords.join(words)
         }
-        guard Bundle.exists(program) else { throw .words("There is no program \(program).") }
+        guard Bundle.exists(program) else { throw CommandFailure.words("There is no program \(program).") }
         guard FileManager.default.isExecutableFile(atPath: program), !Bundle.isDirectory(program) else {
-            throw .words("The file \(program) is not executable; make it so with: chmod +x \(program)")
+            throw CommandFailure.words("The file \(program) is not executable; make it so with: chmod +x \(program)")
         }
         let name = FilePath(program).lastComponent?.string ?? program
         try bundle.add(file: program, as: name, isExecutable: true)

@@ -59,7 +59,7 @@ struct FunctionSettings: Equatable {
         if let schedule { try Self.validate(schedule: schedule) }
     }
 
-    private func contractForChecking() throws(CommandFailure) -> Contract {
+    private func contractForChecking() throws(BrumeError) -> Contract {
         switch source {
         case .handler: .handler(language: .python, file: "handler")
         case .command(let line): .fork(command: try ShellWords.split(line))

@@ -101,6 +101,7 @@ struct ConnectionTests {
         }
         #expect(text.hasPrefix("HTTP/1.1 413 "))
         #expect(text.contains("Connection: close"))
+        #expect(text.contains("X-Brume-Failure: too-large"))
     }
 
     @Test("a body of unknown length is cut at the limit, and the call with it")
@@ -123,12 +124,35 @@ struct ConnectionTests {
     @Test("a routed body that is too long is refused with 413")
     func tooLongRouted() async throws {
         try await GatewayHarness(bodyBytesMax: 1000).live { client async throws -> Void in
-            let body = ByteBuffer(repeating: 0, count: 1001)
-            let response = try await client.execute(uri: "/v1/code", method: .post, headers: GatewayHarness.authorization, body: body)
-            #expect(response.status == .contentTooLarge)
             #expect(try await client.call("/async-function/echo", body: String(repeating: "a", count: 1001)).status == .contentTooLarge)
             #expect(try await client.call("/async-function/echo", body: String(repeating: "a", count: 1000)).status == .accepted)
         }
+    }
+
+    @Test("a package may be larger than a request body, up to a limit of its own that is told before anything is sent")
+    func package() async throws {
+        try await GatewayHarness(bodyBytesMax: 1000).live { client async throws -> Void in
+            let body = ByteBuffer(repeating: 1, count: 1 << 20)
+            let response = try await client.execute(uri: "/v1/code", method: .post, headers: GatewayHarness.authorization, body: body)
+            #expect(response.status == .created)
+        }
+        let text = try await connected(try GatewayHarness(bodyBytesMax: 1000)) { wire in
+            let head = "POST /v1/code HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YWRtaW46czNjcmV0\r\n"
+            try await wire.send(head + "Expect: 100-continue\r\nContent-Length: \(FunctionSpec.packageBytesMax)\r\n\r\n")
+            try await wire.read(until: "HTTP/1.1 100 Continue\r\n\r\n")
+            wire.finish()
+            return try await wire.readToEnd()
+        }
+        #expect(!text.contains("413"))
+        let refused = try await connected(try GatewayHarness()) { wire in
+            let head = "POST /v1/code HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YWRtaW46czNjcmV0\r\n"
+            try await wire.send(head + "Content-Length: \(FunctionSpec.packageBytesMax + 1)\r\n\r\nx")
+            try await wire.read(until: "--image")
+            wire.finish()
+            return try await wire.readToEnd()
+        }
+        #expect(refused.hasPrefix("HTTP/1.1 413 "))
+        #expect(refused.contains("256 MiB"))
     }
 
     @Test("a client that waits for leave to send gets it, for calls and for routes", arguments: ["/function/echo", "/async-function/echo"])

@@ -82,8 +82,8 @@ struct FunctionCallTests {
     @Test(
         "a refusal or a failure has its status, its sentence and its fields", .timeLimit(.minutes(1)),
         arguments: [
-            ("unknown", 404, nil, nil), ("full", 429, nil, "3"), ("huge", 503, nil, nil), ("broken", 503, nil, nil),
-            ("draining", 503, nil, "1"),
+            ("unknown", 404, "unknown-function", nil), ("full", 429, "queue-full", "3"), ("huge", 503, "never-fits", nil),
+            ("broken", 503, "start-failed", nil), ("draining", 503, "stopped", "1"),
             ("timeout", 504, "timed-out", nil), ("oom", 500, "out-of-memory", nil), ("lambda", 500, "handler-error", nil),
         ] as [(String, Int, String?, String?)])
     func failures(name: String, status: Int, failure: String?, retryAfter: String?) async throws {
@@ -113,8 +113,24 @@ struct FunctionCallTests {
             #expect(try await client.call(uri, body: "x").status.code == status)
             // The connection goes on.
             #expect(try await client.call("/function/echo", body: "y").text == "y")
-            let refused = try await client.call("/function/echo", headers: [.named("X-Timeout"): "soon"], body: "z")
-            #expect(refused.status == .badRequest)
+            for path in ["/function/echo", "/async-function/echo"] {
+                let refused = try await client.call(path, headers: [.named("X-Timeout"): "soon"], body: "z")
+                #expect(refused.status == .badRequest)
+                #expect(refused.field("X-Brume-Failure") == "invalid")
+            }
+        }
+    }
+
+    @Test("an asynchronous call that is refused says why in a word too", .timeLimit(.minutes(1)))
+    func asynchronousRefusals() async throws {
+        try await GatewayHarness(functions: ["full"], bodyBytesMax: 100).live { client async throws -> Void in
+            let words = [
+                ("/async-function/unknown", "x", "unknown-function"), ("/async-function/full", "x", "queue-full"),
+                ("/async-function/a..b", "x", "invalid"), ("/async-function/full", String(repeating: "x", count: 101), "too-large"),
+            ]
+            for (path, body, word) in words {
+                #expect(try await client.call(path, body: body).field("X-Brume-Failure") == word, "\(path)")
+            }
         }
     }
 

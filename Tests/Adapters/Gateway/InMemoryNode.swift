@@ -16,6 +16,7 @@ final class InMemoryNode: NodeOperations {
         var namespaces: [String: StoredNamespace] = [FunctionID.defaultNamespace: StoredNamespace(name: FunctionID.defaultNamespace)]
         var packages: [[UInt8]] = []
         var requests: [CallRequest<ByteBuffer>] = []
+        var calls: [Task<Void, Never>] = []
         var queued: [(request: CallRequest<ByteBuffer>, callback: String?)] = []
         var dead: [DeadLetter] = []
         var records: [CallRecord] = []
@@ -49,7 +50,17 @@ final class InMemoryNode: NodeOperations {
 
     // MARK: Calls
 
-    func invoke(_ request: CallRequest<ByteBuffer>) async -> CallReply<ByteBuffer> {
+    func call(_ request: CallRequest<ByteBuffer>, reply: @escaping @Sendable (CallReply<ByteBuffer>) -> Void) -> CallID {
+        let task = Task { reply(await answer(request)) }
+        return state.withLock { state in
+            state.calls.append(task)
+            return CallID(UInt64(state.calls.count - 1))
+        }
+    }
+
+    func abandon(_ call: CallID) { state.withLock { $0.calls[Int(call.number)] }.cancel() }
+
+    private func answer(_ request: CallRequest<ByteBuffer>) async -> CallReply<ByteBuffer> {
         let isKnown = state.withLock { state in
             state.requests.append(request)
             state.functions[request.function]?.invocations += 1

@@ -17,24 +17,6 @@ private func deployment(
 }
 
 struct MappingTests {
-    @Test(
-        "a command line is split as a shell splits it",
-        arguments: [
-            ("", []), ("cat", ["cat"]), ("  cat   -n ", ["cat", "-n"]), ("sh -c 'echo a b'", ["sh", "-c", "echo a b"]),
-            ("a \"b c\" d", ["a", "b c", "d"]), ("a\\ b", ["a b"]), ("''", [""]), ("a'b'\"c\"d", ["abcd"]), ("'a\\b'", ["a\\b"]),
-            ("\"a\\\"b\"", ["a\"b"]), ("\"a\\nb\"", ["a\\nb"]), ("echo $HOME *", ["echo", "$HOME", "*"]), ("a\tb\nc", ["a", "b", "c"]),
-        ] as [(String, [String])])
-    func splitting(line: String, words: [String]) throws {
-        #expect(try CommandWords.split(line) == words)
-        #expect(try CommandWords.split(CommandWords.join(words)) == words)
-    }
-
-    @Test("a command line that opens a quote and does not close it is refused", arguments: ["'a", "a \"b", "a\\", "\"a\\\""])
-    func badQuotes(line: String) throws {
-        let error = #expect(throws: BrumeError.self) { try CommandWords.split(line) }
-        #expect(error?.code == .invalid)
-    }
-
     @Test("a deployment that says nothing gets the defaults")
     func defaults() throws {
         let spec = try FunctionSpec(deployment())

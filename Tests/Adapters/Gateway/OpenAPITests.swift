@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeModel
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
@@ -27,6 +28,18 @@ struct OpenAPITests {
         case "/ui": "/ui/"
         default: path.replacing(":name", with: "{name}").replacing(":id", with: "{id}").replacing("**", with: "{path}")
         }
+    }
+
+    @Test("every word of X-Brume-Failure is described")
+    func failureWords() throws {
+        let file = try #require(try JSONSerialization.jsonObject(with: Data(Console.openAPI)) as? [String: Any])
+        let headers = try #require((file["components"] as? [String: Any])?["headers"] as? [String: [String: Any]])
+        let described = (headers["X-Brume-Failure"]?["schema"] as? [String: Any])?["enum"] as? [String] ?? []
+        let refusals: [Refusal] = [.unknownFunction, .queueFull(retryAfter: .zero), .neverFits(""), .broken(""), .draining]
+        let errors: [BrumeError.Code] = [.invalid, .notFound, .tooLarge, .unavailable]
+        let words = CallFailure.Kind.allCases.map(\.rawValue) + refusals.map(\.word) + errors.map(\.word)
+        #expect(Set(described) == Set(words))
+        #expect(described.count == Set(described).count)
     }
 
     @Test("every route is described, with each of its methods")

@@ -42,6 +42,23 @@ struct BoundsTests {
         }
     }
 
+    @Test("After the clock went back hours, pruning still drops what was written first")
+    func clockWentBack() async throws {
+        try await Self.with {
+            $0.callsMax = 10
+            $0.logLinesPerFunctionMax = 5
+        } _: { store in
+            for number in UInt64(1)...30 {
+                let time = Int64(number) - (number > 15 ? 18_000_000_000_000 : 0)
+                store.record(try Sample.call(number, at: time))
+                store.append([try Sample.line("line \(number)", at: time)])
+            }
+            try await store.prune()
+            #expect(try await store.calls(CallQuery(limit: 100)).map(\.id.number) == Array((UInt64(21)...30).reversed()))
+            #expect(try await store.logs(LogQuery(function: try Sample.function())).map(\.text) == (26...30).map { "line \($0)" })
+        }
+    }
+
     @Test("The bounds hold by themselves, within the slack, without anybody calling prune")
     func automatic() async throws {
         try await Self.with {

@@ -81,16 +81,28 @@ struct CodeTests {
         }
     }
 
-    @Test("A package that was just put again is young again")
+    @Test("A package is as old as its last upload, also where the clock jumped ahead since; one of an earlier run goes by its file's time")
     func age() async throws {
-        try await Self.with { store, directory in
+        try await withDirectory { directory in
+            func makeOld(_ digest: String) throws {
+                let old: [FileAttributeKey: Any] = [.modificationDate: Date(timeIntervalSinceNow: -7200)]
+                try FileManager.default.setAttributes(old, ofItemAtPath: directory + "/code/\(digest).tar")
+            }
+            let store = try SQLiteStore(directory: directory, settings: StoreSettings(version: "1.0.0"))
             let digest = try await store.putCode(ByteBuffer(string: "old"))
-            let old: [FileAttributeKey: Any] = [.modificationDate: Date(timeIntervalSinceNow: -7200)]
-            try FileManager.default.setAttributes(old, ofItemAtPath: directory + "/code/\(digest).tar")
-            #expect(try await store.putCode(ByteBuffer(string: "old")) == digest)
-            #expect(try await store.pruneCode(olderThan: .seconds(3600)) == 0)
-            try FileManager.default.setAttributes(old, ofItemAtPath: directory + "/code/\(digest).tar")
-            #expect(try await store.pruneCode(olderThan: .seconds(3600)) == 1)
+            try makeOld(digest)
+            #expect(try await store.pruneCode(olderThan: .seconds(3600)) == 0, "a deployment that is under way would miss it")
+            try await store.close()
+
+            let again = try SQLiteStore(directory: directory, settings: StoreSettings(version: "1.0.0"))
+            #expect(try await again.putCode(ByteBuffer(string: "old")) == digest)
+            #expect(try await again.pruneCode(olderThan: .seconds(3600)) == 0)
+            try await again.close()
+
+            try makeOld(digest)
+            let last = try SQLiteStore(directory: directory, settings: StoreSettings(version: "1.0.0"))
+            #expect(try await last.pruneCode(olderThan: .seconds(3600)) == 1)
+            try await last.close()
         }
     }
 }

@@ -38,11 +38,13 @@ struct Layer: Sendable {
         Layer(target: "BrumeModel", folder: "Sources/Core/Model", own: [], outside: []),
         Layer(target: "BrumeBroker", folder: "Sources/Core/Broker", own: ["BrumeModel"], outside: ["collections"]),
         Layer(target: "BrumeHarvest", folder: "Sources/Core/Harvest", own: ["BrumeModel"], outside: ["collections"]),
-        Layer(target: "BrumeEngine", folder: "Sources/Core/Engine", own: ["BrumeModel", "BrumeBroker"], outside: ["collections"]),
+        Layer(
+            target: "BrumeEngine", folder: "Sources/Core/Engine", own: ["BrumeModel", "BrumeBroker", "BrumeHarvest"],
+            outside: ["collections"]),
         Layer(target: "BrumeWorkload", folder: "Sources/Lab/Workload", own: ["BrumeModel"], outside: ["collections"]),
         Layer(
             target: "BrumeSimulator", folder: "Sources/Lab/Simulator",
-            own: ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeWorkload"], outside: ["collections", "synchronization"]),
+            own: ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload"], outside: ["collections", "synchronization"]),
         Layer(
             target: "BrumeLoad", folder: "Sources/Lab/LoadGenerator", own: ["BrumeModel", "BrumeWorkload"],
             outside: ["nio", "histogram", "system", "foundation"]),

@@ -108,6 +108,7 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
         case .refused(let refusal):
             appendError(to: &fields, date: date)
             counts = refusal != .unknownFunction
+            fields.append(("X-Brume-Failure", refusal.word))
             if let wait = refusal.retryAfter { fields.append(("Retry-After", wait)) }
             answer = Answer(status: refusal.httpStatus, body: .whole(ByteBuffer(string: refusal.sentence)))
         }
@@ -135,6 +136,7 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     func refusal(_ error: BrumeError, label: String, origin: String?, date: String) -> Answer {
         var fields: [(String, String)] = []
         appendError(to: &fields, date: date)
+        fields.append(("X-Brume-Failure", error.code.word))
         fields.append(("X-Call-Id", label))
         appendCORS(origin: origin, to: &fields)
         return Answer(status: error.code.httpStatus, fields: fields, body: .whole(ByteBuffer(string: error.message)))

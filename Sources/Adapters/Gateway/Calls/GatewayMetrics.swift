@@ -5,9 +5,17 @@ import Metrics
 import Synchronization
 
 /// The figures that OpenFaaS dashboards rely on, under their names there.
-final class GatewayMetrics: Sendable {
+package final class GatewayMetrics: Sendable {
     /// Functions that have figures of their own: those of removed functions stay, so there has to be an end.
     static let functionsMax = 10_000
+
+    /// What each figure says, by name.
+    package static let descriptions = [
+        "gateway_function_invocation_total": "Calls that ended, by function and status.",
+        "gateway_function_invocation_started": "Calls that began, by function.",
+        "gateway_functions_seconds": "Time from a call's arrival to its reply, by function and status.",
+        "gateway_service_count": "Replicas that can take calls, by function.",
+    ]
 
     private let meters = Mutex<[FunctionID: FunctionMeters]>([:])
 

@@ -78,7 +78,7 @@ extension FunctionSpec {
         var isImage = false
         if case .image = package { isImage = true }
         let line = deployment.envProcess.isEmpty ? deployment.envVars[DeploymentKey.environmentCommand] ?? "" : deployment.envProcess
-        let command = try CommandWords.split(line)
+        let command = try ShellWords.split(line)
         let implied =
             annotations[DeploymentKey.handler] != nil
             ? "handler" : annotations[DeploymentKey.executable] != nil ? "lambda" : isImage ? "http" : "fork"
@@ -237,7 +237,7 @@ extension FunctionDeployment {
     private static func envProcess(of spec: FunctionSpec) -> String {
         switch spec.contract {
         case .http(command: [], _): spec.environment[DeploymentKey.environmentCommand] ?? ""
-        case .fork(let command), .http(let command, _): CommandWords.join(command)
+        case .fork(let command), .http(let command, _): ShellWords.join(command)
         case .handler, .lambda: ""
         }
     }

@@ -6,7 +6,7 @@ package import NIOCore
 /// What an OpenFaaS client sends to deploy a function, as it is on the wire.
 package struct FunctionDeployment: Sendable, Hashable {
     /// Amounts in Kubernetes notation; nil where the client named none.
-    package struct Amounts: Sendable, Hashable {
+    package struct Amounts: Sendable, Hashable, Encodable {
         package var cpu: String?
         package var memory: String?
         package init(cpu: String? = nil, memory: String? = nil) {

@@ -4,21 +4,12 @@ import BrumeModel
 
 /// The JSON documents of the native routes.
 struct NodeStatusDocument: Encodable {
-    struct Amounts: Encodable {
-        let cpu: String
-        let memory: String
-        init(_ resources: Resources) {
-            cpu = Resources.describe(millicores: resources.millicores)
-            memory = Resources.describe(bytes: resources.memoryBytes)
-        }
-    }
-
     let node: String
     let version: String
     let started: String
     let uptimeSeconds: Double
-    let capacity: Amounts
-    let reserved: Amounts
+    let capacity: FunctionDeployment.Amounts
+    let reserved: FunctionDeployment.Amounts
     let replicas: Int
     let startingReplicas: Int
     let runningCalls: Int
@@ -32,8 +23,8 @@ struct NodeStatusDocument: Encodable {
         version = status.version
         started = Timestamp.write(status.started)
         uptimeSeconds = (status.now - status.started).inSeconds
-        capacity = Amounts(status.capacity)
-        reserved = Amounts(status.reserved)
+        capacity = FunctionDeployment.Amounts(status.capacity)
+        reserved = FunctionDeployment.Amounts(status.reserved)
         replicas = status.replicas
         startingReplicas = status.startingReplicas
         runningCalls = status.runningCalls
@@ -122,18 +113,6 @@ struct CallDocument: Encodable {
         failure = call.failureKind
         message = call.message
         self.decisions = decisions ? call.decisions : nil
-    }
-}
-
-struct QueueStatusDocument: Encodable {
-    let waiting: Int
-    let running: Int
-    let dead: Int
-
-    init(_ status: QueueStatus) {
-        waiting = status.waiting
-        running = status.running
-        dead = status.dead
     }
 }
 

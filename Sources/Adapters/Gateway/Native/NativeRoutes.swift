@@ -9,7 +9,6 @@ import NIOCore
 /// What OpenFaaS has no word for: packages, calls, the queue, the node.
 struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBuffer {
     let node: Node
-    let bodyBytesMax: Int
 
     /// Most rows that one request may ask for.
     static var limitMax: Int { 10_000 }
@@ -22,7 +21,7 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
             Route("/v1/functions/:name", [(.get, describe)]),
             Route("/v1/calls", [(.get, { request, _ in try await calls(request) })]),
             Route("/v1/calls/:id", [(.get, { _, context in try await explain(context) })]),
-            Route("/v1/queue", [(.get, { _, _ in try Reply.json(QueueStatusDocument(try await node.queueStatus())) })]),
+            Route("/v1/queue", [(.get, { _, _ in try Reply.json(try await node.queueStatus()) })]),
             Route("/v1/queue/dead", [(.get, { request, _ in try await deadLetters(request) })]),
             Route("/v1/queue/dead/redrive", [(.post, { request, _ in try await redrive(request) })]),
             Route("/v1/queue/dead/discard", [(.post, { request, _ in try await discard(request) })]),
@@ -30,7 +29,10 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
     }
 
     private func putCode(_ request: Request) async throws -> Response {
-        let archive = try await request.wholeBody(limit: bodyBytesMax)
+        let limit = FunctionSpec.packageBytesMax
+        let archive = try await request.wholeBody(
+            limit: limit,
+            orElse: "The package is larger than \(limit >> 20) MiB; leave out what is not needed, or deploy an image with --image.")
         guard archive.readableBytes > 0 else {
             throw BrumeError(.invalid, "The request has no body; send the package as a tar archive.")
         }

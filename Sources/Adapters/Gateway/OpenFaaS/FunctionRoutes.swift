@@ -94,6 +94,16 @@ struct FunctionRoutes<Node: NodeOperations>: Sendable where Node.Payload == Byte
     // MARK: Asynchronous calls
 
     private func enqueue(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        do {
+            return try await accept(request, context)
+        } catch let error as BrumeError {
+            var response = Reply.error(error)
+            response.headers[.failure] = error.code.word
+            return response
+        }
+    }
+
+    private func accept(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let now = NIODeadline.now()
         var labels = CallLabels()
         let fields = request.headers.map { ($0.name.rawName, $0.value) } + (request.head.authority.map { [("Host", $0)] } ?? [])
@@ -105,6 +115,7 @@ struct FunctionRoutes<Node: NodeOperations>: Sendable where Node.Payload == Byte
         let refusal = try await node.enqueue(arrival.request, callbackURL: callback)
         var headers: HTTPFields = [.callID: arrival.request.label]
         guard let refusal else { return Response(status: .accepted, headers: headers) }
+        headers[.failure] = refusal.word
         if let wait = refusal.retryAfter { headers[.retryAfter] = wait }
         return Reply.text(HTTPResponse.Status(code: refusal.httpStatus), refusal.sentence, headers: headers)
     }
@@ -161,5 +172,6 @@ extension BrumeError {
 extension HTTPField.Name {
     /// The names that HTTPTypes does not know; each is a valid token, so the fallback is never taken.
     static let callID = HTTPField.Name("X-Call-Id") ?? .origin
+    static let failure = HTTPField.Name("X-Brume-Failure") ?? .origin
     static let callbackURL = HTTPField.Name("X-Callback-Url") ?? .origin
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeModel
 import NIOCore
 import NIOHTTP1
 
@@ -30,7 +31,10 @@ enum ConnectionTurn {
         let arrival: Arrival
         /// Set while the request's body is still coming.
         var source: InboundBody.Chunks.Source?
-        var task: Task<Void, Never>?
+        /// Nil until the node has named the call.
+        var call: CallID?
+        /// Sends a streamed body.
+        var sending: Task<Void, Never>?
         var replyBegun = false
         /// Bytes of the reply that are still to come, where the function said how many there are.
         var remaining: Int?

@@ -4,7 +4,7 @@ import BrumeModel
 import NIOCore
 import NIOHTTP1
 
-/// Running a call: one task, owned by the turn.
+/// Running a call, whose reply comes back to the connection's event loop.
 extension FunctionHandler {
     func start(_ arrival: Arrival, _ head: ConnectionTurn.RequestHead, source: InboundBody.Chunks.Source?) {
         guard let context else { return }
@@ -13,41 +13,50 @@ extension FunctionHandler {
         var arrival = arrival
         front.begin(&arrival)
         turn = .calling(.init(number: number, head: head, arrival: arrival, source: source))
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let front = front
-        let request = arrival.request
-        let task = Task.immediate(executorPreference: executor) {
-            let reply = await front.node.invoke(request)
-            guard let stream = bound.value.deliver(reply, to: number) else { return }
-            await bound.value.send(stream, to: number)
+        let loop = context.eventLoop
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let call = front.node.call(arrival.request) { reply in
+            if loop.inEventLoop { bound.value.deliver(reply, to: number) } else { loop.execute { bound.value.deliver(reply, to: number) } }
         }
         // A node that answers without waiting has ended the turn already.
         if case .calling(var calling) = turn, calling.number == number {
-            calling.task = task
+            calling.call = call
             turn = .calling(calling)
         }
     }
 
+    /// Ends a call that runs for nobody any more.
+    func abandon(_ calling: ConnectionTurn.Calling) {
+        calling.sending?.cancel()
+        if let call = calling.call { front.node.abandon(call) }
+    }
+
     /// Writes a reply, or its head where the body is still coming.
-    ///
-    /// - Returns: The rest of the body, to be sent.
-    func deliver(_ reply: CallReply<ByteBuffer>, to number: UInt64) -> (any AsyncSequence<ByteBuffer, any Error> & Sendable)? {
-        guard let context, case .calling(var calling) = turn, calling.number == number else { return nil }
+    private func deliver(_ reply: CallReply<ByteBuffer>, to number: UInt64) {
+        guard let context, case .calling(var calling) = turn, calling.number == number else { return }
         let now = NIODeadline.now()
         lastActivity = now
         let answer = front.answer(to: calling.arrival, with: reply, at: now, date: dateText(now))
-        if case .stream(let rest) = answer.body, !calling.head.isHead {
-            calling.replyBegun = true
-            calling.remaining = answer.contentLength
-            if calling.head.version != .http1_1 { calling.head.keepsAlive = false }
-            turn = .calling(calling)
-            let head = responseHead(answer, calling.head, contentLength: answer.contentLength)
-            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
-            return rest
+        guard case .stream(let rest) = answer.body, !calling.head.isHead else {
+            turn = calling.source == nil ? .idle : .discarding
+            write(answer, calling.head, context)
+            return
         }
-        turn = calling.source == nil ? .idle : .discarding
-        write(answer, calling.head, context)
-        return nil
+        calling.replyBegun = true
+        calling.remaining = answer.contentLength
+        if calling.head.version != .http1_1 { calling.head.keepsAlive = false }
+        let head = responseHead(answer, calling.head, contentLength: answer.contentLength)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        turn = .calling(calling)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        // The write may have found the client gone.
+        guard case .calling = turn else { return }
+        let sending = Task.immediate(executorPreference: executor) { await bound.value.send(rest, to: number) }
+        // What was there already has been sent by now.
+        if case .calling(var calling) = turn, calling.number == number {
+            calling.sending = sending
+            turn = .calling(calling)
+        }
     }
 
     /// Sends a streamed body at the speed at which the client takes it.
@@ -88,6 +97,6 @@ extension FunctionHandler {
             return
         }
         turn = calling.source == nil ? .idle : .discarding
-        end(calling.head, context)
+        end(calling.head, context) { context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: $0) }
     }
 }

@@ -18,36 +18,49 @@ extension FunctionHandler {
         write(answer, head, context)
     }
 
+    /// Up to this size a body is copied behind its head, so that one system call sends both.
+    private static var copiedBodyBytesMax: Int { 16 << 10 }
+
     /// Writes a whole reply and goes on to the next request.
     func write(_ answer: Answer, _ head: ConnectionTurn.RequestHead, _ context: ChannelHandlerContext) {
-        var bytes = ByteBuffer()
-        if case .whole(let whole) = answer.body { bytes = whole }
+        var body = ByteBuffer()
+        if case .whole(let whole) = answer.body { body = whole }
         // The reply to HEAD tells the length of what GET would bring.
-        let length = head.isHead ? answer.contentLength ?? bytes.readableBytes : bytes.readableBytes
-        context.write(wrapOutboundOut(.head(responseHead(answer, head, contentLength: length))), promise: nil)
-        if !head.isHead, bytes.readableBytes > 0, answer.status != 204, answer.status != 304 {
-            context.write(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: nil)
+        var length = head.isHead ? answer.contentLength ?? body.readableBytes : body.readableBytes
+        if answer.status == 304 { length = answer.contentLength ?? 0 }
+        replyBytes.clear()
+        replyBytes.write(statusOf: answer, version: head.version)
+        for (name, value) in answer.fields { replyBytes.write(field: name, value) }
+        if answer.status != 204 { replyBytes.write(field: "Content-Length", "\(length)") }
+        if let word = connectionWord(head) { replyBytes.write(field: "Connection", word) }
+        replyBytes.writeStaticString("\r\n")
+        guard let wire else { return }
+        let hasBody = !head.isHead && body.readableBytes > 0 && answer.status != 204 && answer.status != 304
+        if hasBody, body.readableBytes > Self.copiedBodyBytesMax {
+            wire.write(NIOAny(replyBytes), promise: nil)
+            end(head, context) { wire.writeAndFlush(NIOAny(body), promise: $0) }
+        } else {
+            if hasBody { replyBytes.writeImmutableBuffer(body) }
+            end(head, context) { wire.writeAndFlush(NIOAny(self.replyBytes), promise: $0) }
         }
-        end(head, context)
+    }
+
+    private func connectionWord(_ head: ConnectionTurn.RequestHead) -> String? {
+        if !head.keepsAlive || closesAfterReply { return "close" }
+        return head.version == .http1_1 ? nil : "keep-alive"
     }
 
     func responseHead(_ answer: Answer, _ head: ConnectionTurn.RequestHead, contentLength: Int?) -> HTTPResponseHead {
         var fields = answer.fields
         if let contentLength { fields.append(("Content-Length", "\(contentLength)")) }
-        if !head.keepsAlive || closesAfterReply {
-            fields.append(("Connection", "close"))
-        } else if head.version != .http1_1 {
-            fields.append(("Connection", "keep-alive"))
-        }
-        // A status below 200 would announce that another reply follows.
-        let status = (200...999).contains(answer.status) ? answer.status : 502
-        return HTTPResponseHead(version: head.version, status: HTTPResponseStatus(statusCode: status), headers: HTTPHeaders(fields))
+        if let word = connectionWord(head) { fields.append(("Connection", word)) }
+        return HTTPResponseHead(version: head.version, status: answer.httpStatus, headers: HTTPHeaders(fields))
     }
 
-    /// Ends a reply: the next request may come, or the connection closes once the reply is through.
-    func end(_ head: ConnectionTurn.RequestHead, _ context: ChannelHandlerContext) {
+    /// Ends a reply with its last write: the next request may come, or the connection closes once the reply is through.
+    func end(_ head: ConnectionTurn.RequestHead, _ context: ChannelHandlerContext, write: (EventLoopPromise<Void>?) -> Void) {
         guard !head.keepsAlive || closesAfterReply else {
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            write(nil)
             wantsBody = true
             if case .idle = turn { release(context) } else { resumeReading() }
             return
@@ -58,7 +71,7 @@ extension FunctionHandler {
         held.removeAll()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let promise = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
+        write(promise)
         promise.futureResult.whenComplete { _ in
             guard let context = bound.value.context else { return }
             if requestEnded { context.close(promise: nil) } else { bound.value.linger(context) }
@@ -71,5 +84,28 @@ extension FunctionHandler {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: Self.lingerTime) { bound.value.context?.close(promise: nil) }
         resumeReading()
+    }
+}
+
+extension Answer {
+    /// A status below 200 would announce that another reply follows.
+    fileprivate var httpStatus: HTTPResponseStatus { HTTPResponseStatus(statusCode: (200...999).contains(status) ? status : 502) }
+}
+
+extension ByteBuffer {
+    fileprivate mutating func write(statusOf answer: Answer, version: HTTPVersion) {
+        if answer.status == 200, version == .http1_1 {
+            writeStaticString("HTTP/1.1 200 OK\r\n")
+            return
+        }
+        let status = answer.httpStatus
+        writeString("HTTP/\(version.major).\(version.minor) \(status.code) \(status.reasonPhrase)\r\n")
+    }
+
+    fileprivate mutating func write(field name: String, _ value: String) {
+        writeString(name)
+        writeStaticString(": ")
+        writeString(value)
+        writeStaticString("\r\n")
     }
 }

@@ -53,7 +53,8 @@ extension FunctionHandler {
     func answerExpectation(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         guard head.headers.first(name: "expect")?.lowercased() == "100-continue" else { return }
         let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
-        guard length <= front.settings.bodyBytesMax else { return }
+        // What is behind the other routes has a limit of its own, for packages.
+        guard length <= max(front.settings.bodyBytesMax, FunctionSpec.packageBytesMax) else { return }
         context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: .continue))), promise: nil)
     }
 
@@ -115,7 +116,8 @@ extension FunctionHandler {
     /// A body of unknown length turned out to be too long: the call ends, and so does the connection.
     func exceed(_ calling: ConnectionTurn.Calling, _ context: ChannelHandlerContext) {
         calling.source?.finish(tooLarge())
-        calling.task?.cancel()
+        turn = .discarding
+        abandon(calling)
         if calling.replyBegun {
             turn = .closing
             context.close(promise: nil)

@@ -6,8 +6,8 @@ import NIOHTTP1
 
 /// Serves `/function/*` where the bytes arrive, and passes every other request on to the router.
 ///
-/// It sits between the HTTP decoder and the router's own handlers. A call runs in one task on the connection's event loop; the task is
-/// owned by the connection's turn and cancelled when the client goes away.
+/// It sits between the HTTP decoder and the router's own handlers. A call belongs to the connection's turn and is abandoned when the
+/// client goes away; only a streamed reply needs a task, which runs on the connection's event loop.
 final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where Node.Payload == ByteBuffer {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -27,6 +27,9 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     var remote = ""
     var executor: LoopExecutor?
     var context: ChannelHandlerContext?
+    /// Where replies that are bytes already go down the pipeline: past the encoder.
+    var wire: ChannelHandlerContext?
+    var replyBytes = ByteBuffer()
 
     var turn = ConnectionTurn.idle
     var held = CircularBuffer<HTTPServerRequestPart>()
@@ -45,6 +48,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        wire = try? context.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
         executor = front.executors.executor(of: context.eventLoop)
         remote = context.remoteAddress?.ipAddress ?? ""
         scheduleIdleCheck(context)
@@ -54,6 +58,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
         idleCheck?.cancel()
         abandon()
         self.context = nil
+        wire = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -122,7 +127,8 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     func abandon() {
         if case .calling(let calling) = turn {
             calling.source?.finish(ChannelError.inputClosed)
-            calling.task?.cancel()
+            turn = .closing
+            abandon(calling)
         }
         turn = .closing
     }

@@ -4,10 +4,6 @@ import BrumeModel
 
 /// The JSON documents that the OpenFaaS routes return. Their field names are OpenFaaS's.
 struct FunctionStatusDocument: Encodable {
-    struct Amounts: Encodable {
-        let memory: String?
-        let cpu: String?
-    }
     struct Usage: Encodable {
         /// CPU time that the replicas have used so far, seconds.
         let cpu: Double
@@ -23,8 +19,8 @@ struct FunctionStatusDocument: Encodable {
     let secrets: [String]
     let labels: [String: String]
     let annotations: [String: String]
-    let limits: Amounts
-    let requests: Amounts
+    let limits: FunctionDeployment.Amounts
+    let requests: FunctionDeployment.Amounts
     let readOnlyRootFilesystem: Bool
     let invocationCount: Double
     let replicas: Int
@@ -43,8 +39,8 @@ struct FunctionStatusDocument: Encodable {
         secrets = deployment.secrets
         labels = deployment.labels
         annotations = deployment.annotations
-        limits = Amounts(memory: deployment.limits.memory, cpu: deployment.limits.cpu)
-        requests = Amounts(memory: deployment.requests.memory, cpu: deployment.requests.cpu)
+        limits = deployment.limits
+        requests = deployment.requests
         readOnlyRootFilesystem = deployment.readOnlyRootFilesystem
         invocationCount = Double(status.invocations)
         replicas = status.replicas

@@ -43,9 +43,10 @@ enum Reply {
 extension Request {
     /// The whole body, at most `limit` bytes.
     ///
+    /// - Parameter sentence: what is said of a larger one, where there is better advice than the number.
     /// - Throws: `BrumeError` (`tooLarge`).
-    func wholeBody(limit: Int) async throws -> ByteBuffer {
-        let error = BrumeError(.tooLarge, "The request body is larger than the \(limit) bytes that are accepted here.")
+    func wholeBody(limit: Int, orElse sentence: String? = nil) async throws -> ByteBuffer {
+        let error = BrumeError(.tooLarge, sentence ?? "The request body is larger than the \(limit) bytes that are accepted here.")
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit { throw error }
         do {
             return try await body.collect(upTo: limit)

@@ -78,6 +78,24 @@ struct CodeStore {
         }
     }
 
+    /// Removes what none of these bundles needs: unpacked code, installed requirements, shims of other versions, unfinished work.
+    ///
+    /// Only while nothing is being prepared and no replica runs: at the start of a node.
+    ///
+    /// - Returns: how many bundles were removed.
+    func removeAll(but digests: Set<String>) -> Int {
+        let unused = Self.names(in: "\(root)/code").filter { !digests.contains($0) }
+        for name in unused { Self.remove(function(name)) }
+        for name in Self.names(in: "\(root)/uses") where !digests.contains(name) { Self.remove(use(name)) }
+        let keys = Set(digests.compactMap { Self.linkTarget(use($0)) })
+        for name in Self.names(in: "\(root)/packages") where !keys.contains(name) { Self.remove(packagesDirectory(name)) }
+        for name in Self.names(in: "\(root)/shims") where "\(root)/shims/\(name)" != shims { Self.remove("\(root)/shims/\(name)") }
+        for name in Self.names(in: stage) { Self.remove("\(stage)/\(name)") }
+        return unused.count
+    }
+
+    private static func names(in path: String) -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
+
     /// Gives a tree to a user (installers do not run as root), or back to root.
     static func give(_ path: String, to user: UInt32) {
         guard geteuid() == 0 else { return }

@@ -19,6 +19,8 @@ package struct ContractChannels: Sendable {
         package var installEnvironment: [String: String]
         /// Who installers and compilers run as when the node is root: code in a package must not run as root.
         package var installUser: UInt32
+        /// A time of the node's clock on the wall clock, which is the one that functions see.
+        package var wallTime: @Sendable (Instant) -> Instant = { $0 }
         /// Lines about a function that no replica wrote (what an installer said).
         package var log: @Sendable (FunctionID, String) -> Void
 
@@ -36,6 +38,9 @@ package struct ContractChannels: Sendable {
             self.installUser = installUser
             self.log = log
         }
+
+        /// Event loops that serve connections.
+        var loopCount: Int { group.makeIterator().reduce(0) { count, _ in count + 1 } }
     }
 
     package let settings: Settings
@@ -50,7 +55,9 @@ package struct ContractChannels: Sendable {
         func upstream(
             _ kind: UpstreamChannel.Kind, plan: @escaping @Sendable () throws(BrumeError) -> LaunchPlan
         ) -> UpstreamChannel {
-            UpstreamChannel(kind: kind, capacity: spec.concurrency, group: settings.group, limits: settings.limits, plan: plan)
+            UpstreamChannel(
+                kind: kind, capacity: spec.concurrency, loopCount: settings.loopCount, group: settings.group, limits: settings.limits,
+                plan: plan)
         }
         switch spec.contract {
         case .fork(let command):
@@ -74,12 +81,16 @@ package struct ContractChannels: Sendable {
             }
         case .lambda(let executable):
             return try LambdaChannel(
-                spec: spec, group: settings.group, limits: settings.limits, sharesLoopback: settings.sharesLoopback || spec.network
+                spec: spec, group: settings.group, limits: settings.limits, sharesLoopback: settings.sharesLoopback || spec.network,
+                wallTime: settings.wallTime
             ) { port in
                 LaunchPlanner(settings: settings, spec: spec, replica: replica).lambda(executable, port: port)
             }
         }
     }
+
+    /// What waits in a spare sandbox of this kind, or nil where it cannot be had yet.
+    package func makeSpare(_ kind: SpareKind) -> LaunchPlan? { LaunchPlanner.spare(kind, settings) }
 
     /// Makes a function's files ready on this node; see `SandboxDriver.prepare`. Idempotent, and safe against being cut off.
     package func prepare(_ spec: FunctionSpec, bundle: String?) async throws {

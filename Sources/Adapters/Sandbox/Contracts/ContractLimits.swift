@@ -14,6 +14,12 @@ package struct ContractLimits: Sendable {
     package var collectGrace = TimeAmount.milliseconds(1)
     /// From the start of the process until it can take a call. Interpreters that load large models need seconds; a minute means it hangs.
     package var startTimeout = Duration.seconds(60)
+    /// Between two tries to connect to a server that starts: no event tells when it listens. Each pause is a fifth longer than the one
+    /// before, so that a start is noticed with at most a fifth of its time added; a try costs 0.1 ms.
+    package var knockPause = Duration.microseconds(500)
+    package var knockGrowth = 1.2
+    /// A server that takes long to start is noticed this late at most.
+    package var knockPauseMax = Duration.milliseconds(50)
     /// How long a lost connection waits for the news that the process died, so that the caller reads the true cause. A kernel needs
     /// 35 ms at most from the memory limit to the end of the process.
     package var causeGrace = TimeAmount.milliseconds(250)

@@ -42,18 +42,21 @@ final class LambdaChannel: ReplicaChannel {
     private let group: any EventLoopGroup
     /// The port where it had to be chosen free, because the sandbox shares the host's loopback.
     private let sharesLoopback: Bool
+    private let wallTime: @Sendable (Instant) -> Instant
     private let makePlan: @Sendable (_ port: Int) -> LaunchPlan
     private let startSignal = StartSignal()
     private let state = Mutex(State())
 
     init(
         spec: FunctionSpec, group: any EventLoopGroup, limits: ContractLimits, sharesLoopback: Bool,
+        wallTime: @escaping @Sendable (Instant) -> Instant,
         plan: @escaping @Sendable (_ port: Int) -> LaunchPlan
     ) throws(BrumeError) {
         self.spec = spec
         self.group = group
         self.limits = limits
         self.sharesLoopback = sharesLoopback
+        self.wallTime = wallTime
         form = try LambdaEventForm(spec)
         makePlan = plan
     }
@@ -158,7 +161,7 @@ final class LambdaChannel: ReplicaChannel {
     private func deliver(_ call: UpstreamCall, body: ByteBuffer, deadline: Instant) {
         let id = LambdaDelivery.makeID()
         let delivery = LambdaDelivery(
-            id: id, deadlineMilliseconds: deadline.milliseconds,
+            id: id, deadlineMilliseconds: wallTime(deadline).milliseconds,
             arn: "arn:aws:lambda:us-east-1:000000000000:function:\(spec.id.name)",
             trace: call.request.headers.first { Header.equal($0.name, "x-amzn-trace-id") }?.value,
             event: form.event(call.request, body: body, requestID: id))

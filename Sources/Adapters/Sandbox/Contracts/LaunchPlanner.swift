@@ -9,11 +9,16 @@ struct LaunchPlanner {
     let replica: ReplicaID
 
     func fork(_ command: [String]) -> LaunchPlan {
-        let agent = [Inside.agent, "--socket", Inside.socket, "--connections", String(spec.concurrency), "--"]
+        let agent = [Inside.agent, "--socket", Inside.socket, "--connections", String(connectionsOnEachLoop), "--"]
         return plan(
             agent + command, environment: [("fprocess", command.joined(separator: " "))],
             binds: [.init(host: settings.agentPath, inside: Inside.agent)])
     }
+
+    /// As many connections on each event loop as there can be calls, so that a call finds one on its own loop and wakes no other thread.
+    ///
+    /// For what serves them all from one thread and has no state for each; Python's workers have threads of their own.
+    private var connectionsOnEachLoop: Int { spec.concurrency * settings.loopCount }
 
     func http(_ command: [String], port: Int) -> LaunchPlan {
         plan(
@@ -26,7 +31,8 @@ struct LaunchPlanner {
 
     func handler(_ language: Contract.Language, file: String) throws(BrumeError) -> LaunchPlan {
         let store = CodeStore(root: settings.codeRoot)
-        let arguments = [Inside.socket, String(spec.concurrency), Inside.functionDirectory + "/" + file]
+        let connections = language == .node ? connectionsOnEachLoop : spec.concurrency
+        let arguments = [Inside.socket, String(connections), Inside.functionDirectory + "/" + file]
         var binds: [LaunchPlan.Bind] = []
         if let packages = store.packages(of: spec) { binds.append(.init(host: packages, inside: Inside.packagesDirectory)) }
         switch language {
@@ -57,6 +63,33 @@ struct LaunchPlanner {
                 ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"), ("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1"),
                 ("LD_LIBRARY_PATH", "\(Inside.functionDirectory):\(Inside.functionDirectory)/lib"), ("TZ", ":UTC"),
             ], binds: [.init(host: settings.agentPath, inside: Inside.agent)])
+    }
+
+    /// What waits in a spare sandbox; it says so on `socket` and gets what it is to become there. Nil where it cannot be had.
+    static func spare(_ kind: SpareKind, _ settings: ContractChannels.Settings) -> LaunchPlan? {
+        let shims = CodeStore(root: settings.codeRoot).shims
+        let socket = "/run/brume/\(SpareKind.socketName)"
+        var environment = [("PATH", Inside.searchPath), ("LANG", "C.UTF-8")]
+        let command: [String]
+        let bind: LaunchPlan.Bind
+        switch kind {
+        case .agent:
+            command = [Inside.agent, "--spare", socket]
+            bind = .init(host: settings.agentPath, inside: Inside.agent)
+        case .python:
+            let name = CodeStore.exists(shims + "/handler.pyc") ? "handler.pyc" : "handler.py"
+            command = ["/usr/bin/python3", "-I", "-S", "-B", "\(Inside.shims)/\(name)", "--spare", socket]
+            environment.append(("PYTHONDONTWRITEBYTECODE", "1"))
+            bind = .init(host: shims, inside: Inside.shims)
+        case .node:
+            command = ["node", "\(Inside.shims)/handler.mjs", "--spare", socket]
+            environment.append(("NODE_ENV", "production"))
+            bind = .init(host: shims, inside: Inside.shims)
+        }
+        guard CodeStore.exists(bind.host) else { return nil }
+        var plan = LaunchPlan(command: command, environment: environment, binds: [bind])
+        plan.mountPoints = SpareKind.mountPoints
+        return plan
     }
 
     func plan(

@@ -2,7 +2,6 @@
 
 import BrumeModel
 import NIOCore
-import NIOHTTP1
 
 /// One call on its way through a channel, with the two callbacks that end it.
 struct UpstreamCall: Sendable {
@@ -39,42 +38,10 @@ extension UpstreamCall {
         }
     }
 
-    /// The head as it goes to the function, and how many body bytes it promises (nil: chunked).
-    func head() -> (head: HTTPRequestHead, promised: Int?) {
-        var headers = HTTPHeaders()
-        headers.reserveCapacity(request.headers.count + 2)
-        var given: Int?
-        var hasHost = false
-        for field in request.headers {
-            switch Header.kind(field.name) {
-            case .contentLength: given = Int(field.value)
-            case .hopByHop: continue
-            case .host:
-                hasHost = true
-                headers.add(name: "Host", value: field.value)
-            case .endToEnd:
-                guard Header.isSafe(field.name), Header.isSafe(field.value) else { continue }
-                headers.add(name: field.name, value: field.value)
-            }
-        }
-        if !hasHost { headers.add(name: "Host", value: "localhost") }
-        var promised: Int?
-        switch request.body {
-        case .whole(let bytes):
-            promised = bytes.readableBytes
-            if bytes.readableBytes > 0 || !(request.method == "GET" || request.method == "HEAD") {
-                headers.add(name: "Content-Length", value: String(bytes.readableBytes))
-            }
-        case .stream:
-            if let given, given >= 0 {
-                promised = given
-                headers.add(name: "Content-Length", value: String(given))
-            } else {
-                headers.add(name: "Transfer-Encoding", value: "chunked")
-            }
-        }
-        let target = Header.target(path: request.path, query: request.query)
-        return (HTTPRequestHead(version: .http1_1, method: HTTPMethod(rawValue: request.method), uri: target, headers: headers), promised)
+    /// The length that the caller announced for a body that is still coming; nil where it comes in chunks.
+    var announcedLength: Int? {
+        let given = request.headers.first { Header.kind($0.name) == .contentLength }.flatMap { Int($0.value) }
+        return given.flatMap { $0 >= 0 ? $0 : nil }
     }
 }
 
@@ -108,6 +75,9 @@ enum Header {
         return true
     }
 
+    /// The characters of a field's name or a method.
+    static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy(\.isToken) }
+
     /// No control characters: they could end a header and begin another.
     static func isSafe(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 } }
 
@@ -129,7 +99,7 @@ enum Header {
     }
 
     /// The header by which Brume's own agent and shims say that a reply stands for a failure: `KIND SENTENCE`.
-    static let failure = "brume-failure"
+    static let failure: StaticString = "brume-failure"
 
     static func parseFailure(_ text: String) -> CallFailure {
         let parts = text.split(separator: " ", maxSplits: 1)

@@ -2,7 +2,6 @@
 
 import BrumeModel
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import Synchronization
 
@@ -38,17 +37,21 @@ final class UpstreamChannel: ReplicaChannel {
     let limits: ContractLimits
     private let kind: Kind
     private let capacity: Int
+    /// Workers have connections for each loop of the node, of which only `capacity` are ever in use.
+    private let connectionsMax: Int
     private let group: any EventLoopGroup
     private let makePlan: @Sendable () throws(BrumeError) -> LaunchPlan
     private let startSignal = StartSignal()
     private let state = Mutex(State())
 
     init(
-        kind: Kind, capacity: Int, group: any EventLoopGroup, limits: ContractLimits,
+        kind: Kind, capacity: Int, loopCount: Int, group: any EventLoopGroup, limits: ContractLimits,
         plan: @escaping @Sendable () throws(BrumeError) -> LaunchPlan
     ) {
         self.kind = kind
         self.capacity = capacity
+        // Twice the slots: a worker that was cut off may be back before its old connection is seen to end.
+        connectionsMax = capacity * loopCount * 2 + 2
         self.group = group
         self.limits = limits
         makePlan = plan
@@ -93,7 +96,7 @@ final class UpstreamChannel: ReplicaChannel {
     /// A TCP server gives no sign when it listens, so connecting is tried, at growing distances.
     private func connectFirst(_ process: any SandboxProcess, port: Int) async throws(BrumeError) {
         let deadline = ContinuousClock.now + limits.startTimeout
-        var pause = Duration.milliseconds(2)
+        var pause = limits.knockPause
         while true {
             do {
                 let handle = try await process.connect(port: port)
@@ -109,15 +112,14 @@ final class UpstreamChannel: ReplicaChannel {
                 }
             }
             do { try await Task.sleep(for: pause) } catch { throw BrumeError(.unavailable, "The start was given up.") }
-            pause = min(pause * 1.5, .milliseconds(100))
+            pause = min(pause * limits.knockGrowth, limits.knockPauseMax)
         }
     }
 
     private func greeted(_ word: WorkerGreeting.Word, _ context: ChannelHandlerContext) {
         switch word {
         case .ready:
-            // Twice the slots: a worker that was cut off may be back before its old connection is seen to end.
-            guard state.withLock({ $0.open < capacity * 2 + 2 }) else {
+            guard state.withLock({ $0.open < connectionsMax }) else {
                 context.close(promise: nil)
                 return
             }
@@ -137,19 +139,16 @@ final class UpstreamChannel: ReplicaChannel {
         }
     }
 
-    /// Puts the HTTP client behind a connected channel; on its event loop.
+    /// Puts the client behind a connected channel; on its event loop.
     private func add(to channel: any Channel) throws -> UpstreamConnection {
-        let connection = UpstreamConnection(eventLoop: channel.eventLoop, owner: self)
-        try channel.pipeline.syncOperations.addHandlers([
-            ReplyHeadGuard(connection), HTTPRequestEncoder(),
-            ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)), connection,
-        ])
+        let connection = UpstreamConnection(channel: channel, owner: self)
+        try channel.pipeline.syncOperations.addHandler(connection)
         return connection
     }
 
-    private func adopt(_ handle: CInt) async throws(BrumeError) {
+    private func adopt(_ handle: CInt, on loop: (any EventLoop)? = nil) async throws(BrumeError) {
         do {
-            let connection = try await ClientBootstrap(group: group).withConnectedSocket(handle) { channel in
+            let connection = try await ClientBootstrap(group: loop ?? group).withConnectedSocket(handle) { channel in
                 channel.eventLoop.makeCompletedFuture { try self.add(to: channel) }
             }
             joined(connection)
@@ -203,6 +202,7 @@ final class UpstreamChannel: ReplicaChannel {
             }
             if let connection = Self.pick(&state.idle) {
                 state.active[call.id] = connection
+                connectHere(&state, instead: connection)
                 return .start(connection)
             }
             guard state.waiting.count < capacity else {
@@ -238,16 +238,28 @@ final class UpstreamChannel: ReplicaChannel {
         state.connects[number] = Task { await self.connectOne(number, process, port: port) }
     }
 
-    private func connectOne(_ number: Int, _ process: any SandboxProcess, port: Int) async {
+    /// The caller's event loop has no connection of its own to a server that takes several: it gets one, beside the call that found
+    /// another loop's.
+    private func connectHere(_ state: inout sending State, instead used: UpstreamConnection) {
+        guard case .server(let port) = kind, let process = state.process, !used.eventLoop.inEventLoop,
+            state.connects.isEmpty, state.open < capacity, let loop = MultiThreadedEventLoopGroup.currentEventLoop
+        else { return }
+        state.connectNumber += 1
+        let number = state.connectNumber
+        state.connects[number] = Task { await self.connectOne(number, process, port: port, on: loop) }
+    }
+
+    private func connectOne(_ number: Int, _ process: any SandboxProcess, port: Int, on loop: (any EventLoop)? = nil) async {
         var orphan: UpstreamCall?
         do {
             let handle = try await process.connect(port: port)
-            try await adopt(handle)
+            try await adopt(handle, on: loop)
         } catch {
             // As with a lost connection: the end of the process may be the cause, and is about to be known.
             try? await Task.sleep(for: .nanoseconds(limits.causeGrace.nanoseconds))
             orphan = state.withLock { state in
-                state.failure == nil && !state.waiting.isEmpty ? state.waiting.removeFirst() : nil
+                // A connection that no call waits for may fail without harm.
+                loop == nil && state.failure == nil && !state.waiting.isEmpty ? state.waiting.removeFirst() : nil
             }
         }
         state.withLock { $0.connects[number] = nil }

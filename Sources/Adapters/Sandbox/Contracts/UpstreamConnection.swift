@@ -3,15 +3,14 @@
 import BrumeModel
 import Glibc
 import NIOCore
-import NIOHTTP1
 
 /// The client side of one HTTP/1.1 connection to a replica; carries one call at a time.
 ///
 /// Small replies go to the caller in one piece, straight from the event loop; others become a ``ReplyStream``.
 final class UpstreamConnection: ChannelDuplexHandler {
-    typealias InboundIn = HTTPClientResponsePart
-    typealias OutboundIn = HTTPClientRequestPart
-    typealias OutboundOut = HTTPClientRequestPart
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     let eventLoop: any EventLoop
     private let owner: UpstreamChannel
@@ -21,10 +20,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
     private var isReused = false
     private var isPaused = false
     private var wantsRead = false
-    private var bytesSincePart = 0
+    private var writer: RequestWriter
 
-    init(eventLoop: any EventLoop, owner: UpstreamChannel) {
-        self.eventLoop = eventLoop
+    init(channel: any Channel, owner: UpstreamChannel) {
+        eventLoop = channel.eventLoop
+        writer = RequestWriter(allocator: channel.allocator)
         self.owner = owner
         limits = owner.limits
     }
@@ -78,23 +78,26 @@ final class UpstreamConnection: ChannelDuplexHandler {
             owner.invoke(call)
             return
         }
-        let (head, promised) = call.head()
-        var exchange = Exchange(call: call)
-        exchange.isHead = head.method == .HEAD
+        var exchange = Exchange(
+            call: call, parser: ReplyParser(headBytesMax: limits.headBytesMax, answersHead: call.request.method == "HEAD"))
         switch call.request.body {
         case .whole(let bytes):
             // If the write itself finds the other side gone, the connection ends inside the flush below.
             exchange.isUnread = call.isOnePiece
             self.exchange = exchange
-            context.write(wrapOutboundOut(.head(head)), promise: nil)
-            if bytes.readableBytes > 0 { context.write(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: nil) }
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            let (first, second) = writer.whole(call.request, bytes)
+            if let second {
+                context.write(wrapOutboundOut(first), promise: nil)
+                context.writeAndFlush(wrapOutboundOut(second), promise: nil)
+            } else {
+                context.writeAndFlush(wrapOutboundOut(first), promise: nil)
+            }
             self.exchange?.isUnread = false
         case .stream(let chunks):
-            exchange.unsent = promised
+            exchange.unsent = call.announcedLength
             exchange.upload = Task { [self] in await upload(chunks, of: call.id) }
             self.exchange = exchange
-            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(writer.head(of: call.request, length: exchange.unsent)), promise: nil)
         }
     }
 
@@ -121,8 +124,11 @@ final class UpstreamConnection: ChannelDuplexHandler {
         if let unsent = exchange?.unsent {
             guard chunk.readableBytes <= unsent else { return eventLoop.makeFailedFuture(UploadError()) }
             exchange?.unsent = unsent - chunk.readableBytes
+            return context.writeAndFlush(wrapOutboundOut(chunk))
         }
-        return context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(chunk))))
+        // An empty chunk would end the body.
+        guard chunk.readableBytes > 0 else { return eventLoop.makeSucceededVoidFuture() }
+        return context.writeAndFlush(wrapOutboundOut(writer.chunk(chunk)))
     }
 
     private func endUpload(of id: CallID) {
@@ -132,7 +138,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
             return
         }
         self.exchange?.upload = nil
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if exchange.unsent == nil { context.writeAndFlush(wrapOutboundOut(writer.lastChunk()), promise: nil) }
     }
 
     /// More bytes than the length that the caller announced.
@@ -143,60 +149,46 @@ final class UpstreamConnection: ChannelDuplexHandler {
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
-    /// Counts what arrived before it was understood, so that an endless head or trailer is noticed.
-    func received(bytes: Int) { bytesSincePart += bytes }
-    var isOverHeadLimit: Bool { bytesSincePart > limits.headBytesMax + 65_536 }
-    func endOverLimit() {
-        fail(CallFailure(.badReply, "The function's reply has a head or trailer of more than \(limits.headBytesMax) bytes."))
-    }
-
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        bytesSincePart = 0
-        guard exchange != nil else {
+        guard let call = exchange?.call.id else {
             context.close(promise: nil)
             return
         }
-        switch unwrapInboundIn(data) {
-        case .head(let head): receiveHead(head)
-        case .body(let bytes): receiveBody(bytes)
-        case .end(let trailers): receiveEnd(trailers)
+        exchange?.parser.feed(unwrapInboundIn(data))
+        readParts(of: call)
+    }
+
+    /// Takes what is complete by now, as long as it belongs to the same call.
+    private func readParts(of call: CallID) {
+        do throws(CallFailure) {
+            while exchange?.call.id == call, let part = try exchange?.parser.next() {
+                switch part {
+                case .head(let head): receiveHead(head)
+                case .body(let bytes): receiveBody(bytes)
+                case .end(let trailers): receiveEnd(trailers)
+                }
+            }
+        } catch {
+            fail(error)
         }
     }
 
-    private func receiveHead(_ head: HTTPResponseHead) {
+    private func receiveHead(_ head: ReplyHead) {
         guard var exchange else { return }
-        let status = Int(head.status.code)
+        let status = head.status
         guard (200...599).contains(status) else {
             fail(CallFailure(.badReply, "The function answered with the status \(status); 200 to 599 are possible here."))
             return
         }
         exchange.status = status
         exchange.isKeepAlive = head.isKeepAlive
-        exchange.headers.reserveCapacity(head.headers.count)
-        var isEventStream = false
-        var size = 0
-        for (name, value) in head.headers {
-            size += name.utf8.count + value.utf8.count
-            switch Header.kind(name) {
-            case .hopByHop: continue
-            case .contentLength:
-                exchange.length = Int(value)
-                continue
-            case .host, .endToEnd: break
-            }
-            if owner.trustsFailureHeader, Header.equal(name, "brume-failure") {
-                exchange.failure = Header.parseFailure(value)
-                continue
-            }
-            if Header.equal(name, "content-type"), value.hasPrefix("text/event-stream") { isEventStream = true }
-            exchange.headers.append(HeaderField(name, value))
+        exchange.length = head.contentLength
+        exchange.headers = head.fields
+        if owner.trustsFailureHeader, let index = head.fields.firstIndex(where: { Header.equal($0.name, Header.failure) }) {
+            exchange.failure = Header.parseFailure(exchange.headers.remove(at: index).value)
         }
-        guard size <= limits.headBytesMax else {
-            self.exchange = exchange
-            fail(CallFailure(.badReply, "The function's reply has a head of \(size) bytes; \(limits.headBytesMax) are allowed."))
-            return
-        }
-        let hasBody = !exchange.isHead && status != 204 && status != 304
+        let isEventStream = head.fields.contains { Header.equal($0.name, "content-type") && $0.value.hasPrefix("text/event-stream") }
+        let hasBody = exchange.call.request.method != "HEAD" && status != 204 && status != 304
         if !hasBody, let length = exchange.length { exchange.headers.append(HeaderField("Content-Length", String(length))) }
         exchange.phase = .collecting
         let declared = hasBody ? exchange.length ?? 0 : 0
@@ -231,13 +223,17 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
     }
 
-    private func receiveEnd(_ trailers: HTTPHeaders?) {
+    private func receiveEnd(_ trailers: [HeaderField]) {
         guard let exchange else { return }
         exchange.grace?.cancel()
         var failure = exchange.failure
-        if owner.trustsFailureHeader, let text = trailers?.first(name: Header.failure) { failure = Header.parseFailure(text) }
+        if owner.trustsFailureHeader, let field = trailers.first(where: { Header.equal($0.name, Header.failure) }) {
+            failure = Header.parseFailure(field.value)
+        }
         // A request that is still being sent makes the connection useless for the next one.
-        let isReusable = exchange.isKeepAlive && exchange.upload == nil && exchange.phase != .discarding
+        let isReusable =
+            exchange.isKeepAlive && exchange.upload == nil && exchange.phase != .discarding && exchange.parser.rest == 0
+            && !exchange.parser.endsWithConnection
         exchange.upload?.cancel()
         self.exchange = nil
         isPaused = false
@@ -374,19 +370,23 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if error is IOError || error is ChannelError || (error as? HTTPParserError) == .invalidEOFState {
+        if error is IOError || error is ChannelError {
             // A Unix socket is reset when its other side closed with something unread.
             if owner.trustsFailureHeader, (error as? IOError)?.errnoCode == ECONNRESET, exchange?.call.isOnePiece == true {
                 exchange?.isUnread = true
             }
             context.close(promise: nil)
         } else {
-            fail(CallFailure(.badReply, "The function's reply is not valid HTTP/1.1 (\(error))."))
+            fail(CallFailure(.badReply, "The connection to the function failed: \(error)."))
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         defer { context.fireChannelInactive() }
+        if let exchange, exchange.phase == .collecting || exchange.phase == .streaming, exchange.parser.endsWithConnection {
+            receiveEnd([])
+            return
+        }
         guard let exchange, exchange.phase != .lost else {
             if self.exchange == nil { owner.lost(self, call: nil) }
             return
@@ -432,6 +432,7 @@ private struct Exchange {
     enum Phase { case awaitingHead, collecting, streaming, discarding, lost }
 
     let call: UpstreamCall
+    var parser: ReplyParser
     var phase = Phase.awaitingHead
     var status = 0
     var headers: [HeaderField] = []
@@ -445,7 +446,6 @@ private struct Exchange {
     /// Bytes that the announced length still owes.
     var unsent: Int?
     var grace: Scheduled<Void>?
-    var isHead = false
     var isKeepAlive = true
     var isCancelled = false
     var isReplied = false
@@ -453,20 +453,4 @@ private struct Exchange {
     var cause: CallFailure?
     /// Nothing of the request was read.
     var isUnread = false
-}
-
-/// Sits before the HTTP decoder and bounds what it may gather for a head or a trailer.
-final class ReplyHeadGuard: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
-
-    private let connection: UpstreamConnection
-
-    init(_ connection: UpstreamConnection) { self.connection = connection }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        connection.received(bytes: unwrapInboundIn(data).readableBytes)
-        context.fireChannelRead(data)
-        if connection.isOverHeadLimit { connection.endOverLimit() }
-    }
 }

@@ -23,7 +23,7 @@ struct ContainerLauncher: Launcher {
         try HostFiles.create("\(request.directory)/config.json", try config.encoded(), mode: 0o600)
         var order = SpawnOrder(arguments: [
             program, "--root", "\(request.directory)/crun", "--cgroup-manager=disabled", "run", "--bundle", request.directory,
-            "brume-\(request.replica)",
+            "brume-\(request.name)",
         ])
         order.environment = ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
         order.flags = UInt32(BRUME_INSIDE_IS_CHILD)
@@ -44,5 +44,5 @@ struct ContainerLauncher: Launcher {
         return directory
     }
 
-    func forget(_ function: FunctionID) {}
+    func forget(_ owner: String) {}
 }

@@ -57,8 +57,7 @@ final class ImageStore: Sendable {
         let source = try Self.source(reference)
         try HostFiles.makeDirectory(root, mode: 0o700)
         let layout = "\(root)/layout"
-        // A tag of its own for each reference: colons and slashes have meanings in tags.
-        let tag = "r" + Self.hash(reference)
+        let tag = Self.tag(reference)
         _ = try await Self.run(
             skopeo, ["copy", "--quiet", source, "oci:\(layout):\(tag)"],
             failing: "The image \(reference) cannot be fetched; check its name and that this node can reach the registry")
@@ -71,6 +70,43 @@ final class ImageStore: Sendable {
         }
         let image = try Self.read(directory, base)
         images.withLock { $0[reference] = image }
+    }
+
+    /// Removes what none of these images needs: unpacked roots, and from the layout what was fetched for them.
+    ///
+    /// Only while nothing is being prepared and no replica runs: at the start of a node.
+    ///
+    /// - Returns: how many unpacked images were removed.
+    func removeAll(but references: Set<String>) async -> Int {
+        guard HostFiles.exists(root) else { return 0 }
+        let layout = "\(root)/layout"
+        let tags = Set(references.map(Self.tag))
+        let index = try? Self.decode(Index.self, "\(layout)/index.json")
+        var kept: Set<String> = []
+        var isStale = false
+        for manifest in index?.manifests ?? [] {
+            let tag = manifest.annotations?[Self.tagKey] ?? ""
+            if tags.contains(tag) {
+                kept.insert(manifest.digest.split(separator: ":").last.map(String.init) ?? "")
+            } else {
+                isStale = true
+                await Self.tidy(["rm", "--image", "\(layout):\(tag)"])
+            }
+        }
+        let unused = HostFiles.names(in: root).filter { $0 != "layout" && !kept.contains($0) }
+        for name in unused { HostFiles.remove("\(root)/\(name)") }
+        if kept.isEmpty {
+            HostFiles.remove(layout)
+        } else if isStale {
+            await Self.tidy(["gc", "--layout", layout])
+        }
+        return unused.count
+    }
+
+    /// Where it fails, some disk stays in use until the next start.
+    private static func tidy(_ arguments: [String]) async {
+        guard let umoci = HostFiles.program("umoci") else { return }
+        _ = try? await run(umoci, arguments, failing: "The image store cannot be tidied")
     }
 
     private func unpack(
@@ -120,11 +156,14 @@ final class ImageStore: Sendable {
         return "docker://\(reference)"
     }
 
-    private static func hash(_ text: String) -> String {
-        String(text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16)
+    /// A tag of its own for each reference: colons and slashes have meanings in tags.
+    private static func tag(_ reference: String) -> String {
+        "r" + String(reference.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16)
     }
 
     // MARK: What the tools wrote
+
+    private static let tagKey = "org.opencontainers.image.ref.name"
 
     private struct Index: Decodable {
         struct Manifest: Decodable {
@@ -162,7 +201,7 @@ final class ImageStore: Sendable {
     /// The hexadecimal part of the manifest's digest.
     private static func digest(of tag: String, in layout: String) throws(BrumeError) -> String {
         let index = try decode(Index.self, "\(layout)/index.json")
-        let manifest = index.manifests.last { $0.annotations?["org.opencontainers.image.ref.name"] == tag }
+        let manifest = index.manifests.last { $0.annotations?[tagKey] == tag }
         guard let digest = manifest?.digest.split(separator: ":").last, digest.count == 64, digest.allSatisfy(\.isHexDigit) else {
             throw BrumeError(.corrupt, "The image store \(layout) does not hold what was fetched; remove it and deploy again.")
         }

@@ -118,6 +118,7 @@ struct BubblewrapCommand {
 
     private mutating func binds() {
         for bind in plan.binds { self.bind(bind.host, bind.inside, writable: bind.writable) }
+        for path in plan.mountPoints { options += ["--dir", path] }
     }
 
     private mutating func putSecrets() {

@@ -46,12 +46,12 @@ struct DirectLauncher: Launcher {
             order.arguments[0] = found
         }
         order.environment = request.plan.environment.map { "\($0.name)=\(translate($0.value))" }
-        order.environment.append("BRUME_REPLICA=\(nodeMark)-\(request.replica)")
+        order.environment.append("BRUME_REPLICA=\(nodeMark)-\(request.name)")
         order.isMarked = !grouped
         order.workingDirectory = translate(request.plan.workingDirectory)
         order.limits = processLimits(request.spec, grouped: grouped)
         return order
     }
 
-    func forget(_ function: FunctionID) {}
+    func forget(_ owner: String) {}
 }

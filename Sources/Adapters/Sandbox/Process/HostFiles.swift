@@ -66,6 +66,9 @@ enum HostFiles {
         return error == 0 || error == ENOENT
     }
 
+    /// Removes a file; one that is not there is fine.
+    static func removeFile(_ path: String) { _ = unsafe unlink(path) }
+
     /// Sets a mode; a file that is gone is fine.
     static func setMode(_ path: String, _ mode: mode_t) { _ = unsafe chmod(path, mode) }
 

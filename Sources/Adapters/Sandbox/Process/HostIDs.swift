@@ -3,10 +3,10 @@
 import BrumeModel
 import Synchronization
 
-/// Gives every function a host uid of its own, so that the kernel keeps their files, signals and process counts apart.
+/// Gives every function, and every spare, a host uid of its own, so that the kernel keeps their files, signals and process counts apart.
 final class HostIDs: Sendable {
     private struct State {
-        var given: [FunctionID: (id: UInt32, replicas: Int)] = [:]
+        var given: [String: (id: UInt32, replicas: Int)] = [:]
         var next: UInt32 = 0
     }
 
@@ -20,11 +20,11 @@ final class HostIDs: Sendable {
         self.count = max(1, count)
     }
 
-    /// The function's uid, kept until its last replica has been given back.
-    func take(for function: FunctionID) throws(BrumeError) -> UInt32 {
+    /// The owner's uid, kept until it has been given back as often as it was taken.
+    func take(for owner: String) throws(BrumeError) -> UInt32 {
         let id: UInt32? = state.withLock { state in
-            if let known = state.given[function] {
-                state.given[function] = (known.id, known.replicas + 1)
+            if let known = state.given[owner] {
+                state.given[owner] = (known.id, known.replicas + 1)
                 return known.id
             }
             guard state.given.count < Int(count) else { return nil }
@@ -33,7 +33,7 @@ final class HostIDs: Sendable {
             while used.contains(first + state.next) { state.next = (state.next + 1) % count }
             let id = first + state.next
             state.next = (state.next + 1) % count
-            state.given[function] = (id, 1)
+            state.given[owner] = (id, 1)
             return id
         }
         guard let id else {
@@ -42,10 +42,10 @@ final class HostIDs: Sendable {
         return id
     }
 
-    func giveBack(_ function: FunctionID) {
+    func giveBack(_ owner: String) {
         state.withLock { state in
-            guard let known = state.given[function] else { return }
-            state.given[function] = known.replicas > 1 ? (known.id, known.replicas - 1) : nil
+            guard let known = state.given[owner] else { return }
+            state.given[owner] = known.replicas > 1 ? (known.id, known.replicas - 1) : nil
         }
     }
 }

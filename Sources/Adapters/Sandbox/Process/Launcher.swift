@@ -8,13 +8,16 @@ import Glibc
 protocol Launcher: Sendable {
     /// Takes what the replica needs (a host uid); `forget` gives it back, once for each call of this, also after an error.
     func order(_ request: LaunchRequest) throws(BrumeError) -> SpawnOrder
-    func forget(_ function: FunctionID)
+    func forget(_ owner: String)
     /// One sentence for the node's status.
     var summary: String { get }
 }
 
 struct LaunchRequest: Sendable {
-    var replica: ReplicaID
+    /// The sandbox's name, unique on this node.
+    var name: String
+    /// Who shares a host uid: all sandboxes of the same owner.
+    var owner: String
     var spec: FunctionSpec
     var plan: LaunchPlan
     var image: UnpackedImage?
@@ -45,7 +48,7 @@ struct BubblewrapLauncher: Launcher {
     let summary: String
 
     func order(_ request: LaunchRequest) throws(BrumeError) -> SpawnOrder {
-        let hostID = try ids?.take(for: request.spec.id)
+        let hostID = try ids?.take(for: request.owner)
         guard request.secrets.count <= SandboxLimits.secrets else {
             throw BrumeError(.tooLarge, "The function uses \(request.secrets.count) secrets; \(SandboxLimits.secrets) are allowed.")
         }
@@ -60,5 +63,5 @@ struct BubblewrapLauncher: Launcher {
         return order
     }
 
-    func forget(_ function: FunctionID) { ids?.giveBack(function) }
+    func forget(_ owner: String) { ids?.giveBack(owner) }
 }

@@ -27,10 +27,12 @@ package final class LinuxSandbox: SandboxDriver {
     ///   - group: reads the output of all replicas.
     ///   - events: told everything that happens, from several threads, in order for each replica.
     ///   - makeChannel: makes a contract's way to talk to one replica.
+    ///   - makeSpare: what waits in a spare sandbox; without it there are none.
     ///   - prepare: makes a function's files ready.
     /// - Throws: `BrumeError` (`unsupported` where a tool or a right is missing).
     package init(
         settings: SandboxSettings, group: any EventLoopGroup, events: @escaping EventSink, makeChannel: @escaping ChannelFactory,
+        makeSpare: @escaping @Sendable (SpareKind) -> LaunchPlan? = { _ in nil },
         prepare: @escaping @Sendable (FunctionSpec, String?) async throws -> Void
     ) async throws(BrumeError) {
         var settings = settings
@@ -46,8 +48,11 @@ package final class LinuxSandbox: SandboxDriver {
         let launchers = try Launchers.make(settings, tree)
         if settings.isolation == .sandbox { try await SharedEtc.make(settings.etcDirectory) }
         let keeper = try await SpawnerKeeper(path: spawner, joinFast: settings.joinFast && tree.isLegacy)
+        let can = await keeper.can
+        let canAdopt = settings.isolation == .sandbox && can & UInt32(BRUME_CAN_ADOPT) != 0
         host = Replica.Host(
             settings: settings, tree: tree, spawner: keeper, launchers: launchers,
+            spares: SparePool(perProfile: canAdopt ? min(settings.spares, SandboxSettings.sparesMax) : 0, plan: makeSpare),
             images: ImageStore(root: "\(settings.stateDirectory)/images"), loops: group,
             events: events, makeChannel: makeChannel)
         prepareFunction = prepare
@@ -66,7 +71,13 @@ package final class LinuxSandbox: SandboxDriver {
     }
 
     /// The isolation in force, one sentence.
-    package var isolation: String { host.launchers.plain.summary }
+    package var isolation: String { host.launchers.plain.summary + host.spares.summary }
+
+    /// Spare sandboxes that wait now.
+    package var spareCount: Int { host.spares.count }
+
+    /// Waits until the function's next start would find a spare sandbox; false where there will be none. For tests and measurements.
+    package func waitForSpare(_ spec: FunctionSpec) async -> Bool { await host.spares.waitForSpare(spec) }
 
     func spawnerClient() async throws(BrumeError) -> SpawnerClient { try await host.spawner.client() }
 
@@ -78,6 +89,7 @@ package final class LinuxSandbox: SandboxDriver {
     package func prepare(_ spec: FunctionSpec, bundle: String?) async throws {
         if case .image(let reference) = spec.package { try await host.images.prepare(reference) }
         try await prepareFunction(spec, bundle)
+        host.spares.want(spec, again: true, host)
     }
 
     package func start(_ replica: ReplicaID, of spec: FunctionSpec, secrets: [Secret]) {
@@ -124,6 +136,7 @@ package final class LinuxSandbox: SandboxDriver {
         }
         for (replica, _) in lives { replica.stop(grace: Self.shutdownGrace) }
         for (_, life) in lives { await life.value }
+        await host.spares.close()
         await host.spawner.close()
         host.tree.remove()
         HostFiles.remove(host.settings.socketRoot)

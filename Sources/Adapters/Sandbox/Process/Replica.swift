@@ -10,11 +10,10 @@ import Synchronization
 final class Replica: Sendable {
     private struct State {
         var channel: (any ReplicaChannel)?
+        var cell: Cell?
         var program: SpawnedProgram?
         var ready = false
         var ended = false
-        /// Set from the moment on that something has to be given back to it.
-        var launcher: (any Launcher)?
         var calls: [CallID: CallTicket] = [:]
         /// Kills at the memory limit that a call has been told of.
         var memoryKillsSeen = 0
@@ -26,6 +25,7 @@ final class Replica: Sendable {
         let tree: CgroupTree
         let spawner: SpawnerKeeper
         let launchers: Launchers
+        let spares: SparePool
         let images: ImageStore
         let loops: any EventLoopGroup
         let events: @Sendable (SandboxEvent) -> Void
@@ -36,24 +36,19 @@ final class Replica: Sendable {
     let spec: FunctionSpec
     private let secrets: [Secret]
     private let host: Host
-    private let group: ReplicaCgroup
     private let state = Mutex(State())
     private let stopGrace = OneShot<Duration>()
     private let drained = OneShot<Void>()
 
     init(_ id: ReplicaID, _ spec: FunctionSpec, _ secrets: [Secret], _ host: Host) {
         (self.id, self.spec, self.secrets, self.host) = (id, spec, secrets, host)
-        group = ReplicaCgroup(tree: host.tree, name: "\(id)")
     }
-
-    private var socketDirectory: String { "\(host.settings.socketRoot)/\(id)" }
-    private var directory: String { "\(host.settings.stateDirectory)/replicas/\(id)" }
 
     // MARK: What the driver asks
 
     func stop(grace: Duration) { stopGrace.set(grace) }
 
-    func usage() -> ReplicaUsage? { state.withLock { $0.ended || $0.program == nil } ? nil : group.usage() }
+    func usage() -> ReplicaUsage? { state.withLock { $0.ended || $0.program == nil ? nil : $0.cell }?.group.usage() }
 
     func cancel(_ call: CallID) { state.withLock { $0.calls[call] == nil ? nil : $0.channel }?.cancel(call) }
 
@@ -90,7 +85,7 @@ final class Replica: Sendable {
         }
         // With several calls at once a shell's exit code may belong to another call than the kill; a signal does not.
         guard let failure, failure.kind == .crashed || (failure.kind == .exited && spec.concurrency == 1) else { return result }
-        let kills = group.outOfMemoryKills()
+        let kills = state.withLock { $0.cell }?.group.outOfMemoryKills() ?? 0
         let isNew = state.withLock { state in
             defer { state.memoryKillsSeen = kills }
             return kills > state.memoryKillsSeen
@@ -114,18 +109,18 @@ final class Replica: Sendable {
 
     /// Starts, watches and clears away; reports all of it. Returns when nothing is left.
     func run() async {
-        var outputs: [ReplicaOutput] = []
         var ending = ReplicaEnding(
             status: 0, outOfMemoryKills: 0, stopRequested: false, wasReady: false, startError: nil, errors: [], limits: spec.limits)
         do throws(BrumeError) {
-            let channel = try makeChannel()
-            let client = try await host.spawner.client()
-            let program = try await launch(channel, client, &outputs)
-            ending.startError = await becomeReady(channel, program, client)
+            let (process, channel, spare) = try await launch()
+            let (program, client) = (process.program, process.client)
+            ending.startError = await becomeReady(channel, process)
+            spare?.settled.set(())
             if ending.startError == nil && program.exit.value == nil && stopGrace.value == nil {
                 ending.wasReady = true
                 state.withLock { $0.ready = true }
                 host.events(.started(id))
+                host.spares.want(spec, again: false, host)
                 await watch(program, client)
             } else {
                 client.kill(program)
@@ -135,9 +130,9 @@ final class Replica: Sendable {
             ending.startError = error.description
         }
         ending.stopRequested = stopGrace.value != nil
-        ending.outOfMemoryKills = group.outOfMemoryKills()
-        await collect(outputs)
-        ending.errors = outputs.last?.tail ?? []
+        let cell = state.withLock { $0.cell }
+        ending.outOfMemoryKills = cell?.group.outOfMemoryKills() ?? 0
+        ending.errors = await cell?.lastWords() ?? []
         await clearAway(ending.exit)
     }
 
@@ -153,44 +148,60 @@ final class Replica: Sendable {
         }
     }
 
-    /// Makes everything outside the process, then the process.
-    private func launch(
-        _ channel: any ReplicaChannel, _ client: SpawnerClient, _ outputs: inout [ReplicaOutput]
-    ) async throws(BrumeError) -> SpawnedProgram {
-        try HostFiles.makeDirectory(socketDirectory)
-        var plan = try channel.plan(socketDirectory: socketDirectory)
+    private typealias Launched = (process: RunningProcess, channel: any ReplicaChannel, spare: Spare?)
+
+    /// Brings a program into a sandbox: into a spare one if there is one, else into one made for it.
+    private func launch() async throws(BrumeError) -> Launched {
+        if let spare = host.spares.take(for: spec) {
+            // One that fails after all is no reason to fail the start.
+            if let launched = try await launch(in: spare) { return launched }
+            spare.settled.set(())
+        }
+        let client = try await host.spawner.client()
+        let channel = try makeChannel()
+        let cell = Cell(name: "\(id)", owner: spec.id.description, replica: id, host)
+        state.withLock { $0.cell = cell }
+        try cell.makeSocketDirectory()
+        var plan = try channel.plan(socketDirectory: cell.socketDirectory)
         var image: UnpackedImage?
         if case .image(let reference) = spec.package {
             let found = try host.images.image(of: reference)
             plan = plan.completed(by: found, spec)
             image = found
         }
-        // The sandbox's uid is not the node's: connecting takes the right to write to the socket.
-        for name in HostFiles.names(in: socketDirectory) { HostFiles.setMode("\(socketDirectory)/\(name)", 0o666) }
-        var endsTogether = true
-        if case .fork = spec.contract { endsTogether = false }
-        try group.create(spec.limits, endsTogether: endsTogether)
-        let launcher = host.launchers.launcher(for: image)
-        state.withLock { $0.launcher = launcher }
-        var order = try launcher.order(
-            LaunchRequest(
-                replica: id, spec: spec, plan: plan, image: image, secrets: secrets, socketDirectory: socketDirectory,
-                directory: directory))
-        order.join(group)
+        cell.openSockets()
+        let program = try await cell.launch(spec, plan, image: image, secrets: secrets, by: client)
+        return (run(program, in: cell, by: client), channel, nil)
+    }
 
-        var pipes: [CInt] = [-1, -1, -1, -1]
-        let error = HostFiles.pipes(&pipes)
-        defer { for end in [pipes[1], pipes[3]] where end >= 0 { _ = close(end) } }
-        for (index, stream) in [LogLine.Stream.stdout, .stderr].enumerated() where pipes[2 * index] >= 0 {
-            outputs.append(
-                ReplicaOutput(pipes[2 * index], stream, on: host.loops.next()) { [events = host.events, id] stream, text in
-                    events(.log(id, stream, text))
-                })
+    /// Nil if the spare is of no use after all; nothing of it is left then.
+    private func launch(in spare: Spare) async throws(BrumeError) -> Launched? {
+        let channel: any ReplicaChannel
+        do throws(BrumeError) {
+            channel = try makeChannel()
+        } catch {
+            spare.settled.set(())
+            await spare.discard()
+            throw error
         }
-        guard error == 0 else { throw HostFiles.failure("make", "the output pipes", error) }
-        let program = try await client.spawn(order, output: pipes[1], errors: pipes[3])
+        do throws(BrumeError) {
+            let plan = try channel.plan(socketDirectory: spare.cell.socketDirectory)
+            spare.cell.openSockets()
+            spare.cell.belong(to: id)
+            try await spare.become(plan, secrets: secrets)
+        } catch {
+            channel.terminated(CallFailure(.startFailed, error.description))
+            await spare.discard()
+            return nil
+        }
+        state.withLock { $0.cell = spare.cell }
+        return (run(spare.program, in: spare.cell, by: spare.client), channel, spare)
+    }
+
+    private func run(_ program: SpawnedProgram, in cell: Cell, by client: SpawnerClient) -> RunningProcess {
         state.withLock { $0.program = program }
-        return program
+        return RunningProcess(
+            replica: id, socketDirectory: cell.socketDirectory, client: client, program: program, group: cell.group)
     }
 
     private enum StartOutcome: Sendable { case ready, gone, late, failed(String) }
@@ -198,8 +209,8 @@ final class Replica: Sendable {
     /// Waits for the channel.
     ///
     /// - Returns: why the replica is not ready, or nil if it is, or if its own end says why.
-    private func becomeReady(_ channel: any ReplicaChannel, _ program: SpawnedProgram, _ client: SpawnerClient) async -> String? {
-        let process = RunningProcess(replica: id, socketDirectory: socketDirectory, client: client, program: program, group: group)
+    private func becomeReady(_ channel: any ReplicaChannel, _ process: RunningProcess) async -> String? {
+        let (program, client) = (process.program, process.client)
         let limit = host.settings.startTimeout
         return await withTaskGroup(of: StartOutcome.self) { group in
             group.addTask {
@@ -254,32 +265,21 @@ final class Replica: Sendable {
         }
     }
 
-    private func collect(_ outputs: [ReplicaOutput]) async {
-        for output in outputs where await output.finished.wait(atMost: SandboxLimits.lastOutput) == nil { output.close() }
-    }
-
     private func clearAway(_ exit: ReplicaExit) async {
         let failure = ReplicaEnding.failure(for: exit)
-        let (channel, idle) = state.withLock { state in
+        let (channel, cell, idle) = state.withLock { state in
             state.ended = true
-            return (state.channel, state.calls.isEmpty)
+            return (state.channel, state.cell, state.calls.isEmpty)
         }
         channel?.terminated(failure)
         if !idle, await drained.wait(atMost: SandboxLimits.drain) == nil {
             for ticket in state.withLock({ Array($0.calls.values) }).sorted(by: { $0.call < $1.call }) { ticket.finish(failure) }
         }
-        group.kill()
-        if await !group.remove() {
+        if let cell, await !cell.clearAway() {
             host.events(
                 .log(id, .platform, "A control group of this replica could not be removed; the next start of the node tries again."))
         }
-        HostFiles.remove(socketDirectory)
-        HostFiles.remove(directory)
-        let launcher = state.withLock { state in
-            state.channel = nil
-            return state.launcher
-        }
-        launcher?.forget(spec.id)
+        state.withLock { $0.channel = nil }
         host.events(.exited(id, exit))
     }
 }

@@ -29,10 +29,16 @@ package struct SandboxSettings: Sendable {
     package var startTimeout: Duration
     /// Whether the node may switch the host's control groups to fast joining while it runs (saves 6 to 8 ms a start on cgroup v1).
     package var joinFast: Bool
+    /// Spare sandboxes kept of each profile that functions of this node have; 0 keeps none. Needs root.
+    package var spares: Int
+
+    /// Most spares of one profile: each holds memory that is not reserved for it.
+    package static let sparesMax = 16
 
     package init(
         stateDirectory: String, isolation: Isolation = .sandbox, spawner: String? = nil, agent: String? = nil,
-        firstHostID: UInt32 = 200_000, hostIDCount: UInt32 = 10_000, startTimeout: Duration = .seconds(10), joinFast: Bool = true
+        firstHostID: UInt32 = 200_000, hostIDCount: UInt32 = 10_000, startTimeout: Duration = .seconds(10), joinFast: Bool = true,
+        spares: Int = 1
     ) {
         self.stateDirectory = stateDirectory
         self.isolation = isolation
@@ -42,6 +48,7 @@ package struct SandboxSettings: Sendable {
         self.hostIDCount = hostIDCount
         self.startTimeout = startTimeout
         self.joinFast = joinFast
+        self.spares = spares
     }
 
     /// The native helper of this name: the given path, else beside the running program, else in `../libexec/brume`.

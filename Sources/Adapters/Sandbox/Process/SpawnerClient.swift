@@ -209,6 +209,26 @@ final class SpawnerClient: Sendable {
         return descriptor
     }
 
+    /// Shows host paths, read-only, and secrets to a program that runs; the sandbox must have the mount points.
+    func adopt(_ program: SpawnedProgram, binds: [(host: String, inside: String)], secrets: [Secret]) async throws(BrumeError) {
+        var strings: [UInt8] = []
+        for text in binds.map(\.host) + binds.map(\.inside) + secrets.map(\.name) {
+            strings += text.utf8
+            strings.append(0)
+        }
+        var descriptors: [CInt] = []
+        defer { for descriptor in descriptors { _ = Glibc.close(descriptor) } }
+        descriptors.append(try Self.memoryFile("strings", strings))
+        for secret in secrets { descriptors.append(try Self.memoryFile("secret", secret.value)) }
+        let answer = await ask { request in
+            unsafe brume_send_adopt(
+                socket, request, program.sandbox, UInt32(binds.count), UInt32(secrets.count), descriptors, descriptors.count)
+        }
+        guard answer.error == 0 else {
+            throw BrumeError(.failed, "A sandbox cannot be given its files: \(HostFiles.reason(answer.error)).")
+        }
+    }
+
     /// A socket on the sandbox's own loopback.
     func reach(_ program: SpawnedProgram, listening: Bool, port: Int) async throws(BrumeError) -> CInt {
         let type = UInt32(listening ? BRUME_LISTEN : BRUME_CONNECT)

@@ -17,6 +17,9 @@ actor SpawnerKeeper {
         current = try await SpawnerClient.launch(path: path, joinFast: joinFast)
     }
 
+    /// What the spawner is able to do: `BRUME_CAN_` bits.
+    var can: UInt32 { current.can }
+
     /// A running spawner.
     func client() async throws(BrumeError) -> SpawnerClient {
         if current.ended.value == nil { return current }

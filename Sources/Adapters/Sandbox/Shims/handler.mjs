@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keeps one Node handler warm and serves it over Brume's socket (see docs/contracts.md).
-// Started as `node handler.mjs SOCKET CONNECTIONS FILE`.
+// Started as `node handler.mjs SOCKET CONNECTIONS FILE`, or as `node handler.mjs --spare SOCKET` to wait there for these three words.
 import http from "node:http";
 import net from "node:net";
 import { pathToFileURL } from "node:url";
 
-const [socketPath, connections, file] = process.argv.slice(2);
+const words = process.argv[2] === "--spare" ? await waitForOrder(process.argv[3]) : process.argv.slice(2);
+const [socketPath, connections, file] = words;
 const directory = file.slice(0, file.lastIndexOf("/"));
 
 /** What the OpenFaaS template gives a function about its request. */
@@ -164,6 +165,33 @@ function serve(handler, request, response) {
             // Like the template: a handler that answers later by callback returns undefined, and one with a third parameter waits for it.
             .then((value) => { if (!context.cbCalled && !(handler.length > 2 && value === undefined)) context.succeed(value); })
             .catch((error) => context.done(error ?? new Error("The handler rejected without a reason.")));
+    });
+}
+
+/** Waits for the words and the environment of a function, takes them on and returns the last three words. */
+function waitForOrder(path) {
+    return new Promise((resolve) => {
+        const node = net.connect(path, () => node.write("BRUME/1 gate\n"));
+        let text = Buffer.alloc(0);
+        node.on("data", (piece) => {
+            text = Buffer.concat([text, piece]);
+            if (text.length < 8 || text.length < 8 + parseInt(text.subarray(0, 8), 16)) return;
+            const [directory, count, ...rest] = text.subarray(8).toString().split("\0").slice(0, -1);
+            const words = rest.slice(0, Number(count));
+            for (const name of Object.keys(process.env)) delete process.env[name];
+            for (const entry of rest.slice(words.length)) {
+                const sign = entry.indexOf("=");
+                process.env[entry.slice(0, sign)] = entry.slice(sign + 1);
+            }
+            process.chdir(directory);
+            process.argv.splice(2, Infinity, ...words.slice(-3));
+            node.removeAllListeners();
+            node.on("error", () => {});
+            node.end("BRUME/1 ready\n");
+            resolve(words.slice(-3));
+        });
+        node.on("error", () => process.exit(0));
+        node.on("close", () => process.exit(0));
     });
 }
 

@@ -3,6 +3,8 @@
 
 Started as `python3 -I -S -B handler.py SOCKET CONNECTIONS FILE`. A cold start waits for every import made here, so at start only
 modules that are built into the interpreter are used; others come with their first use.
+
+Started as `... handler.py --spare SOCKET` it has time: it imports what handlers often use and waits there for the three words above.
 """
 import _socket
 import _thread
@@ -334,6 +336,61 @@ class Worker:
                 self.connection.socket.close()
 
 
+# What many handlers import and nothing of which takes notice of its surroundings when it is imported.
+COMMON = ("os", "io", "json", "re", "time", "datetime", "base64", "traceback", "urllib.parse")
+
+
+class Spare:
+    """What was imported before it was known for whom."""
+
+    before = frozenset()
+    imported = frozenset()
+
+    @classmethod
+    def prepare(cls):
+        cls.before = frozenset(sys.modules)
+        for name in COMMON:
+            __import__(name)
+        cls.imported = frozenset(sys.modules) - cls.before
+
+    @classmethod
+    def yield_to(cls, directories):
+        """A function may have a module of its own by the name of one of them; then it finds the interpreter as it is at a start."""
+        own = set()
+        for directory in directories:
+            try:
+                own.update(name.partition(".")[0] for name in posix.listdir(directory))
+            except OSError:
+                pass
+        if not own.isdisjoint(cls.imported):
+            for name in cls.imported:
+                sys.modules.pop(name, None)
+
+
+def wait_for_order(path):
+    """Waits for the words and the environment of a function, takes them on and returns the last three words."""
+    node = Connection(path)
+    Spare.prepare()
+    node.send(b"BRUME/1 gate\n")
+    try:
+        texts = node.exactly(int(node.exactly(8), 16)).split(b"\0")[:-1]
+        node.send(b"BRUME/1 ready\n")
+    except (Closed, OSError):
+        # The node does not need this spare any more.
+        posix._exit(0)
+    node.socket.close()
+    count = int(texts[1])
+    for name in list(posix.environ):
+        posix.unsetenv(name)
+    posix.environ.clear()
+    for entry in texts[2 + count:]:
+        name, _, value = entry.partition(b"=")
+        posix.environ[name] = value
+        posix.putenv(name, value)
+    posix.chdir(texts[0])
+    return [text.decode("utf-8", "surrogateescape") for text in texts[2:2 + count]][-3:]
+
+
 def load(path):
     """Imports the handler file as a module of its own name, with its directory and its packages on the path."""
     directory, _, name = path.rpartition("/")
@@ -344,6 +401,7 @@ def load(path):
         extra.append(packages)
     extra += [entry for entry in posix.environ.get(b"PYTHONPATH", b"").decode().split(":") if entry]
     sys.path[:0] = extra
+    Spare.yield_to(extra)
     # Packages of the distribution are there as well, after everything else; `-S` leaves them out.
     sys.path.append("/usr/lib/python3/dist-packages")
     module = __import__(name[:-3] if name.endswith(".py") else name)
@@ -400,4 +458,5 @@ def main(path, connections, file):
     sys.stdout.flush()
 
 
-main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+socket_path, slots, handler_file = wait_for_order(sys.argv[2]) if sys.argv[1] == "--spare" else sys.argv[1:]
+main(socket_path, int(slots), handler_file)

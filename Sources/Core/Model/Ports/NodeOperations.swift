@@ -4,8 +4,12 @@
 public protocol NodeOperations<Payload>: Sendable {
     associatedtype Payload: Sendable
 
-    /// Runs a call to its reply. A refusal or a failure is a reply, never an error. Cancelling the task abandons the call.
-    func invoke(_ request: CallRequest<Payload>) async -> CallReply<Payload>
+    /// Runs a call to its reply. A refusal or a failure is a reply, never an error.
+    ///
+    /// - Parameter reply: is called once, on any thread, and perhaps before this returns.
+    func call(_ request: CallRequest<Payload>, reply: @escaping @Sendable (CallReply<Payload>) -> Void) -> CallID
+    /// The caller has gone. Nothing happens if the call has its reply.
+    func abandon(_ call: CallID)
     /// Accepts an asynchronous call: it is on disk when this returns nil, or refused.
     func enqueue(_ request: CallRequest<Payload>, callbackURL: String?) async throws -> Refusal?
 
@@ -81,7 +85,7 @@ public struct FunctionStatus: Hashable, Sendable {
     }
 }
 
-public struct QueueStatus: Hashable, Sendable {
+public struct QueueStatus: Hashable, Sendable, Codable {
     /// Accepted and not begun, or waiting for another attempt.
     public var waiting: Int
     public var running: Int

@@ -34,9 +34,9 @@ public protocol Store<Payload>: Sendable {
     func append(_ lines: [LogLine])
     /// Waits until everything recorded or appended so far is on disk.
     func flush() async throws
-    /// Newest first; sees everything recorded before.
+    /// Last recorded first, whatever the clock said; sees everything recorded before.
     func calls(_ query: CallQuery) async throws -> [CallRecord]
-    /// Lines in order of time; sees everything appended before.
+    /// Lines in the order in which they were appended, whatever the clock said; sees everything appended before.
     func logs(_ query: LogQuery) async throws -> [LogLine]
     /// Drops the oldest calls and log lines beyond the settings' bounds.
     func prune() async throws

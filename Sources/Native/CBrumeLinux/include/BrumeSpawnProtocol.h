@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 // Raised with every change of a structure below; the spawner tells it in READY and the node refuses another one.
-#define BRUME_SPAWN_VERSION 2
+#define BRUME_SPAWN_VERSION 3
 // The descriptor on which the spawner finds its socket.
 #define BRUME_SPAWN_SOCKET 3
 // Largest packet: the structures below are all fixed and small, strings travel in a memory file.
@@ -38,6 +38,7 @@ enum {
     BRUME_CONNECT = 2,  // value: port; the answer carries a socket
     BRUME_LISTEN = 3,   // value: port, 0 for any; the answer carries a socket and the port
     BRUME_SIGNAL = 4,   // value: BRUME_ASK or BRUME_KILL
+    BRUME_ADOPT = 5,    // fds: strings, one per secret; the answer comes when everything is mounted
 };
 
 enum {
@@ -49,7 +50,7 @@ enum {
 
 enum { BRUME_ASK = 0, BRUME_KILL = 1 };
 
-enum { BRUME_CAN_STAGE = 1, BRUME_CAN_JOIN_FAST = 2 };
+enum { BRUME_CAN_STAGE = 1, BRUME_CAN_JOIN_FAST = 2, BRUME_CAN_ADOPT = 4 };
 
 enum {
     BRUME_SET_IDS = 1,          // drop to uid and gid
@@ -88,6 +89,15 @@ struct brume_spawn {
     uint32_t reserved;
     struct brume_rlimit rlimit[BRUME_SPAWN_RLIMITS_MAX];
 };
+
+// Follows brume_request in ADOPT. The strings file holds host paths, as many inside paths, then the names of secrets.
+struct brume_adopt {
+    uint32_t binds;    // each shown read-only at an empty directory that the sandbox has
+    uint32_t secrets;  // files of one new read-only file system at BRUME_SPAWN_SECRETS
+};
+
+// Where secrets are inside.
+#define BRUME_SPAWN_SECRETS "/var/openfaas/secrets"
 
 struct brume_event {
     uint32_t type;

@@ -25,6 +25,10 @@ int brume_send_spawn(
     int socket, uint32_t request, uint64_t sandbox, uint32_t flags, uint32_t id, const uint32_t counts[5], bool marked,
     const uint64_t *limits, size_t limit_count, const int *fds, size_t fd_count);
 
+/// Sends ADOPT. Returns 0.
+int brume_send_adopt(
+    int socket, uint32_t request, uint64_t sandbox, uint32_t binds, uint32_t secrets, const int *fds, size_t fd_count);
+
 /// Sends a request without descriptors. Returns 0.
 int brume_send_request(int socket, uint32_t type, uint32_t request, uint64_t sandbox, int32_t value);
 

@@ -56,11 +56,13 @@ final class Deployment: Sendable {
 
     init(
         _ contract: Contract, _ bundle: Bundle, concurrency: Int = 1, environment: [String: String] = [:],
-        annotations: [String: String] = [:], install: [String: String] = [:], limits: (inout ContractLimits) -> Void = { _ in }
+        annotations: [String: String] = [:], install: [String: String] = [:],
+        wallAhead: Duration = .zero, limits: (inout ContractLimits) -> Void = { _ in }
     ) async throws {
         root = try TestDirectory.make()
         var settings = Fixture.channels(root, limits: limits).settings
         settings.installEnvironment = install
+        settings.wallTime = { $0 + wallAhead }
         channels = ContractChannels(settings)
         let (path, digest) = try bundle.write(to: root)
         spec = try Fixture.spec(

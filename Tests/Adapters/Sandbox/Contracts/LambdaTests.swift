@@ -83,12 +83,14 @@ struct LambdaTests {
         """
 
     private func deploy(
-        environment: [String: String] = [:], annotations: [String: String] = [:], limits: (inout ContractLimits) -> Void = { _ in }
+        environment: [String: String] = [:], annotations: [String: String] = [:], wallAhead: Duration = .zero,
+        limits: (inout ContractLimits) -> Void = { _ in }
     ) async throws -> Deployment {
         var bundle = Bundle()
         bundle.add("bootstrap", Self.program, mode: 0o755)
         return try await Deployment(
-            .lambda(executable: "bootstrap"), bundle, environment: environment, annotations: annotations, limits: limits)
+            .lambda(executable: "bootstrap"), bundle, environment: environment, annotations: annotations, wallAhead: wallAhead,
+            limits: limits)
     }
 
     private static let json = [("Content-Type", "application/json")]
@@ -119,12 +121,13 @@ struct LambdaTests {
 
     @Test("next carries the headers that runtimes need")
     func nextHeaders() async throws {
-        let replica = try await deploy().start()
+        // The deadline is told on the wall clock, here two hours ahead of the node's.
+        let replica = try await deploy(wallAhead: .seconds(7200)).start()
         let answer = await replica.call("{\"do\":\"headers\"}", headers: Self.json + [("X-Amzn-Trace-Id", "Root=1")])
         let headers = try JSONDecoder().decode([String: String].self, from: Data(answer.bytes.readableBytesView))
         let id = try #require(headers["lambda-runtime-aws-request-id"])
         #expect(UUID(uuidString: id) != nil)
-        #expect(headers["lambda-runtime-deadline-ms"] == "1700000000123")
+        #expect(headers["lambda-runtime-deadline-ms"] == "1700007200123")
         #expect(headers["lambda-runtime-invoked-function-arn"] == "arn:aws:lambda:us-east-1:000000000000:function:f")
         #expect(headers["lambda-runtime-trace-id"] == "Root=1")
     }

@@ -9,23 +9,7 @@ import Testing
 
 @Suite("Node handlers", .enabled(if: Installed.node, "node is not installed"))
 struct NodeHandlerTests {
-    struct Case: Sendable, CustomTestStringConvertible {
-        var name: String
-        var code: String
-        var file = "handler.js"
-        var method = "POST"
-        var path = "/"
-        var query = ""
-        var headers: [(String, String)] = []
-        var body = "in"
-        var status = 200
-        var text: String
-        var type: String?
-        var header: (String, String)?
-        var failure: CallFailure.Kind?
-
-        var testDescription: String { name }
-    }
+    typealias Case = HandlerCase
 
     static let cases: [Case] = [
         Case(
@@ -80,16 +64,9 @@ struct NodeHandlerTests {
 
     @Test("Every form of the template works", arguments: cases)
     func works(_ item: Case) async throws {
-        let deployment = try await Deployment(.handler(language: .node, file: item.file), Bundle([item.file: item.code]))
-        let replica = try await deployment.start()
-        for _ in 0..<2 {
-            let answer = await replica.call(item.body, method: item.method, path: item.path, query: item.query, headers: item.headers)
-            #expect(answer.status == item.status)
+        try await item.check(.node, file: item.file ?? "handler.js") { answer in
             // The sentence of JSON.parse differs between releases of Node.
             #expect(item.status == 400 ? answer.text.hasPrefix("The body is not valid JSON") : answer.text == item.text, "\(answer.text)")
-            if let type = item.type { #expect(answer["content-type"] == type) }
-            if let header = item.header { #expect(answer[header.0] == header.1) }
-            #expect(answer.failure?.kind == item.failure)
         }
     }
 

@@ -9,22 +9,7 @@ import Testing
 
 @Suite("Python handlers")
 struct PythonTests {
-    struct Case: Sendable, CustomTestStringConvertible {
-        var name: String
-        var code: String
-        var method = "POST"
-        var path = "/"
-        var query = ""
-        var headers: [(String, String)] = []
-        var body = "in"
-        var status = 200
-        var text: String
-        var type: String?
-        var header: (String, String)?
-        var failure: CallFailure.Kind?
-
-        var testDescription: String { name }
-    }
+    typealias Case = HandlerCase
 
     static let cases: [Case] = [
         Case(
@@ -78,15 +63,8 @@ struct PythonTests {
 
     @Test("Every signature and result of the templates works", arguments: cases)
     func works(_ item: Case) async throws {
-        let deployment = try await Deployment(.handler(language: .python, file: "handler.py"), Bundle(["handler.py": item.code]))
-        let replica = try await deployment.start()
-        for _ in 0..<2 {
-            let answer = await replica.call(item.body, method: item.method, path: item.path, query: item.query, headers: item.headers)
-            #expect(answer.status == item.status)
+        try await item.check(.python, file: "handler.py") { answer in
             #expect(answer.text == item.text)
-            if let type = item.type { #expect(answer["content-type"] == type) }
-            if let header = item.header { #expect(answer[header.0] == header.1) }
-            #expect(answer.failure?.kind == item.failure)
             #expect(answer["x-evil"] == nil)
         }
     }

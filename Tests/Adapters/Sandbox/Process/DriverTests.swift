@@ -101,7 +101,9 @@ struct DriverTests {
     @Test("a data directory whose sockets would have too long names is refused in one sentence")
     func longPath() async throws {
         if ProcessBench.isRoot { return }
-        let settings = SandboxSettings(stateDirectory: ProcessBench.newDirectory() + "/" + String(repeating: "x", count: 80))
+        let directory = ProcessBench.newDirectory()
+        defer { HostState.remove(directory) }
+        let settings = SandboxSettings(stateDirectory: directory + "/" + String(repeating: "x", count: 80))
         await #expect(throws: BrumeError.self) {
             _ = try await LinuxSandbox(
                 settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: { _ in }, makeChannel: { _, _ in LineChannel() },

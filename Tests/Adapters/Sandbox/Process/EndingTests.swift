@@ -30,7 +30,7 @@ struct EndingTests {
             LineChannel(command: ["/bin/sh", "-c", "echo no such luck >&2; exit 7"])
         }
         try await ProcessBench.with(channel: channel) { bench in
-            let replica = bench.begin(try ProcessBench.spec())
+            let replica = try await bench.begin(try ProcessBench.spec())
             let exit = await bench.recorder.exit(of: replica)
             #expect(exit.cause == .startFailed)
             #expect(exit.message.contains("exit code 7") && exit.message.contains("no such luck"), "\(exit.message)")
@@ -40,7 +40,7 @@ struct EndingTests {
     @Test("a program that is not there is a failed start that names it")
     func missingProgram() async throws {
         try await ProcessBench.with(channel: { _ in LineChannel(command: ["/usr/bin/no-such-program"]) }) { bench in
-            let exit = await bench.recorder.exit(of: bench.begin(try ProcessBench.spec()))
+            let exit = await bench.recorder.exit(of: try await bench.begin(try ProcessBench.spec()))
             #expect(exit.cause == .startFailed && exit.message.contains("no-such-program"), "\(exit.message)")
         }
     }
@@ -49,7 +49,7 @@ struct EndingTests {
     func startTimeout() async throws {
         try await ProcessBench.with(startTimeout: .milliseconds(300), channel: { _ in LineChannel(command: ["/bin/sleep", "600"]) }) {
             bench in
-            let exit = await bench.recorder.exit(of: bench.begin(try ProcessBench.spec()))
+            let exit = await bench.recorder.exit(of: try await bench.begin(try ProcessBench.spec()))
             #expect(exit.cause == .startFailed && exit.message.contains("not ready"), "\(exit.message)")
         }
     }
@@ -57,7 +57,7 @@ struct EndingTests {
     @Test("stopping during the start ends it")
     func stopWhileStarting() async throws {
         try await ProcessBench.with(channel: { _ in LineChannel(command: ["/bin/sleep", "600"]) }) { bench in
-            let replica = bench.begin(try ProcessBench.spec())
+            let replica = try await bench.begin(try ProcessBench.spec())
             #expect(await bench.stop(replica, grace: .seconds(60)).cause == .stopped)
         }
     }

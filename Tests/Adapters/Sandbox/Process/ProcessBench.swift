@@ -15,6 +15,8 @@ final class ProcessBench: Sendable {
     private let next = Mutex<UInt64>(0)
 
     static let isRoot = geteuid() == 0
+    /// Whether replicas start in spare sandboxes.
+    @TaskLocal static var usesSpares = false
 
     private init(driver: LinuxSandbox, recorder: EventRecorder, directory: String) {
         (self.driver, self.recorder, self.directory) = (driver, recorder, directory)
@@ -35,11 +37,16 @@ final class ProcessBench: Sendable {
         _ body: (ProcessBench) async throws -> Void
     ) async throws {
         let directory = newDirectory()
+        defer { HostState.remove(directory) }
         let recorder = EventRecorder()
-        let settings = SandboxSettings(stateDirectory: "\(directory)/sandbox", isolation: isolation, startTimeout: startTimeout)
+        let settings = SandboxSettings(
+            stateDirectory: "\(directory)/sandbox", isolation: isolation, startTimeout: startTimeout, spares: usesSpares ? 1 : 0)
+        let agent = SandboxSettings.helper("brume-agent", given: nil) ?? ""
+        let channels = ContractChannels(
+            ContractChannels.Settings(group: MultiThreadedEventLoopGroup.singleton, codeRoot: "/none", agentPath: agent))
         let driver = try await LinuxSandbox(
             settings: settings, group: MultiThreadedEventLoopGroup.singleton, events: { recorder.record($0) },
-            makeChannel: { spec, _ in channel(spec) }, prepare: { _, _ in })
+            makeChannel: { spec, _ in channel(spec) }, makeSpare: { channels.makeSpare($0) }, prepare: { _, _ in })
         let bench = ProcessBench(driver: driver, recorder: recorder, directory: directory)
         do {
             try await body(bench)
@@ -48,7 +55,6 @@ final class ProcessBench: Sendable {
             throw error
         }
         await driver.shutdown()
-        HostState.remove(directory)
     }
 
     static func spec(
@@ -61,14 +67,18 @@ final class ProcessBench: Sendable {
 
     /// Starts a replica and waits until it is up.
     func start(_ spec: FunctionSpec, secrets: [Secret] = []) async throws -> ReplicaID {
-        let replica = begin(spec, secrets: secrets)
+        let replica = try await begin(spec, secrets: secrets)
         guard await recorder.starts(replica) else {
             throw BrumeError(.failed, await recorder.exit(of: replica).message)
         }
         return replica
     }
 
-    func begin(_ spec: FunctionSpec, secrets: [Secret] = []) -> ReplicaID {
+    func begin(_ spec: FunctionSpec, secrets: [Secret] = []) async throws -> ReplicaID {
+        if Self.usesSpares {
+            try await driver.prepare(spec, bundle: nil)
+            guard await driver.waitForSpare(spec) else { throw BrumeError(.failed, "There is no spare.") }
+        }
         let replica = ReplicaID(number())
         driver.start(replica, of: spec, secrets: secrets)
         return replica

@@ -97,9 +97,7 @@ struct SandboxUnitTests {
     @Test("functions get uids of their own, which come back and are not reused at once")
     func hostIDs() throws {
         let ids = HostIDs(first: 100, count: 2)
-        let one = try FunctionID(name: "one")
-        let two = try FunctionID(name: "two")
-        let three = try FunctionID(name: "three")
+        let (one, two, three) = ("one.space", "two.space", "three.space")
         #expect(try ids.take(for: one) == 100)
         #expect(try ids.take(for: one) == 100)
         #expect(try ids.take(for: two) == 101)

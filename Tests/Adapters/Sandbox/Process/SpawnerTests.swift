@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
+import Foundation
 import Glibc
 import Testing
 
@@ -176,5 +177,34 @@ struct SpawnerTests {
         #expect(group.directories.allSatisfy { !HostFiles.exists($0) })
         await Self.end(client)
         tree.remove()
+    }
+
+    /// A network whose loopback has its address and is still down, as bubblewrap leaves it for a moment.
+    private static let halfNetwork = """
+        import fcntl, socket, struct, time
+        SET_ADDRESS = 0x8916
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            fcntl.ioctl(s, SET_ADDRESS, struct.pack("16sH2s4s8s", b"lo", socket.AF_INET, bytes(2), socket.inet_aton("127.0.0.1"), bytes(8)))
+        print("made", flush=True)
+        time.sleep(30)
+        """
+
+    @Test("connecting before the loopback is up fails at once instead of after a second", .enabled(if: ProcessBench.isRoot))
+    func refusesHalfNetwork() async throws {
+        let client = try await Self.launch()
+        var pipes: [CInt] = [-1, -1, -1, -1]
+        try #require(HostFiles.pipes(&pipes) == 0)
+        let output = FileHandle(fileDescriptor: pipes[0], closeOnDealloc: true)
+        defer { for end in pipes[1...] { close(end) } }
+        let order = SpawnOrder(arguments: ["/usr/bin/unshare", "--net", "/usr/bin/python3", "-c", Self.halfNetwork])
+        let program = try await client.spawn(order, output: pipes[1], errors: pipes[3])
+        _ = fcntl(pipes[0], F_SETFL, 0)
+        #expect(String(decoding: output.availableData, as: UTF8.self) == "made\n")
+        let began = ContinuousClock.now
+        await #expect(throws: BrumeError.self) { try await client.reach(program, listening: false, port: 8080) }
+        // A dropped first packet is sent again after one second.
+        #expect(ContinuousClock.now - began < .milliseconds(500))
+        client.kill(program)
+        await Self.end(client)
     }
 }

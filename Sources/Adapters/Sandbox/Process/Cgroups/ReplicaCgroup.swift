@@ -72,6 +72,39 @@ struct ReplicaCgroup: Sendable {
         }
     }
 
+    /// Where limits are changed and use is read while the group lives; nil without control groups.
+    struct LimitPaths {
+        let isUnified: Bool
+        let cpu: String
+        /// Only v1 has the period in a file of its own.
+        let period: String?
+        let memory: String
+        let cpuUsage: String
+        let memoryUsage: String
+        /// Highest use so far; v1 begins anew when 0 is written to it.
+        let memoryPeak: String
+    }
+
+    var limitPaths: LimitPaths? {
+        switch tree.kind {
+        case .none: return nil
+        case .unified(let parent):
+            let group = "\(parent)/\(name)"
+            return LimitPaths(
+                isUnified: true, cpu: "\(group)/cpu.max", period: nil, memory: "\(group)/memory.max", cpuUsage: "\(group)/cpu.stat",
+                memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak")
+        case .legacy:
+            guard let cpu = legacy("cpu"), let memory = legacy("memory"), let account = legacy("cpuacct") else { return nil }
+            return LimitPaths(
+                isUnified: false, cpu: "\(cpu)/cpu.cfs_quota_us", period: "\(cpu)/cpu.cfs_period_us",
+                memory: "\(memory)/memory.limit_in_bytes", cpuUsage: "\(account)/cpuacct.usage",
+                memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes")
+        }
+    }
+
+    /// Bytes in use now, or nil where nothing is counted or the group is gone.
+    var memoryInUse: Int? { limitPaths.flatMap { HostFiles.number($0.memoryUsage) } }
+
     /// How many processes of the group the kernel killed for memory.
     func outOfMemoryKills() -> Int {
         switch tree.kind {

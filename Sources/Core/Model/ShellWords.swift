@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import BrumeModel
-
 /// Splits a command line into words as a shell does: blanks separate, quotes and backslashes protect. Nothing is expanded.
-package enum CommandWords {
+public enum ShellWords {
     /// - Throws: `BrumeError` (`invalid`) where a quote is not closed or the line ends with a backslash.
-    package static func split(_ line: String) throws(BrumeError) -> [String] {
+    public static func split(_ line: String) throws(BrumeError) -> [String] {
         enum Quote { case none, single, double }
         var words: [String] = []
         var word: String?
@@ -45,7 +43,7 @@ package enum CommandWords {
     }
 
     /// Writes words so that `split` gives them back.
-    package static func join(_ words: [String]) -> String {
+    public static func join(_ words: [String]) -> String {
         words.map { word in
             let plain = word.unicodeScalars.allSatisfy { scalar in
                 scalar.value > 32 && scalar != "'" && scalar != "\"" && scalar != "\\"

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import NIOCore
+
+/// Writes requests as they go to a function, into a buffer that is used again.
+struct RequestWriter {
+    /// Up to this size a body is copied behind its head, so that one system call sends both.
+    private static let copiedBodyBytesMax = 16 << 10
+
+    private var buffer: ByteBuffer
+
+    init(allocator: ByteBufferAllocator) { buffer = allocator.buffer(capacity: 1024) }
+
+    /// What is sent for a call whose body is there: the head with a short body, and a longer body behind it.
+    mutating func whole(_ request: CallRequest<ByteBuffer>, _ body: ByteBuffer) -> (first: ByteBuffer, second: ByteBuffer?) {
+        head(of: request)
+        if body.readableBytes > 0 || !(request.method == "GET" || request.method == "HEAD") {
+            buffer.writeStaticString("Content-Length: ")
+            buffer.writeString(String(body.readableBytes))
+            buffer.writeStaticString("\r\n\r\n")
+        } else {
+            buffer.writeStaticString("\r\n")
+        }
+        guard body.readableBytes <= Self.copiedBodyBytesMax else { return (buffer, body) }
+        buffer.writeImmutableBuffer(body)
+        return (buffer, nil)
+    }
+
+    /// The head of a call whose body is still coming.
+    ///
+    /// - Parameter length: the length of the body; nil where it will come in chunks.
+    mutating func head(of request: CallRequest<ByteBuffer>, length: Int?) -> ByteBuffer {
+        head(of: request)
+        if let length {
+            buffer.writeStaticString("Content-Length: ")
+            buffer.writeString(String(length))
+            buffer.writeStaticString("\r\n\r\n")
+        } else {
+            buffer.writeStaticString("Transfer-Encoding: chunked\r\n\r\n")
+        }
+        return buffer
+    }
+
+    /// One chunk with its framing.
+    mutating func chunk(_ bytes: ByteBuffer) -> ByteBuffer {
+        buffer.clear()
+        buffer.writeString(String(bytes.readableBytes, radix: 16))
+        buffer.writeStaticString("\r\n")
+        buffer.writeImmutableBuffer(bytes)
+        buffer.writeStaticString("\r\n")
+        return buffer
+    }
+
+    /// The end of a body in chunks.
+    mutating func lastChunk() -> ByteBuffer {
+        buffer.clear()
+        buffer.writeStaticString("0\r\n\r\n")
+        return buffer
+    }
+
+    private mutating func head(of request: CallRequest<ByteBuffer>) {
+        buffer.clear()
+        buffer.writeString(Header.isToken(request.method) ? request.method : "POST")
+        buffer.writeStaticString(" ")
+        buffer.writeString(Header.target(path: request.path, query: request.query))
+        buffer.writeStaticString(" HTTP/1.1\r\n")
+        var hasHost = false
+        for field in request.headers {
+            switch Header.kind(field.name) {
+            case .contentLength, .hopByHop: continue
+            case .host: hasHost = true
+            case .endToEnd: break
+            }
+            guard Header.isToken(field.name), Header.isSafe(field.value) else { continue }
+            buffer.writeString(field.name)
+            buffer.writeStaticString(": ")
+            buffer.writeString(field.value)
+            buffer.writeStaticString("\r\n")
+        }
+        if !hasHost { buffer.writeStaticString("Host: localhost\r\n") }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeBroker
+import BrumeHarvest
+import BrumeModel
+
+/// Harvesting: what running calls lend to each other, and which call has to wait for its part.
+///
+/// A replica takes part while calls run on it, in the name of the first of them. CPU is set aside for each such time, memory for each
+/// replica: what an idle one holds cannot be given to others.
+extension Engine {
+    /// How a replica's time with calls ended.
+    enum PeriodEnd {
+        case ended(CallEnd, CallUsage?)
+        case exited(ReplicaExit)
+    }
+
+    // MARK: Admission
+
+    /// Whether a call would get what is to be set aside for it, if it took the function's next free slot now.
+    func mayBegin(_ call: CallID, _ state: CallState, _ place: Int) -> Bool {
+        guard let harvester else { return true }
+        guard let replica = functions[at: place]?.pool.next.flatMap({ replicas[$0] }), replica.harvestCall == nil,
+            let policy = functions[at: place]?.policy
+        else { return true }
+        let needed = harvester.reservation(for: harvestCall(call, state, policy, replica))
+        // The memory is the replica's already.
+        return needed.millicores <= harvester.pool.unreserved.millicores
+    }
+
+    /// Whether the function's next call has to wait for others to end; it is asked again then.
+    mutating func isHeldBack(_ place: Int, _ outputs: inout [Output]) -> Bool {
+        guard harvester != nil, let call = firstWaiting(place), let state = calls[call] else { return false }
+        guard !mayBegin(call, state, place) else { return false }
+        if !starved.contains(state.function) {
+            starved.append(state.function)
+            outputs.append(.note(.heldBack(call, needs: functions[at: place]?.policy.allocation ?? .zero)))
+        }
+        return true
+    }
+
+    /// Asks functions again whose calls were held back, in the order in which they were.
+    mutating func serveStarved(_ outputs: inout [Output]) {
+        let waiting = starved
+        starved.removeAll(keepingCapacity: true)
+        for handle in waiting { dispatch(handle, &outputs) }
+    }
+
+    private func harvestCall(_ call: CallID, _ state: CallState, _ policy: FunctionPolicy, _ replica: ReplicaState) -> HarvestCall {
+        var harvest = HarvestCall(
+            id: call, function: state.function, allocation: allocation(policy, replica), features: state.features,
+            memoryInUseBytes: replica.memoryInUse)
+        harvest.takesPart = policy.harvests
+        return harvest
+    }
+
+    /// The limits of a replica by right: no more memory than it has reserved.
+    private func allocation(_ policy: FunctionPolicy, _ replica: ReplicaState) -> Resources {
+        Resources(
+            millicores: policy.allocation.millicores, memoryBytes: Swift.min(policy.allocation.memoryBytes, replica.reserved.memoryBytes))
+    }
+
+    // MARK: A replica's time with calls
+
+    mutating func beginHarvesting(_ call: CallID, _ state: CallState, _ place: Int, _ outputs: inout [Output]) {
+        guard harvester != nil, let replica = replicas[at: place], let policy = functions[state.function]?.policy else { return }
+        guard replica.harvestCall == nil else {
+            replicas[at: place]?.isShared = true
+            return
+        }
+        harvestedMemory += replica.reserved.memoryBytes
+        fitPool()
+        let harvest = harvestCall(call, state, policy, replica)
+        guard harvester?.begin(harvest, now: now, into: &effects) == true else {
+            preconditionFailure("\(call) was let in and there is no room for it")
+        }
+        replicas[at: place]?.harvestCall = call
+        replicas[at: place]?.isShared = false
+        harvested.insert(replica.id, for: call)
+        emitLimits(&outputs)
+        let limits = Resources(
+            millicores: harvester?.pool.limit(of: call, .cpu) ?? 0, memoryBytes: harvester?.pool.limit(of: call, .memory) ?? 0)
+        if limits != harvest.allocation { outputs.append(.note(.allotted(call, limits, allocation: harvest.allocation))) }
+    }
+
+    mutating func endHarvesting(_ place: Int, _ end: PeriodEnd, _ outputs: inout [Output]) {
+        guard let replica = replicas[at: place], let call = replica.harvestCall, let policy = functions[replica.function]?.policy else {
+            return
+        }
+        let own = allocation(policy, replica)
+        var back: [ReplicaLimit] = []
+        for kind in ResourceKind.allCases {
+            guard let limit = harvester?.pool.limit(of: call, kind), limit > own[kind] else { continue }
+            back.append(ReplicaLimit(replica: replica.id, call: nil, kind: kind, from: limit, to: own[kind]))
+        }
+        let memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
+        let ending = Self.harvestEnd(end, replica, memoryLimit)
+        let statement = harvester?.end(call, ending, now: now, into: &effects)
+        replicas[at: place]?.harvestCall = nil
+        harvested.remove(call)
+        harvestedMemory -= replica.reserved.memoryBytes
+        fitPool()
+        emitLimits(after: back, &outputs)
+        if let statement, !statement.events.isEmpty { outputs.append(.note(.settled(statement))) }
+    }
+
+    private static func harvestEnd(_ end: PeriodEnd, _ replica: ReplicaState, _ memoryLimit: Int) -> HarvestEnd {
+        guard !replica.isShared else { return .other }
+        switch end {
+        case .ended(.succeeded, let usage?):
+            return .ran(peakMillicores: usage.peakMillicores, peakMemoryBytes: usage.peakMemoryBytes)
+        case .ended: return .other
+        case .exited(let exit): return exit.cause == .outOfMemory ? .outOfMemory(peakMemoryBytes: memoryLimit) : .other
+        }
+    }
+
+    // MARK: What the node reports
+
+    mutating func sampled(_ samples: [ReplicaSample], _ outputs: inout [Output]) {
+        guard harvester != nil else { return }
+        for sample in samples {
+            guard let place = replicas.place(of: sample.replica), let call = replicas[at: place]?.harvestCall else { continue }
+            if let memory = sample.usage.memoryBytes { replicas[at: place]?.memoryInUse = memory }
+            harvester?.sample(call, sample.usage, into: &effects)
+        }
+        emitLimits(&outputs)
+    }
+
+    mutating func limitHeld(_ limit: ReplicaLimit, _ held: Int, _ batch: [ReplicaLimit], _ outputs: inout [Output]) {
+        guard let call = limit.call else {
+            // What it keeps is not its own: it goes, and its memory with it.
+            drain(limit.replica, .holdsMemory, &outputs)
+            return
+        }
+        guard harvested[call] == limit.replica else { return }
+        let changes = batch.compactMap { other in
+            other.call.map { LimitChange(call: $0, kind: other.kind, from: other.from, to: other.to) }
+        }
+        let change = LimitChange(call: call, kind: limit.kind, from: limit.from, to: limit.to)
+        harvester?.refused(change, heldAt: held, batch: changes, now: now, into: &effects)
+        emitLimits(&outputs)
+    }
+
+    // MARK: Room
+
+    /// Reserves for a replica. Memory that running calls have borrowed of what nobody had reserved is called in first.
+    ///
+    /// - Returns: false, if it does not fit.
+    mutating func reserve(_ demand: Resources, _ outputs: inout [Output]) -> Bool {
+        guard ledger.fits(demand) else { return false }
+        if harvester != nil {
+            let wanted = poolCapacity(reserving: demand.memoryBytes)
+            let actual = harvester?.setCapacity(wanted, now: now, into: &effects) ?? wanted
+            emitLimits(&outputs)
+            guard actual.memoryBytes <= wanted.memoryBytes else {
+                fitPool()
+                emitLimits(&outputs)
+                return false
+            }
+        }
+        return ledger.reserve(demand)
+    }
+
+    mutating func release(_ reserved: Resources, _ outputs: inout [Output]) {
+        ledger.release(reserved)
+        guard harvester != nil else { return }
+        fitPool()
+        emitLimits(&outputs)
+    }
+
+    /// What running calls may have altogether: all CPU, and the memory that no other replica has reserved.
+    private func poolCapacity(reserving more: Int = 0) -> Resources {
+        let outside = ledger.reserved.memoryBytes + more - harvestedMemory
+        return Resources(millicores: ledger.capacity.millicores, memoryBytes: Swift.max(0, ledger.capacity.memoryBytes - outside))
+    }
+
+    private mutating func fitPool() {
+        let capacity = poolCapacity()
+        harvester?.setCapacity(capacity, now: now, into: &effects)
+    }
+
+    /// Appends the limits that several operations have led to: the last for each call and resource, what shrinks first.
+    ///
+    /// - Parameter back: limits of replicas that have become idle; the pool counts on them already.
+    private mutating func emitLimits(after back: [ReplicaLimit] = [], _ outputs: inout [Output]) {
+        defer { effects.removeAll() }
+        guard !effects.changes.isEmpty || !back.isEmpty else { return }
+        var batch = back
+        var changes: [ReplicaLimit] = []
+        for (index, change) in effects.changes.enumerated() {
+            guard let replica = harvested[change.call] else { continue }
+            let isLast = !effects.changes[(index + 1)...].contains { $0.call == change.call && $0.kind == change.kind }
+            guard isLast else { continue }
+            let first = effects.changes.first { $0.call == change.call && $0.kind == change.kind } ?? change
+            guard first.from != change.to else { continue }
+            changes.append(ReplicaLimit(replica: replica, call: change.call, kind: change.kind, from: first.from, to: change.to))
+        }
+        // A call that has just arrived has no limit yet: what its replica may use counts from here on, so it grows.
+        batch += changes.filter { $0.to < $0.from } + changes.filter { $0.to >= $0.from }
+        if !batch.isEmpty { outputs.append(.limit(batch)) }
+    }
+}
