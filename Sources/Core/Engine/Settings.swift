@@ -66,18 +66,11 @@ public struct FunctionPolicy: Hashable, Sendable {
         self.prewarm = prewarm
     }
 
-    /// `false` keeps a function's calls out of harvesting, `cpu` or `memory` lets them take part with that alone.
-    public static let harvestAnnotation = "dev.brume.harvest"
-
     public init(_ spec: FunctionSpec) {
         self.init(
             requests: spec.requests, allocation: spec.limits, concurrency: spec.concurrency, scale: spec.scale, timeout: spec.timeout,
             prewarm: spec.annotations["dev.brume.prewarm"] != "false")
-        switch spec.annotations[Self.harvestAnnotation] {
-        case "false": harvests = []
-        case "cpu": harvests = [.cpu]
-        case "memory": harvests = [.memory]
-        default: break
-        }
+        // A spec with annotations that make no sense was refused; one from before they had a sense takes no part.
+        harvests = (try? HarvestPolicy(annotations: spec.annotations).takesPart) ?? []
     }
 }

@@ -118,14 +118,9 @@ struct TraceOptions: ParsableArguments {
 
 /// A trace, and the deployed function of each of its functions.
 struct TraceTargets {
-    private(set) var trace: Trace
+    var trace: Trace
     /// In the order of the trace's functions.
     var functions: [FunctionID]
-
-    init(trace: Trace, functions: [FunctionID]) {
-        self.trace = trace
-        self.functions = functions
-    }
 
     /// Gives calls without a size that of their function, and the functions the names under which they are called.
     fileprivate mutating func fill(sizes: [Int?]) {

@@ -44,7 +44,8 @@ struct Layer: Sendable {
         Layer(target: "BrumeWorkload", folder: "Sources/Lab/Workload", own: ["BrumeModel"], outside: ["collections"]),
         Layer(
             target: "BrumeSimulator", folder: "Sources/Lab/Simulator",
-            own: ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload"], outside: ["collections", "synchronization"]),
+            own: ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload"],
+            outside: ["collections", "synchronization"]),
         Layer(
             target: "BrumeLoad", folder: "Sources/Lab/LoadGenerator", own: ["BrumeModel", "BrumeWorkload"],
             outside: ["nio", "histogram", "system", "foundation"]),
