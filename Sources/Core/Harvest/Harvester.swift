@@ -144,7 +144,7 @@ public struct Harvester: Sendable {
         }
         // A lender's limit is not lowered while it runs, and raised by the safeguard alone.
         guard let used = sample.memoryBytes, used >= 0, !safeguard.watches(id, .memory) else { return }
-        let floor = used + settings.safeguard.memoryMarginBytes
+        let floor = min(used, Int.max / 2) + settings.safeguard.memoryMarginBytes
         guard abs(floor - run.memoryFloor) >= floorStep else { return }
         running[id]?.memoryFloor = floor
         operate(sample.at, &effects) { $0.setMemoryFloor(id, bytes: floor, into: &$1) }

@@ -58,6 +58,59 @@ public struct PoolSnapshot: Hashable, Sendable, Codable {
     public subscript(kind: ResourceKind) -> [Entry] { kind == .cpu ? cpu : memory }
 }
 
+/// A limit to write. Limits are absolute: of several changes for one call and resource the last one holds.
+public struct LimitChange: Hashable, Sendable {
+    public let call: CallID
+    public let kind: ResourceKind
+    /// 0 for a call that has just arrived.
+    public let from: Int
+    public let to: Int
+
+    public init(call: CallID, kind: ResourceKind, from: Int, to: Int) {
+        self.call = call
+        self.kind = kind
+        self.from = from
+        self.to = to
+    }
+
+    public var isShrink: Bool { to < from }
+}
+
+/// One look at what a running replica uses.
+public struct UsageSample: Hashable, Sendable {
+    public let at: Instant
+    /// CPU time used since the replica began, or nil if it could not be read.
+    public var cpuTime: Duration?
+    /// Quota periods in which it was throttled since it began, where the kernel tells.
+    public var throttledPeriods: Int?
+    public var memoryBytes: Int?
+
+    public init(at: Instant, cpuTime: Duration? = nil, throttledPeriods: Int? = nil, memoryBytes: Int? = nil) {
+        self.at = at
+        self.cpuTime = cpuTime
+        self.throttledPeriods = throttledPeriods
+        self.memoryBytes = memoryBytes
+    }
+}
+
+/// What the gateway knows of a call before it runs.
+public struct CallFeatures: Hashable, Sendable {
+    /// More are not looked at: each costs a curve for each thing that is predicted.
+    public static let parametersMax = 3
+
+    /// Nothing is known of the call.
+    public static let unknown = CallFeatures(inputBytes: 0)
+
+    public var inputBytes: Int
+    /// The numeric parameters that the function's spec names, in the order of the spec; nil where the call has none of that name.
+    public var parameters: [Double?]
+
+    public init(inputBytes: Int, parameters: [Double?] = []) {
+        self.inputBytes = inputBytes
+        self.parameters = parameters
+    }
+}
+
 /// What one call used, measured from the control group of its replica while it ran no other.
 public struct CallUsage: Hashable, Sendable {
     /// CPU time.

@@ -48,6 +48,10 @@ struct PlacementTests {
         #expect(DemandCoverage.coverage(of: 4, by: pool, from: Self.at(5), to: Self.at(5)) == 0.75)
         let long = [PoolSnapshot.Entry(amount: 1 << 50, end: .distantFuture)]
         #expect(DemandCoverage.coverage(of: 1 << 51, by: long, from: .zero, to: .distantFuture) == 0.5)
+        let absurd =
+            [PoolSnapshot.Entry](repeating: .init(amount: .max, end: .distantFuture), count: 3) + [.init(amount: .min, end: Self.at(9))]
+        #expect(DemandCoverage.coverage(of: .max, by: absurd, from: .zero, to: Self.at(9)) == 1)
+        #expect(DemandCoverage.coverage(of: .max, by: absurd, from: .zero, to: .zero) == 1)
         let both = PoolSnapshot(cpu: pool, memory: [])
         #expect(DemandCoverage.weighted(of: Resources(millicores: 3, memoryBytes: 5), by: both, from: .zero, to: Self.at(10)) == 0.9)
     }

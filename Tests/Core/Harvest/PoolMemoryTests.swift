@@ -53,6 +53,18 @@ struct PoolMemoryTests {
         #expect(Self.limit(bench, 1) == 50)
     }
 
+    @Test("a lender has its loan back as soon as the borrower uses less")
+    func repaid() {
+        var bench = Self.bench(60)
+        bench.enter(CallID(1), Self.terms(user: 50, demand: 20))
+        bench.enter(CallID(2), Self.terms(user: 10, demand: 40))
+        bench.perform { $0.setMemoryFloor(CallID(2), bytes: 35, into: &$1) }
+        bench.restore(CallID(1), .memory)
+        #expect(Self.limit(bench, 1) == 25 && Self.limit(bench, 2) == 35)
+        bench.perform { $0.setMemoryFloor(CallID(2), bytes: 22, into: &$1) }
+        #expect(Self.limit(bench, 1) == 38 && Self.limit(bench, 2) == 22)
+    }
+
     @Test("a call below its own allocation takes from those above theirs, whoever lent it to them")
     func preemption() {
         var bench = Self.bench(100, lendsUnreserved: true)

@@ -7,7 +7,7 @@ import Testing
 /// Drawn sequences of everything that can happen to a pool. The bench audits the books and every prefix of the written limits.
 @Suite("Any sequence of harvest movements")
 struct PoolPropertyTests {
-    static let seeds = Array(UInt64(1)...150)
+    static let seeds = Array(UInt64(1)...80)
 
     @Test("nothing is made, lost or lent twice, and the limits never exceed the node", arguments: seeds)
     func anySequence(seed: UInt64) {

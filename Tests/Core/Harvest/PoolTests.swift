@@ -197,6 +197,24 @@ struct PoolTests {
         #expect(bench.changes.map(\.isShrink) == [true, false])
     }
 
+    @Test("absurd expectations and uses overflow nothing")
+    func absurd() {
+        var bench = PoolBench.units(cpu: 10, memory: 10, lendsUnreserved: true)
+        let most = Resources(millicores: .max, memoryBytes: .max)
+        var terms = HarvestTerms(
+            FunctionHandle(0), reserved: Resources(millicores: 4, memoryBytes: 4), demand: most, end: .distantFuture)
+        terms.entitlement = most
+        terms.memoryFloorBytes = .max
+        bench.enter(CallID(1), terms)
+        bench.perform { $0.setMemoryFloor(CallID(1), bytes: .max, into: &$1) }
+        bench.perform { $0.revise(CallID(1), demand: most, end: .zero, into: &$1) }
+        bench.restore(CallID(1), .memory)
+        bench.restore(CallID(1), .cpu)
+        #expect(bench.limit(1) == 10)
+        bench.leave(CallID(1))
+        #expect(bench.pool.unreserved == bench.pool.capacity)
+    }
+
     @Test("a node that shrinks calls in what it lent")
     func capacity() {
         var bench = PoolBench.units(cpu: 10, lendsUnreserved: true)

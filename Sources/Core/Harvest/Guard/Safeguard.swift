@@ -2,23 +2,6 @@
 
 public import BrumeModel
 
-/// One look at a replica that lends.
-public struct UsageSample: Hashable, Sendable {
-    public let at: Instant
-    /// CPU time used since the replica began, or nil if it could not be read.
-    public var cpuTime: Duration?
-    /// Quota periods in which it was throttled since it began, where the kernel tells.
-    public var throttledPeriods: Int?
-    public var memoryBytes: Int?
-
-    public init(at: Instant, cpuTime: Duration? = nil, throttledPeriods: Int? = nil, memoryBytes: Int? = nil) {
-        self.at = at
-        self.cpuTime = cpuTime
-        self.throttledPeriods = throttledPeriods
-        self.memoryBytes = memoryBytes
-    }
-}
-
 /// Decides when a lender is near its limit, and which functions trip too often to be harvested.
 ///
 /// The watcher feeds it samples; what it answers goes to ``HarvestPool/restore(_:_:into:)``. A sample costs constant time.

@@ -12,16 +12,17 @@ public enum DemandCoverage {
     /// The part of the extra demand that is covered, from 0 to 1. Nothing demanded is wholly covered.
     public static func coverage(of extra: Int, by entries: [PoolSnapshot.Entry], from start: Instant, to end: Instant) -> Double {
         guard extra > 0 else { return 1 }
-        guard end > start else { return Double(min(extra, idle(entries, at: start))) / Double(extra) }
-        var changes: [(at: Instant, amount: Int)] = []
+        guard end > start else { return Double(min(Int128(extra), idle(entries, at: start))) / Double(extra) }
+        // Snapshots come from other machines: no amount in them may overflow a sum.
+        var changes: [(at: Instant, amount: Int128)] = []
         for entry in entries where entry.amount > 0 && max(entry.start, start) < min(entry.end, end) {
-            changes.append((max(entry.start, start), entry.amount))
-            changes.append((min(entry.end, end), -entry.amount))
+            changes.append((max(entry.start, start), Int128(entry.amount)))
+            changes.append((min(entry.end, end), -Int128(entry.amount)))
         }
         changes.sort { $0.at < $1.at }
-        var (idle, reached, covered) = (0, start, ResourceTime.zero)
+        var (idle, reached, covered) = (Int128(0), start, ResourceTime.zero)
         for change in changes {
-            covered = covered + ResourceTime(amount: min(extra, idle), for: change.at - reached)
+            covered = covered + ResourceTime(amount: Int(min(Int128(extra), idle)), for: change.at - reached)
             reached = change.at
             idle += change.amount
         }
@@ -36,7 +37,7 @@ public enum DemandCoverage {
             + (1 - cpuWeight) * coverage(of: extra.memoryBytes, by: pool.memory, from: start, to: end)
     }
 
-    private static func idle(_ entries: [PoolSnapshot.Entry], at now: Instant) -> Int {
-        entries.reduce(0) { $0 + ($1.start <= now && now < $1.end ? $1.amount : 0) }
+    private static func idle(_ entries: [PoolSnapshot.Entry], at now: Instant) -> Int128 {
+        entries.reduce(0) { $0 + ($1.start <= now && now < $1.end ? Int128(max(0, $1.amount)) : 0) }
     }
 }

@@ -25,24 +25,6 @@ extension Lender: CustomStringConvertible {
     }
 }
 
-/// A limit to write. Limits are absolute: of several changes for one call and resource the last one holds.
-public struct LimitChange: Hashable, Sendable {
-    public let call: CallID
-    public let kind: ResourceKind
-    /// 0 for a call that has just arrived.
-    public let from: Int
-    public let to: Int
-
-    public init(call: CallID, kind: ResourceKind, from: Int, to: Int) {
-        self.call = call
-        self.kind = kind
-        self.from = from
-        self.to = to
-    }
-
-    public var isShrink: Bool { to < from }
-}
-
 /// Why a loan ended.
 public enum ReturnCause: String, Hashable, Sendable, CaseIterable {
     case borrowerEnded = "the borrower ended"

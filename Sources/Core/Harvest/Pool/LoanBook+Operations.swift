@@ -63,7 +63,7 @@ extension LoanBook {
     /// Something else is expected of a call than before.
     mutating func revise(_ call: CallID, demand: Int, end: Instant, _ effects: inout HarvestEffects) {
         guard let place = places[call] else { return }
-        shares[place].demand = demand
+        shares[place].demand = min(max(0, demand), Share.amountMax)
         if shares[place].end != end {
             shares[place].end = end
             // Its places in both lines go by the end.
@@ -78,6 +78,7 @@ extension LoanBook {
 
     /// The limit of a call must not be lowered below `floor` from now on, and is raised to it as far as the call's own allocation goes.
     mutating func setFloor(_ call: CallID, _ floor: Int, _ effects: inout HarvestEffects) {
+        let floor = min(max(0, floor), Share.amountMax)
         guard let place = places[call], shares[place].floor != floor else { return }
         let sinks = floor < shares[place].floor
         // Even where nothing else changes: it may hold something only because it could not give it back.

@@ -4,6 +4,9 @@ import BrumeModel
 
 /// What one party has of one resource. The node itself is a party: it has what no call reserved, and keeps nothing for itself.
 struct Share: Sendable, Equatable {
+    /// Expectations and uses count as no more than this, so that no sum of a few overflows.
+    static let amountMax = Int.max / 16
+
     let party: Lender
     /// Counted against the capacity. Of the node: what is left of it.
     var reserved: Int
@@ -48,9 +51,9 @@ struct Share: Sendable, Equatable {
         self.party = party
         self.arrival = arrival
         reserved = terms.reserved
-        entitlement = max(terms.reserved, terms.entitlement)
-        demand = terms.demand
-        floor = terms.floor
+        entitlement = max(terms.reserved, min(terms.entitlement, Self.amountMax))
+        demand = min(terms.demand, Self.amountMax)
+        floor = min(terms.floor, Self.amountMax)
         end = terms.end
         mayLend = terms.mayLend
         mayBorrow = terms.mayBorrow

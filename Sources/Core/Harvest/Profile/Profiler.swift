@@ -2,41 +2,6 @@
 
 public import BrumeModel
 
-/// What the gateway knows of a call before it runs.
-public struct CallFeatures: Hashable, Sendable {
-    /// More are not looked at: each costs a curve for each thing that is predicted.
-    public static let parametersMax = 3
-
-    public var inputBytes: Int
-    /// The numeric parameters that the function's spec names, in the order of the spec; nil where the call has none of that name.
-    public var parameters: [Double?]
-
-    public init(inputBytes: Int, parameters: [Double?] = []) {
-        self.inputBytes = inputBytes
-        self.parameters = parameters
-    }
-
-    /// Larger values count as this: their squares would leave the range in which a curve can be computed.
-    private static let valueMax = 1e15
-
-    /// Nothing is known of the call.
-    public static let unknown = CallFeatures(inputBytes: 0)
-
-    /// The size, each parameter, and the product of all parameters where there are several: rows times columns, rounds times items.
-    var list: [FeatureValue?] {
-        let named = parameters.prefix(Self.parametersMax).map { $0.flatMap(Self.sensible) }
-        var list = [Self.sensible(Double(max(0, inputBytes)))] + named
-        if named.count > 1 {
-            var product: Double? = 1
-            for value in named { product = product.flatMap { left in value.flatMap { Self.sensible(left * $0) } } }
-            list.append(product)
-        }
-        return list.map { $0.map { FeatureValue($0) } }
-    }
-
-    private static func sensible(_ value: Double) -> Double? { value.isNaN ? nil : min(max(value, -valueMax), valueMax) }
-}
-
 /// What a call turned out to need.
 public struct CallObservation: Hashable, Sendable {
     /// From the start of its run on a ready replica to its end.

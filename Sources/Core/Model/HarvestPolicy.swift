@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeModel
-
 /// What a function's spec says about harvesting.
 public struct HarvestPolicy: Hashable, Sendable {
     /// `true` (as without it), `false`, `cpu` or `memory`: what its calls may lend and borrow.
     public static let annotation = "dev.brume.harvest"
-    /// Names of numeric parameters at the top of a JSON body, with commas between them: what demand may follow beside the body's size.
+    /// Names of numeric parameters at the top of a JSON body, with commas between them: what demand may follow beside the size.
     public static let parametersAnnotation = "dev.brume.harvest.parameters"
 
     /// What its calls lend and borrow.
