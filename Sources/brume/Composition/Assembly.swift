@@ -11,7 +11,7 @@ import BrumeTelemetry
 import Glibc
 import Logging
 import Metrics
-import NIOPosix
+import NIOCore
 import ServiceLifecycle
 import SystemPackage
 import UnixSignals
@@ -39,6 +39,8 @@ struct Assembly {
 
     /// Runs the node until it is told to stop.
     func run() async throws {
+        // The other half of the cores is the functions'. On two cores one loop also serves more calls than two: nothing changes threads.
+        NIOSingletons.groupLoopCountSuggestion = max(1, Machine.coreCount / 2)
         let registry = NodeRegistry.make()
         MetricsSystem.bootstrap(registry)
         LoggingSystem.bootstrap { [level = plan.logLevel] label in

@@ -9,8 +9,10 @@ enum Machine {
     /// All cores and nine tenths of the memory: the rest is for the node and the system under it.
     static func capacity() -> Resources {
         let total = meminfo("MemTotal") ?? 1 << 30
-        return Resources(millicores: ProcessInfo.processInfo.activeProcessorCount * 1000, memoryBytes: total / 10 * 9)
+        return Resources(millicores: coreCount * 1000, memoryBytes: total / 10 * 9)
     }
+
+    static var coreCount: Int { ProcessInfo.processInfo.activeProcessorCount }
 
     static func wallClock() -> Instant {
         Instant(nanoseconds: Int64(Date().timeIntervalSince1970 * 1e9))

@@ -22,10 +22,11 @@ struct FunctionEnvironment {
             ("PATH", Inside.searchPath),
             ("HOME", "/tmp"),
             ("TMPDIR", "/tmp"),
-            ("LANG", "C.UTF-8"),
             ("HOSTNAME", "\(spec.id.name)-\(replica)"),
             ("BRUME_FUNCTION", spec.id.description),
         ]
+        // A program that is started for each call would read a dozen locale files each time, a tenth of what its start costs.
+        if case .fork = spec.contract {} else { entries.append(("LANG", "C.UTF-8")) }
         for entry in contract { set(entry.name, entry.value) }
         for name in spec.environment.keys.sorted() { set(name, spec.environment[name] ?? "") }
     }
