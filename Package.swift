@@ -122,7 +122,7 @@ let package = Package(
         .executableTarget(
             name: "brume",
             dependencies: [
-                "BrumeModel", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
+                "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,

@@ -99,6 +99,8 @@ struct FunctionEntry: Sendable {
     /// Set where its files could not be made ready after a restart.
     var problem = ""
     var schedules: [CronSchedule] = []
+    /// Numbers of a JSON body that its calls' demand may follow.
+    var harvestParameters: [String] = []
 }
 
 /// A replica and the times that explain a cold call.
@@ -106,6 +108,8 @@ struct ReplicaEntry: Sendable {
     let function: FunctionID
     let began: Instant
     var ready: Instant?
+    /// Calls that it has been given and that it has not ended.
+    var running = 0
 }
 
 /// Who waits for a call's reply.

@@ -19,7 +19,8 @@ extension NodeService {
                 answer(call, .refused(.unknownFunction), &books, &actions)
                 return (call, actions)
             }
-            return (call, decide(.arrive(call, handle, timeout: request.timeout), &books))
+            let features = features(of: request, handle, books)
+            return (call, decide(.arrive(call, handle, timeout: request.timeout, features: features), &books))
         }
         perform(actions)
         return call
@@ -158,7 +159,13 @@ extension Note {
     var sentence: String {
         switch self {
         case .queued(_, let ahead): "queued behind \(ahead) other calls: no replica had a free slot"
-        case .heldBack, .allotted, .settled: description
+        case .heldBack(_, let needs):
+            "held back until \(Resources.describe(millicores: needs.millicores)) of CPU was free"
+        case .allotted(_, let limits, let own):
+            "began with \(Resources.describe(millicores: limits.millicores)) CPU "
+                + "(its own: \(Resources.describe(millicores: own.millicores))) "
+                + "and \(limits.memoryBytes >> 20)Mi of memory (its own: \(own.memoryBytes >> 20)Mi)"
+        case .settled: description
         case .resent(_, let replica): "replica \(replica) was gone before the call reached it; the call was sent to another"
         case .startedReplica(let replica, _, let reason): "started replica \(replica): \(reason.rawValue)"
         case .startDeferred(_, let reason): "no replica was started: \(reason.rawValue)"

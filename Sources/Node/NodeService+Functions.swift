@@ -10,6 +10,7 @@ extension NodeService {
     package func deploy(_ spec: FunctionSpec, mode: DeployMode) async throws {
         try spec.validate()
         let schedules = try Self.schedules(of: spec)
+        _ = try HarvestPolicy(annotations: spec.annotations)
         try await requireNamespace(spec.id.namespace)
         if mode == .update, books.withLock({ $0.handles[spec.id] }) == nil {
             throw BrumeError(.notFound, "There is no function '\(spec.id)' to update; deploy it first.")
@@ -37,7 +38,9 @@ extension NodeService {
             let handle = books.handles[stored.spec.id] ?? FunctionHandle(books.nextHandle)
             if books.handles[stored.spec.id] == nil { books.nextHandle += 1 }
             books.handles[stored.spec.id] = handle
-            books.functions[handle] = FunctionEntry(stored: stored, problem: problem, schedules: schedules)
+            let harvest = try? HarvestPolicy(annotations: stored.spec.annotations)
+            books.functions[handle] = FunctionEntry(
+                stored: stored, problem: problem, schedules: schedules, harvestParameters: harvest?.parameterNames ?? [])
             return decide(.deploy(handle, policy), &books)
         }
         perform(actions)

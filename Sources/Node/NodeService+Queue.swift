@@ -58,7 +58,11 @@ extension NodeService {
         } catch {
             logger.error("queued call cannot be read", metadata: ["call": "\(call)", "error": "\(error)"])
             books.withLock { $0.calls[call]?.result = AttemptResult(failure: CallFailure(.stopped, "The queued call cannot be read.")) }
-            submit(.finished(call, .failed))
+            let actions = books.withLock { books -> [Action] in
+                _ = endUse(of: replica, &books)
+                return decide(.finished(call, .failed), &books)
+            }
+            perform(actions)
         }
     }
 

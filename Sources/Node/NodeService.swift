@@ -113,9 +113,10 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         case cancel(CallID, ReplicaID)
     }
 
-    private func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
+    func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
         switch output {
         case .run(let call, let replica, let cold, let deadline):
+            beginUse(of: replica, &books)
             if let request = books.calls[call]?.begin(on: replica, cold: cold, at: clock.now) {
                 actions.append(.invoke(call, request, replica, deadline: deadline))
             } else {
@@ -128,8 +129,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
             answer(call, .failed(timedOut(call, books)), &books, &actions)
         case .cancel(let call, let replica): actions.append(.cancel(call, replica))
         case .note(let note): keep(note, &books)
-        // Nothing is lent on a node yet: its engine has no harvester.
-        case .limit: break
+        case .limit(let batch): write(batch, &books, &actions)
         case .start(let replica, let function): controlInput.yield(.start(replica, function))
         case .stop(let replica, let grace): controlInput.yield(.stop(replica, grace: grace))
         case .wake(let at): controlInput.yield(.wake(at))
@@ -172,19 +172,22 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
                 return decide(.started(replica), &books)
             }
             perform(actions)
-        case .finished(let call, _, let failure):
+        case .finished(let call, let replica, let failure):
             let actions = books.withLock { books -> [Action] in
+                let usage = endUse(of: replica, &books)
                 if books.calls[call]?.collecting == true {
                     // Whether the attempt succeeded is known once its body has been read: `keepResult` goes on from here.
                     books.calls[call]?.heldEnd = .some(failure)
                     return []
                 }
-                return decide(.finished(call, callEnd(call, failure, books)), &books)
+                return decide(.finished(call, callEnd(call, failure, books), usage: usage), &books)
             }
             perform(actions)
+        case .used(let uses): submit(.sampled(uses.map { ReplicaSample($0, at: clock.now) }))
         case .exited(let replica, let exit):
             let (actions, entry) = books.withLock { books in
-                (decide(.exited(replica, exit), &books), books.replicas.removeValue(forKey: replica))
+                if isHarvesting { _ = driver.endUse(of: replica) }
+                return (decide(.exited(replica, exit), &books), books.replicas.removeValue(forKey: replica))
             }
             if exit.cause != .stopped, let entry { tell(entry.function, replica, exit.message) }
             perform(actions)

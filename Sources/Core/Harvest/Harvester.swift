@@ -19,6 +19,8 @@ public struct HarvesterSettings: Sendable {
     public var admission = AdmissionRule.allocation
     /// Off only to show what it is good for.
     public var usesSafeguard = true
+    /// No call is left with less CPU: it is what the kernel's smallest quota, 1 ms, comes to in periods of 20 ms.
+    public var millicoresMin = 50
 
     public init(capacity: Resources) {
         pool = HarvestSettings(capacity: capacity)
@@ -111,6 +113,7 @@ public struct Harvester: Sendable {
         for kind in ResourceKind.allCases where prediction?.known.contains(kind) ?? false {
             terms.demand[kind] = settings.safeguard.demand(peak: prediction?.peak[kind] ?? 0, reserved: reserved[kind], kind)
         }
+        terms.demand.millicores = max(terms.demand.millicores, min(settings.millicoresMin, reserved.millicores))
         if !(prediction?.known.contains(.cpu) ?? false) {
             terms.exploresCPU = true
             terms.demand.millicores = profiler.exploration(call.function, allocated: reserved.millicores)
@@ -191,7 +194,8 @@ extension Harvester {
         guard settings.admission == .predictedDemand, call.takesPart.contains(.cpu), let prediction, prediction.known.contains(.cpu) else {
             return call.allocation
         }
-        let needed = settings.safeguard.demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
+        let expected = settings.safeguard.demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
+        let needed = max(expected, settings.millicoresMin)
         return Resources(millicores: min(needed, call.allocation.millicores), memoryBytes: call.allocation.memoryBytes)
     }
 

@@ -35,6 +35,12 @@ struct Up: AsyncParsableCommand {
     var memory: String?
     @Option(help: "Spare sandboxes that wait for each kind of function, so that cold starts are short; 0 for none.")
     var spares = 1
+    @Option(
+        help: """
+            What running calls lend each other: static (nothing), harvest (CPU and memory that they do not use), or density (the same, \
+            and as many calls run as their predicted demand has room for).
+            """)
+    var sharing = SharingChoice.static
     @Option(name: .customLong("body-limit"), help: "Largest request body, for example 64Mi.")
     var bodyLimit = "64Mi"
     @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
@@ -54,10 +60,16 @@ struct Up: AsyncParsableCommand {
         if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
-            capacity: capacity, spares: spares, bodyBytesMax: try Resources.bytes(parsing: bodyLimit), corsOrigins: corsOrigins,
+            capacity: capacity, sharing: sharing, spares: spares, bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
+            corsOrigins: corsOrigins,
             logLevel: level)
         try await Assembly(plan).run()
     }
+}
+
+/// What may stand behind `--sharing`.
+enum SharingChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case `static`, harvest, density
 }
 
 /// What may stand behind `--isolation`.

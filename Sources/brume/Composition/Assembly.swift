@@ -3,6 +3,7 @@
 import AsyncHTTPClient
 import BrumeEngine
 import BrumeGateway
+import BrumeHarvest
 import BrumeModel
 import BrumeNode
 import BrumeSandbox
@@ -24,10 +25,22 @@ struct NodePlan: Sendable {
     var isolation: IsolationChoice
     var name: String
     var capacity: Resources
+    var sharing: SharingChoice
     var spares: Int
     var bodyBytesMax: Int
     var corsOrigins: [String]
     var logLevel: Logger.Level
+}
+
+extension NodePlan {
+    fileprivate var engineSettings: EngineSettings {
+        var engine = EngineSettings(capacity: capacity)
+        guard sharing != .static else { return engine }
+        var harvest = HarvesterSettings(capacity: capacity)
+        if sharing == .density { harvest.admission = .predictedDemand }
+        engine.harvest = harvest
+        return engine
+    }
 }
 
 /// Puts a node together: the one place that knows every concrete part.
@@ -59,7 +72,7 @@ struct Assembly {
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
         let node = try await NodeService(
-            settings: NodeSettings(name: plan.name, version: Version.current, engine: EngineSettings(capacity: plan.capacity)),
+            settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
         if let missing = LimitCheck.missing() {

@@ -24,7 +24,8 @@ struct SandboxAssembly {
     /// - Throws: `BrumeError` (`unsupported`) where the isolation asked for cannot be had on this machine, with the command that mends it.
     func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
         let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
-        let settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
+        var settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
+        settings.watchesUse = plan.sharing != .static
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }

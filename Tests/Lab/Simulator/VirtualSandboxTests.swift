@@ -22,6 +22,7 @@ struct VirtualSandboxTests {
             case .finished(let call, let replica, let failure): write("finished \(call) on \(replica) \(failure?.kind.rawValue ?? "well")")
             case .exited(let replica, let exit): write("exited \(replica) \(exit.cause)")
             case .log(let replica, _, let text): write("log \(replica) \(text)")
+            case .used(let uses): write("used \(uses.map(\.replica))")
             }
         }
 

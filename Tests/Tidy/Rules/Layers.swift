@@ -67,7 +67,8 @@ struct Layer: Sendable {
         Layer(
             target: "brume", folder: "Sources/brume",
             own: [
-                "BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
+                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox",
+                "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode",
             ],
             outside: [

@@ -19,6 +19,7 @@ package final class LinuxSandbox: SandboxDriver {
 
     private let host: Replica.Host
     private let prepareFunction: @Sendable (FunctionSpec, String?) async throws -> Void
+    private let watcher: UsageWatcher?
     private let state = Mutex(State())
 
     /// Makes the directories, clears away what a killed node left, and starts the spawner.
@@ -56,6 +57,7 @@ package final class LinuxSandbox: SandboxDriver {
             images: ImageStore(root: "\(settings.stateDirectory)/images"), loops: group,
             events: events, makeChannel: makeChannel)
         prepareFunction = prepare
+        watcher = settings.watchesUse && tree.isUsable ? UsageWatcher { events(.used($0)) } : nil
     }
 
     private static func makeDirectories(_ settings: SandboxSettings) throws(BrumeError) {
@@ -126,6 +128,17 @@ package final class LinuxSandbox: SandboxDriver {
 
     package func usage(of replica: ReplicaID) -> ReplicaUsage? { find(replica)?.usage() }
 
+    package func setLimit(_ kind: ResourceKind, to amount: Int, of replica: ReplicaID) -> Int? {
+        find(replica)?.setLimit(kind, to: amount)
+    }
+
+    package func beginUse(of replica: ReplicaID) {
+        guard let watcher, let counters = find(replica)?.counters() else { return }
+        watcher.begin(replica, counters)
+    }
+
+    package func endUse(of replica: ReplicaID) -> CallUsage? { watcher?.end(replica) }
+
     /// How long replicas may take to end by themselves when the node shuts down.
     private static let shutdownGrace = Duration.seconds(2)
 
@@ -136,6 +149,7 @@ package final class LinuxSandbox: SandboxDriver {
         }
         for (replica, _) in lives { replica.stop(grace: Self.shutdownGrace) }
         for (_, life) in lives { await life.value }
+        await watcher?.close()
         await host.spares.close()
         await host.spawner.close()
         host.tree.remove()

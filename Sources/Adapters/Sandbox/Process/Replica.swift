@@ -15,6 +15,9 @@ final class Replica: Sendable {
         var ready = false
         var ended = false
         var calls: [CallID: CallTicket] = [:]
+        /// Opened when its limits are changed for the first time.
+        var limits: LimitFiles?
+        var counters: UsageFiles?
         /// Kills at the memory limit that a call has been told of.
         var memoryKillsSeen = 0
     }
@@ -49,6 +52,27 @@ final class Replica: Sendable {
     func stop(grace: Duration) { stopGrace.set(grace) }
 
     func usage() -> ReplicaUsage? { state.withLock { $0.ended || $0.program == nil ? nil : $0.cell }?.group.usage() }
+
+    /// Changes a limit.
+    ///
+    /// - Returns: what is in force now, or nil where it cannot be changed.
+    func setLimit(_ kind: ResourceKind, to amount: Int) -> Int? {
+        let files = state.withLock { state in
+            guard state.ready, !state.ended, let group = state.cell?.group else { return nil as LimitFiles? }
+            if state.limits == nil { state.limits = try? LimitFiles(group, spec.limits) }
+            return state.limits
+        }
+        return files?.set(kind, to: amount)
+    }
+
+    /// Its counters, or nil where nothing is counted.
+    func counters() -> UsageFiles? {
+        state.withLock { state in
+            guard state.ready, !state.ended, let group = state.cell?.group else { return nil }
+            if state.counters == nil { state.counters = try? UsageFiles(group) }
+            return state.counters
+        }
+    }
 
     func cancel(_ call: CallID) { state.withLock { $0.calls[call] == nil ? nil : $0.channel }?.cancel(call) }
 
@@ -269,6 +293,7 @@ final class Replica: Sendable {
         let failure = ReplicaEnding.failure(for: exit)
         let (channel, cell, idle) = state.withLock { state in
             state.ended = true
+            (state.limits, state.counters) = (nil, nil)
             return (state.channel, state.cell, state.calls.isEmpty)
         }
         channel?.terminated(failure)

@@ -31,6 +31,8 @@ package struct SandboxSettings: Sendable {
     package var joinFast: Bool
     /// Spare sandboxes kept of each profile that functions of this node have; 0 keeps none. Needs root.
     package var spares: Int
+    /// Whether the use of running calls is looked at every few milliseconds, and told.
+    package var watchesUse = false
 
     /// Most spares of one profile: each holds memory that is not reserved for it.
     package static let sparesMax = 16

@@ -33,10 +33,31 @@ public protocol SandboxDriver<Payload>: Sendable {
     /// Measured use of a running replica, or nil if it is gone.
     func usage(of replica: ReplicaID) -> ReplicaUsage?
 
+    /// Changes one limit of a running replica, at once.
+    ///
+    /// - Returns: what is in force now: more than `amount` where memory is in use that cannot be had back; nil if the replica is gone or
+    ///   its limits cannot be changed.
+    func setLimit(_ kind: ResourceKind, to amount: Int, of replica: ReplicaID) -> Int?
+
+    /// A replica begins to run calls after having had none: from now on its use is told by ``SandboxEvent/used(_:)``.
+    func beginUse(of replica: ReplicaID)
+
+    /// It has no calls any more.
+    ///
+    /// - Returns: what it used meanwhile, or nil where that is not measured.
+    func endUse(of replica: ReplicaID) -> CallUsage?
+
     /// Ends every replica and returns when nothing is left.
     func shutdown() async
 
     typealias ReplyHandler = @Sendable (Result<CallResponse<Payload>, CallFailure>) -> Void
+}
+
+/// A driver that changes no limits and measures nothing.
+extension SandboxDriver {
+    public func setLimit(_ kind: ResourceKind, to amount: Int, of replica: ReplicaID) -> Int? { nil }
+    public func beginUse(of replica: ReplicaID) {}
+    public func endUse(of replica: ReplicaID) -> CallUsage? { nil }
 }
 
 /// What a driver reports.
@@ -47,6 +68,25 @@ public enum SandboxEvent: Sendable {
     /// The replica is gone with everything that belonged to it. Its unfinished calls have been answered before.
     case exited(ReplicaID, ReplicaExit)
     case log(ReplicaID, LogLine.Stream, String)
+    /// A look at the replicas that run calls and are watched.
+    case used([ReplicaUse])
+}
+
+/// What one replica used until a moment.
+public struct ReplicaUse: Hashable, Sendable {
+    public let replica: ReplicaID
+    /// CPU time since its start, or nil if it could not be read.
+    public var cpuTime: Duration?
+    /// Periods of its CPU quota in which it was throttled since its start.
+    public var throttledPeriods: Int?
+    public var memoryBytes: Int?
+
+    public init(replica: ReplicaID, cpuTime: Duration?, throttledPeriods: Int?, memoryBytes: Int?) {
+        self.replica = replica
+        self.cpuTime = cpuTime
+        self.throttledPeriods = throttledPeriods
+        self.memoryBytes = memoryBytes
+    }
 }
 
 /// How a replica ended.

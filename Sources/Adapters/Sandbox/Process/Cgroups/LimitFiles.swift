@@ -60,19 +60,22 @@ final class LimitFiles: Sendable {
     /// What is in force.
     var limits: Resources { state.withLock { $0.limits } }
 
-    /// Changes the limits where they differ.
+    /// Changes one limit where it differs.
     ///
     /// Memory is never limited below what is in use and a margin: the kernel would refuse it (v1), or kill (v2).
     /// - Returns: what is in force now; the old limit where the kernel refused the new one or the group is gone.
-    func apply(_ wanted: Resources) -> Resources {
+    func set(_ kind: ResourceKind, to amount: Int) -> Int {
         state.withLock { state in
-            let millicores = max(wanted.millicores, Self.millicoresMin)
-            if millicores != state.limits.millicores, state.cpu >= 0,
-                Self.write(Self.cpuText(millicores, cores, isUnified), to: state.cpu) == 0
-            {
-                state.limits.millicores = millicores
+            if kind == .cpu {
+                let millicores = max(amount, Self.millicoresMin)
+                if millicores != state.limits.millicores, state.cpu >= 0,
+                    Self.write(Self.cpuText(millicores, cores, isUnified), to: state.cpu) == 0
+                {
+                    state.limits.millicores = millicores
+                }
+                return state.limits.millicores
             }
-            var bytes = wanted.memoryBytes
+            var bytes = amount
             if bytes < state.limits.memoryBytes {
                 let floor = (group.memoryInUse ?? state.limits.memoryBytes) + Self.memoryMarginBytes
                 bytes = min(state.limits.memoryBytes, max(bytes, floor))
@@ -80,7 +83,7 @@ final class LimitFiles: Sendable {
             if bytes != state.limits.memoryBytes, state.memory >= 0, Self.write("\(bytes)", to: state.memory) == 0 {
                 state.limits.memoryBytes = bytes
             }
-            return state.limits
+            return state.limits.memoryBytes
         }
     }
 

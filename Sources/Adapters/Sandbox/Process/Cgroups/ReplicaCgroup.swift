@@ -80,6 +80,8 @@ struct ReplicaCgroup: Sendable {
         let period: String?
         let memory: String
         let cpuUsage: String
+        /// Words and numbers, of which `nr_throttled` counts.
+        let throttling: String
         let memoryUsage: String
         /// Highest use so far; v1 begins anew when 0 is written to it.
         let memoryPeak: String
@@ -92,12 +94,14 @@ struct ReplicaCgroup: Sendable {
             let group = "\(parent)/\(name)"
             return LimitPaths(
                 isUnified: true, cpu: "\(group)/cpu.max", period: nil, memory: "\(group)/memory.max", cpuUsage: "\(group)/cpu.stat",
+                throttling: "\(group)/cpu.stat",
                 memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak")
         case .legacy:
             guard let cpu = legacy("cpu"), let memory = legacy("memory"), let account = legacy("cpuacct") else { return nil }
             return LimitPaths(
                 isUnified: false, cpu: "\(cpu)/cpu.cfs_quota_us", period: "\(cpu)/cpu.cfs_period_us",
                 memory: "\(memory)/memory.limit_in_bytes", cpuUsage: "\(account)/cpuacct.usage",
+                throttling: "\(cpu)/cpu.stat",
                 memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes")
         }
     }

@@ -8,6 +8,7 @@ import Synchronization
 final class UsageFiles: Sendable {
     private let isUnified: Bool
     private let cpu: CInt
+    private let throttling: CInt
     private let memory: CInt
     /// Highest memory use; -1 where the kernel keeps none that can begin anew.
     private let peak: CInt
@@ -17,6 +18,7 @@ final class UsageFiles: Sendable {
         guard let paths = group.limitPaths else { throw BrumeError(.unsupported, "Without control groups no use is counted.") }
         isUnified = paths.isUnified
         cpu = unsafe open(paths.cpuUsage, O_RDONLY | O_CLOEXEC)
+        throttling = unsafe open(paths.throttling, O_RDONLY | O_CLOEXEC)
         memory = unsafe open(paths.memoryUsage, O_RDONLY | O_CLOEXEC)
         // A reader of v2's file that has written to it has a peak of its own (Linux 6.12); before that the write is refused.
         let peak = unsafe open(paths.memoryPeak, O_RDWR | O_CLOEXEC)
@@ -29,12 +31,33 @@ final class UsageFiles: Sendable {
         guard cpu >= 0, memory >= 0 else { throw HostFiles.failure("open the counters of", paths.cpuUsage, errno) }
     }
 
-    deinit { for file in [cpu, memory, peak] where file >= 0 { _ = close(file) } }
+    deinit { for file in [cpu, throttling, memory, peak] where file >= 0 { _ = close(file) } }
 
     /// CPU time used since the group was made, in nanoseconds, or nil if the group is gone.
     var cpuNanoseconds: Int64? {
         // v2: `usage_usec N` is the first line.
         Self.number(in: cpu, after: isUnified ? 11 : 0).map { isUnified ? $0 * 1000 : $0 }
+    }
+
+    /// Periods of the CPU quota in which the group had to wait.
+    var throttledPeriods: Int? {
+        guard throttling >= 0 else { return nil }
+        var bytes = InlineArray<512, UInt8>(repeating: 0)
+        var span = bytes.mutableSpan
+        let count = unsafe span.withUnsafeMutableBytes { unsafe pread(throttling, $0.baseAddress, $0.count, 0) }
+        let word: StaticString = "nr_throttled "
+        let length = word.utf8CodeUnitCount
+        for start in 0..<max(0, count - length) where start == 0 || bytes[start - 1] == UInt8(ascii: "\n") {
+            guard (0..<length).allSatisfy({ unsafe bytes[start + $0] == word.utf8Start[$0] }) else { continue }
+            var value = 0
+            var index = start + length
+            while index < count, bytes[index] >= 0x30, bytes[index] <= 0x39, value < 1 << 50 {
+                value = value * 10 + Int(bytes[index] - 0x30)
+                index += 1
+            }
+            return value
+        }
+        return nil
     }
 
     var memoryBytes: Int? { Self.number(in: memory, after: 0).map { Int($0) } }

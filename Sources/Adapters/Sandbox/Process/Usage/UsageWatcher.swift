@@ -5,47 +5,24 @@ package import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Looks at the use of replicas that run a call, from one thread for the whole node: what calls peak at, and who comes near a limit that
-/// was lowered below its own allocation.
+/// Looks at what replicas with running calls use, from one thread for the whole node.
 ///
-/// Nothing is looked at while nothing is watched.
+/// Nothing is looked at while nothing runs.
 package final class UsageWatcher: Sendable {
     package struct Settings: Sendable {
-        /// Between two looks at a replica that lends: a program fills 5 MB at full speed meanwhile.
-        package var lenderInterval = TimeAmount.milliseconds(2)
-        /// Between two looks at any other replica, only for its peaks.
-        package var interval = TimeAmount.milliseconds(8)
-        /// Over which CPU use is averaged: one period of a quota, in which a throttled program may use all of it at once.
+        /// Between two looks: a program fills 12 MB at full speed meanwhile, and a safeguard has 20 ms.
+        package var interval = TimeAmount.milliseconds(4)
+        /// More between two looks where many are watched: 6 us for each, a twentieth of a core at most.
+        package var intervalOfEach = TimeAmount.microseconds(120)
+        /// Over which the peak of CPU use is averaged: one period of a quota, in which a throttled program may use all of it at once.
         package var window = TimeAmount.microseconds(Int64(LimitFiles.periodMicroseconds))
 
         package init() {}
     }
 
-    /// At how much use a lender is told of. Nil: not watched.
-    package struct Lines: Hashable, Sendable {
-        package var millicores: Int?
-        package var memoryBytes: Int?
-
-        package init(millicores: Int? = nil, memoryBytes: Int? = nil) {
-            self.millicores = millicores
-            self.memoryBytes = memoryBytes
-        }
-    }
-
-    /// A line was reached. It is told once; setting lines arms them again.
-    package struct Crossing: Hashable, Sendable {
-        package let replica: ReplicaID
-        package let kind: ResourceKind
-        /// Millicores or bytes in use.
-        package let use: Int
-    }
-
     private struct State {
         var watched: [ReplicaID: WatchedCall] = [:]
-        /// Replicas with lines, looked at on every tick.
-        var lenders: Set<ReplicaID> = []
         var ticking = false
-        var lastFullLook: Int64 = 0
         var closed = false
     }
 
@@ -53,12 +30,12 @@ package final class UsageWatcher: Sendable {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let loop: any EventLoop
     private let state = Mutex(State())
-    private let crossed: @Sendable (Crossing) -> Void
+    private let looked: @Sendable ([ReplicaUse]) -> Void
 
-    /// - Parameter crossed: told on the watcher's own thread; must not block.
-    package init(_ settings: Settings = Settings(), crossed: @escaping @Sendable (Crossing) -> Void) {
+    /// - Parameter looked: told on the watcher's own thread; must not block.
+    package init(_ settings: Settings = Settings(), looked: @escaping @Sendable ([ReplicaUse]) -> Void) {
         self.settings = settings
-        self.crossed = crossed
+        self.looked = looked
         loop = group.next()
     }
 
@@ -67,78 +44,51 @@ package final class UsageWatcher: Sendable {
         state.withLock { state in
             state.closed = true
             state.watched = [:]
-            state.lenders = []
         }
         try? await group.shutdownGracefully()
     }
 
-    // MARK: Calls
-
-    /// A call begins on a replica that runs no other.
+    /// A replica begins to run calls.
     func begin(_ replica: ReplicaID, _ files: UsageFiles) {
         guard let cpu = files.cpuNanoseconds else { return }
         files.resetPeak()
-        let now = Self.now
         let wantsTick = state.withLock { state in
             guard !state.closed else { return false }
-            state.watched[replica] = WatchedCall(files, at: now, cpu: cpu, window: settings.window.nanoseconds)
+            state.watched[replica] = WatchedCall(files, at: Self.now, cpu: cpu, window: settings.window.nanoseconds)
             defer { state.ticking = true }
             return !state.ticking
         }
-        if wantsTick { schedule() }
+        if wantsTick { schedule(among: 1) }
     }
 
-    /// Sets at which use the replica's lender is to be told of; without any it is not watched as a lender.
-    func set(_ lines: Lines, of replica: ReplicaID) {
-        let becomesLender = state.withLock { state in
-            guard state.watched[replica] != nil else { return false }
-            state.watched[replica]?.lines = lines
-            guard lines != Lines() else {
-                state.lenders.remove(replica)
-                return false
-            }
-            return state.lenders.insert(replica).inserted && state.lenders.count == 1
-        }
-        // The next tick may be a long interval away.
-        if becomesLender { loop.execute { self.tick(reschedules: false) } }
-    }
-
-    /// The call is over.
+    /// It runs none any more.
     ///
-    /// - Returns: what it used, or nil if it was not watched.
+    /// - Returns: what it used meanwhile, or nil if it was not watched.
     func end(_ replica: ReplicaID) -> CallUsage? {
-        let watched = state.withLock { state in
-            state.lenders.remove(replica)
-            return state.watched.removeValue(forKey: replica)
-        }
-        guard var watched else { return nil }
+        guard var watched = state.withLock({ $0.watched.removeValue(forKey: replica) }) else { return nil }
         return watched.usage(at: Self.now)
     }
 
-    // MARK: The thread
-
     private static var now: Int64 { Int64(NIODeadline.now().uptimeNanoseconds) }
 
-    private func schedule() {
-        let hasLenders = state.withLock { !$0.lenders.isEmpty }
-        loop.scheduleTask(in: hasLenders ? settings.lenderInterval : settings.interval) { self.tick(reschedules: true) }
+    private func schedule(among count: Int) {
+        let interval = max(settings.interval, .nanoseconds(settings.intervalOfEach.nanoseconds * Int64(count)))
+        loop.scheduleTask(in: interval) { self.tick() }
     }
 
-    private func tick(reschedules: Bool) {
-        let (crossings, goesOn) = state.withLock { state -> ([Crossing], Bool) in
+    private func tick() {
+        let uses = state.withLock { state in
             let now = Self.now
-            let all = now - state.lastFullLook >= settings.interval.nanoseconds
-            if all { state.lastFullLook = now }
-            var crossings: [Crossing] = []
-            for replica in all ? Array(state.watched.keys) : Array(state.lenders) {
-                for (kind, use) in state.watched[replica]?.look(at: now) ?? [] {
-                    crossings.append(Crossing(replica: replica, kind: kind, use: use))
-                }
+            var uses: [ReplicaUse] = []
+            uses.reserveCapacity(state.watched.count)
+            for replica in state.watched.keys.sorted() {
+                if let use = state.watched[replica]?.look(replica, at: now) { uses.append(use) }
             }
-            if reschedules { state.ticking = !state.watched.isEmpty }
-            return (crossings, state.ticking)
+            state.ticking = !uses.isEmpty
+            return uses
         }
-        for crossing in crossings { crossed(crossing) }
-        if reschedules, goesOn { schedule() }
+        guard !uses.isEmpty else { return }
+        looked(uses)
+        schedule(among: uses.count)
     }
 }

@@ -2,7 +2,7 @@
 
 import BrumeModel
 
-/// What one call has used so far, and at how much use somebody is to be told.
+/// What a replica has used since its first call began.
 struct WatchedCall {
     private let files: UsageFiles
     private let began: Int64
@@ -11,7 +11,6 @@ struct WatchedCall {
     private var window: UsageWindow
     private var peakMillicores = 0
     private var peakMemory = 0
-    var lines = UsageWatcher.Lines()
 
     /// - Parameters:
     ///   - at: nanoseconds of a clock that does not jump.
@@ -26,32 +25,20 @@ struct WatchedCall {
     }
 
     /// Reads the counters; what cannot be read, because the group is just going, is left out.
-    ///
-    /// - Returns: the lines that were reached, each only once.
-    mutating func look(at now: Int64) -> [(ResourceKind, Int)] {
-        var crossed: [(ResourceKind, Int)] = []
-        if let memory = files.memoryBytes {
-            peakMemory = max(peakMemory, memory)
-            if let line = lines.memoryBytes, memory >= line {
-                lines.memoryBytes = nil
-                crossed.append((.memory, memory))
-            }
-        }
-        if let cpu = files.cpuNanoseconds, let (used, covered) = window.add(at: now, cpu: cpu) {
+    mutating func look(_ replica: ReplicaID, at now: Int64) -> ReplicaUse {
+        let (memory, cpu) = (files.memoryBytes, files.cpuNanoseconds)
+        if let memory { peakMemory = max(peakMemory, memory) }
+        if let cpu, let (used, covered) = window.add(at: now, cpu: cpu) {
             // Less than a window is only known to be a part of one: what was used in it is what the whole had at least.
-            let millicores = Int(used * 1000 / max(windowLength, covered))
-            peakMillicores = max(peakMillicores, millicores)
-            if let line = lines.millicores, millicores >= line {
-                lines.millicores = nil
-                crossed.append((.cpu, millicores))
-            }
+            peakMillicores = max(peakMillicores, Int(used * 1000 / max(windowLength, covered)))
         }
-        return crossed
+        return ReplicaUse(
+            replica: replica, cpuTime: cpu.map { .nanoseconds($0) }, throttledPeriods: files.throttledPeriods, memoryBytes: memory)
     }
 
-    /// What the call used, at its end; nil if its group is gone.
+    /// What was used until the end; nil if the group is gone.
     mutating func usage(at now: Int64) -> CallUsage? {
-        _ = look(at: now)
+        _ = look(ReplicaID(0), at: now)
         guard let cpu = files.cpuNanoseconds else { return nil }
         let used = max(0, cpu - cpuAtStart)
         // A call that was shorter than a window is averaged over its own length, but never over less than a clock tick of the kernel.

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+import BrumeModel
+import NIOCore
+
+/// Performing what the engine decides about lending: limits are written, use is measured and told.
+///
+/// Unlike other work this is done under the lock: limits must be written in the order of their decisions, and a write takes microseconds.
+extension NodeService {
+    var isHarvesting: Bool { settings.engine.harvest != nil }
+
+    // MARK: Use
+
+    func beginUse(of replica: ReplicaID, _ books: inout Books) {
+        guard isHarvesting else { return }
+        books.replicas[replica]?.running += 1
+        if books.replicas[replica]?.running == 1 { driver.beginUse(of: replica) }
+    }
+
+    /// - Returns: what the replica used, if this was the last of its calls.
+    func endUse(of replica: ReplicaID, _ books: inout Books) -> CallUsage? {
+        guard isHarvesting, let running = books.replicas[replica]?.running else { return nil }
+        books.replicas[replica]?.running = Swift.max(0, running - 1)
+        return running <= 1 ? driver.endUse(of: replica) : nil
+    }
+
+    // MARK: Limits
+
+    /// Writes limits in order, what shrinks before what grows. Where one stays higher than it should, the engine is told before anything
+    /// grows, and what it then says takes the place of what was not written yet.
+    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) {
+        for (index, limit) in batch.enumerated() {
+            let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
+            guard let held, limit.kind == .memory, held > limit.to else { continue }
+            let rest = batch[(index + 1)...]
+            for other in rest where other.to < other.from { _ = driver.setLimit(other.kind, to: other.to, of: other.replica) }
+            var outputs: [Output] = []
+            books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
+            var replaced: Set<LimitKey> = []
+            for case .limit(let limits) in outputs { replaced.formUnion(limits.map { LimitKey($0) }) }
+            for output in outputs {
+                metrics.count(output)
+                translate(output, &books, &actions)
+            }
+            for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
+                _ = driver.setLimit(other.kind, to: other.to, of: other.replica)
+            }
+            return
+        }
+    }
+
+    // MARK: What is known of a call
+
+    /// The size of its input, and the numbers in its JSON body that the function's spec names.
+    func features(of request: CallRequest<ByteBuffer>, _ handle: FunctionHandle, _ books: Books) -> CallFeatures {
+        guard isHarvesting else { return .unknown }
+        guard case .whole(let body) = request.body else {
+            let told = request.headers.first { $0.name.lowercased() == "content-length" }.flatMap { Int($0.value) }
+            return CallFeatures(inputBytes: told ?? 0)
+        }
+        let names = books.functions[handle]?.harvestParameters ?? []
+        return CallFeatures(inputBytes: body.readableBytes, parameters: names.isEmpty ? [] : TopLevelNumbers.read(names, in: body))
+    }
+}
+
+private struct LimitKey: Hashable {
+    let replica: ReplicaID
+    let kind: ResourceKind
+
+    init(_ limit: ReplicaLimit) { (replica, kind) = (limit.replica, limit.kind) }
+}
+
+extension ReplicaSample {
+    init(_ use: ReplicaUse, at time: Instant) {
+        self.init(
+            replica: use.replica,
+            usage: UsageSample(at: time, cpuTime: use.cpuTime, throttledPeriods: use.throttledPeriods, memoryBytes: use.memoryBytes))
+    }
+}
