@@ -8,6 +8,8 @@ log=/tmp/node.log
 pid_file=/tmp/node.pid
 # Longest wait for something to come or go: the machine is emulated, and so slow.
 wait_seconds=60
+# Spare sandboxes have groups too: none while groups are counted.
+spares=0
 
 # check NAME COMMAND...: runs the command; its words are shown when it fails.
 check() {
@@ -36,7 +38,7 @@ b() {
 
 start_node() {
     rm -f $data/node.json
-    brume up --port 8080 --data-dir $data >>$log 2>&1 &
+    brume up --port 8080 --data-dir $data --spares $spares >>$log 2>&1 &
     echo $! >$pid_file  # checks run in a subshell, where a variable would be lost
     wait_for test -s $data/node.json || { tail -n 3 $log; return 1; }
 }
@@ -78,6 +80,7 @@ fails_with() {
     if reply=$("$@" 2>&1); then echo "did not fail: $reply"; return 1; fi
     echo "$reply" | grep -qi "$words" || { echo "$reply"; return 1; }
 }
+spare_waits() { groups | grep -q /spare- || { echo "groups: $(groups | tr '\n' ' ')"; return 1; }; }
 answers() { [ "$(b invoke where)" = 0::/ ]; }
 one_at_a_time() { b remove "$1" && wait_for group_count "${2:-0}"; }
 
@@ -123,6 +126,13 @@ check "the next start removes what was left" group_count 0
 check "functions are still deployed, and answer" answers
 kill -TERM "$(cat $pid_file)"
 check "the node stops" wait_for no_process 'brume|bwrap'
+
+spares=1
+check "a node with spare sandboxes starts" start_node
+check "a spare sandbox waits" wait_for spare_waits
+check "a function answers from it, in a group of its own" answers
+kill -TERM "$(cat $pid_file)"
+check "the node stops with its spare sandboxes" wait_for no_process 'brume|bwrap'
 check "a stopped node leaves no group" sh -c '[ -z "$(find /sys/fs/cgroup -mindepth 1 -type d -name "brume*")" ]'
 check "a stopped node leaves no mount" sh -c '! grep -q brume /proc/mounts'
 
