@@ -33,7 +33,7 @@ extension NodeService {
                 records.append(
                     CallRecord(
                         id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived,
-                        timing: timing(of: entry, books), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
+                        timing: timing(of: entry, books.replicas), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
                         asynchronous: entry.isAsynchronous, attempt: entry.attempt, decisions: entry.notes.map(\.sentence)))
             }
             records.sort { $0.id > $1.id }

@@ -126,7 +126,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         case .fail(let call, let failure): answer(call, .failed(failure), &books, &actions)
         case .expire(let call, let replica):
             if let replica { actions.append(.cancel(call, replica)) }
-            answer(call, .failed(timedOut(call, books)), &books, &actions)
+            answer(call, .failed(timedOut(call, &books)), &books, &actions)
         case .cancel(let call, let replica): actions.append(.cancel(call, replica))
         case .note(let note): keep(note, &books)
         case .limit(let batch): write(batch, &books, &actions)
@@ -137,7 +137,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         case .bury(let call, let failed):
             settle(call, .bury(failedAttempts: failed), entry: books.calls.removeValue(forKey: call))
         case .retry(let call, let failed, let at):
-            settle(call, .retry(failedAttempts: failed, at: at), entry: books.calls[call])
+            settle(call, .retry(failedAttempts: failed, at: at), entry: books.calls[call]?.copy())
             books.calls[call]?.beginAttempt(failed + 1)
         }
     }
@@ -180,7 +180,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
                     books.calls[call]?.heldEnd = .some(failure)
                     return []
                 }
-                return decide(.finished(call, callEnd(call, failure, books), usage: usage), &books)
+                return decide(.finished(call, callEnd(failure, books.calls[call]?.result), usage: usage), &books)
             }
             perform(actions)
         case .used(let uses): submit(.sampled(uses.map { ReplicaSample($0, at: clock.now) }))
@@ -197,13 +197,13 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         }
     }
 
-    func callEnd(_ call: CallID, _ failure: CallFailure?, _ books: Books) -> CallEnd {
+    func callEnd(_ failure: CallFailure?, _ result: AttemptResult?) -> CallEnd {
         if failure?.kind == .unsent { return .unsent }
-        if let result = books.calls[call]?.result { return result.succeeded ? .succeeded : .failed }
+        if let result { return result.succeeded ? .succeeded : .failed }
         return failure == nil ? .succeeded : .failed
     }
 
-    private func timedOut(_ call: CallID, _ books: Books) -> CallFailure {
+    private func timedOut(_ call: CallID, _ books: inout Books) -> CallFailure {
         guard let entry = books.calls[call], let handle = books.handles[entry.function], let function = books.functions[handle] else {
             return CallFailure(.timedOut, "The call's deadline passed.")
         }
