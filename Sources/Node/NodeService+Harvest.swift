@@ -2,6 +2,7 @@
 
 import BrumeEngine
 import BrumeModel
+import Logging
 import NIOCore
 
 /// Performing what the engine decides about lending: limits are written, use is measured and told.
@@ -18,11 +19,18 @@ extension NodeService {
         if books.replicas[replica]?.running == 1 { driver.beginUse(of: replica) }
     }
 
+    /// - Parameter failure: what became of the call.
     /// - Returns: what the replica used, if this was the last of its calls.
-    func endUse(of replica: ReplicaID, _ books: inout Books) -> CallUsage? {
+    func endUse(of replica: ReplicaID, _ failure: CallFailure?, _ books: inout Books) -> CallUsage? {
         guard isHarvesting, let running = books.replicas[replica]?.running else { return nil }
         books.replicas[replica]?.running = Swift.max(0, running - 1)
-        return running <= 1 ? driver.endUse(of: replica) : nil
+        guard running <= 1 else { return nil }
+        let usage = driver.endUse(of: replica)
+        guard failure?.kind == .outOfMemory else { return usage }
+        // Its control group may be gone; that it wanted more is known all the same.
+        var ending = usage ?? CallUsage(cpuTime: .zero, peakMillicores: 0, peakMemoryBytes: 0)
+        ending.ranOutOfMemory = true
+        return ending
     }
 
     // MARK: Limits
@@ -30,11 +38,13 @@ extension NodeService {
     /// Writes limits in order, what shrinks before what grows. Where one stays higher than it should, the engine is told before anything
     /// grows, and what it then says takes the place of what was not written yet.
     func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) {
+        var report = WriteReport(logger)
+        defer { report.tell() }
         for (index, limit) in batch.enumerated() {
-            let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
+            let held = set(limit, &report)
             guard let held, limit.kind == .memory, held > limit.to else { continue }
             let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { _ = driver.setLimit(other.kind, to: other.to, of: other.replica) }
+            for other in rest where other.to < other.from { set(other, &report) }
             var outputs: [Output] = []
             books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
             var replaced: Set<LimitKey> = []
@@ -44,10 +54,17 @@ extension NodeService {
                 translate(output, &books, &actions)
             }
             for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
-                _ = driver.setLimit(other.kind, to: other.to, of: other.replica)
+                set(other, &report)
             }
             return
         }
+    }
+
+    @discardableResult
+    private func set(_ limit: ReplicaLimit, _ report: inout WriteReport) -> Int? {
+        let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
+        report.wrote(limit, held ?? limit.to)
+        return held
     }
 
     // MARK: What is known of a call
@@ -61,6 +78,36 @@ extension NodeService {
         }
         let names = books.functions[handle]?.harvestParameters ?? []
         return CallFeatures(inputBytes: body.readableBytes, parameters: names.isEmpty ? [] : TopLevelNumbers.read(names, in: body))
+    }
+}
+
+/// What was written and when, for those who measure how fast limits follow decisions: in the log at its finest level, else nowhere.
+private struct WriteReport {
+    private let logger: Logger
+    private let isWanted: Bool
+    private let decided: NIODeadline
+    private var lines: [(limit: ReplicaLimit, inForce: Int, at: NIODeadline)] = []
+
+    init(_ logger: Logger) {
+        self.logger = logger
+        isWanted = logger.logLevel <= .trace
+        decided = isWanted ? .now() : .uptimeNanoseconds(0)
+    }
+
+    mutating func wrote(_ limit: ReplicaLimit, _ inForce: Int) {
+        if isWanted { lines.append((limit, inForce, .now())) }
+    }
+
+    /// Only after the whole batch: writing to a log takes longer than writing a limit.
+    func tell() {
+        for line in lines {
+            logger.trace(
+                "limit written",
+                metadata: [
+                    "replica": "\(line.limit.replica)", "kind": "\(line.limit.kind.rawValue)", "to": "\(line.inForce)",
+                    "uptime-ns": "\(line.at.uptimeNanoseconds)", "took-ns": "\((line.at - decided).nanoseconds)",
+                ])
+        }
     }
 }
 

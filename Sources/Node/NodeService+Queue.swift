@@ -59,7 +59,7 @@ extension NodeService {
             logger.error("queued call cannot be read", metadata: ["call": "\(call)", "error": "\(error)"])
             books.withLock { $0.calls[call]?.result = AttemptResult(failure: CallFailure(.stopped, "The queued call cannot be read.")) }
             let actions = books.withLock { books -> [Action] in
-                _ = endUse(of: replica, &books)
+                _ = endUse(of: replica, nil, &books)
                 return decide(.finished(call, .failed), &books)
             }
             perform(actions)

@@ -174,7 +174,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
             perform(actions)
         case .finished(let call, let replica, let failure):
             let actions = books.withLock { books -> [Action] in
-                let usage = endUse(of: replica, &books)
+                let usage = endUse(of: replica, failure ?? books.calls[call]?.result?.failure, &books)
                 if books.calls[call]?.collecting == true {
                     // Whether the attempt succeeded is known once its body has been read: `keepResult` goes on from here.
                     books.calls[call]?.heldEnd = .some(failure)

@@ -93,7 +93,9 @@ extension Engine {
             guard let limit = harvester?.pool.limit(of: call, kind), limit > own[kind] else { continue }
             back.append(ReplicaLimit(replica: replica.id, call: nil, kind: kind, from: limit, to: own[kind]))
         }
-        let memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
+        var memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
+        // Beyond what is left to a lender it is paused; whoever was killed had its own. Without the safeguard it had not.
+        if harvester?.settings.usesSafeguard ?? true { memoryLimit = Swift.max(memoryLimit, own.memoryBytes) }
         let ending = Self.harvestEnd(end, replica, memoryLimit)
         let statement = harvester?.end(call, ending, now: now, into: &effects)
         replicas[at: place]?.harvestCall = nil
@@ -107,6 +109,7 @@ extension Engine {
     private static func harvestEnd(_ end: PeriodEnd, _ replica: ReplicaState, _ memoryLimit: Int) -> HarvestEnd {
         guard !replica.isShared else { return .other }
         switch end {
+        case .ended(_, let usage?) where usage.ranOutOfMemory: return .outOfMemory(peakMemoryBytes: memoryLimit)
         case .ended(.succeeded, let usage?):
             return .ran(peakMillicores: usage.peakMillicores, peakMemoryBytes: usage.peakMemoryBytes)
         case .ended: return .other
