@@ -59,11 +59,24 @@ final class Replica: Sendable {
     func setLimit(_ kind: ResourceKind, to amount: Int) -> Int? {
         let files = state.withLock { state in
             guard state.ready, !state.ended, let group = state.cell?.group else { return nil as LimitFiles? }
-            if state.limits == nil { state.limits = try? LimitFiles(group, spec.limits) }
+            if state.limits == nil { state.limits = try? LimitFiles(group, spec.limits, host.settings.memoryHold) }
             return state.limits
         }
         return files?.set(kind, to: amount)
     }
+
+    /// Its use of memory was looked at, and the limits that follow from that are written: pauses it where it has none left all the same.
+    ///
+    /// - Returns: whether it was paused just now.
+    func holdBack(using bytes: Int) -> Bool {
+        guard let limits = state.withLock({ $0.limits }), limits.holdBack(using: bytes) else { return false }
+        host.events(
+            .log(id, .platform, "Paused: a call that borrowed its memory cannot give it back yet. It goes on as soon as there is memory."))
+        return true
+    }
+
+    /// It has no calls any more and so lends nothing: it goes on, and may use what is its own.
+    func releaseMemory() { state.withLock { $0.limits }?.releaseMemory() }
 
     /// Its counters, or nil where nothing is counted.
     func counters() -> UsageFiles? {
