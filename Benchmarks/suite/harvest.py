@@ -90,11 +90,11 @@ def surprise(context, node, name):
         target=lambda: told.update(call(node, name, idle=IDLE_MS, spin=60 if name == "spin" else 0, mib=160 if name == "grow" else 0)))
     thread.start()
     time.sleep(IDLE_MS / 2000)
-    used = int(node.memory_file.read_text()) if name == "grow" else 0
+    held = int(node.memory_file.read_text()) if name == "grow" else 0
     thread.join()
     if not told:
         raise BenchError(f"{name} did not answer")
-    return dict(told, used=used)
+    return dict(told, held=held)
 
 
 def usage_file(context, node):
@@ -142,22 +142,29 @@ def reaction(written, kind, own, trip, crossing):
 
 
 def cpu_reaction(trip, written):
-    """One thread at full speed has used 80 % of a window's worth of its limit after that many milliseconds."""
-    crossing = lambda limit: trip["began"] + limit / 1000 * THRESHOLD_PERCENT / 100 * WINDOW_MS * 1e6
+    def crossing(limit):
+        """The moment at which the window that ends with it has seen 80 % of what the limit allows in a window."""
+        enough, first = limit / 1000 * THRESHOLD_PERCENT / 100 * WINDOW_MS * 1e6, 0
+        for when, cpu in trip["used"]:
+            while trip["used"][first][0] < when - WINDOW_MS * 1e6:
+                first += 1
+            if cpu - trip["used"][first][1] >= enough:
+                return when
+        return None
     return reaction(written, "cpu", OWN_MILLICORES, trip, crossing)
 
 
 def memory_reaction(trip, written):
     def crossing(limit):
         threshold = min(limit // 100 * THRESHOLD_PERCENT, limit - MARGIN)
-        return next((when for index, when in enumerate(trip["steps"], 1) if trip["used"] + (index << 20) >= threshold), None)
+        return next((when for index, when in enumerate(trip["steps"], 1) if trip["held"] + (index << 20) >= threshold), None)
     return reaction(written, "memory", OWN_MIB << 20, trip, crossing)
 
 
 def report(results, kind, reactions, busy):
     times = sorted(time for time in reactions if time is not None)
     if len(times) < len(reactions) / 2:
-        raise BenchError(f"only {len(times)} of {len(reactions)} calls had lent {kind} when they came to need it")
+        raise BenchError(f"only {len(times)} of {len(reactions)} calls had lent {kind} and then crossed the threshold")
     where = ", every core busy" if busy else ""
     results.keep(f"harvest {kind}{where}", times)
     results.add(SECTION, f"safeguard, {kind}{where}, p50", at(times, 50), "ms")

@@ -11,7 +11,8 @@ struct PauseTests {
     private static let allocation = Resources(millicores: 1000, memoryBytes: 256 << 20)
     private static let left = 48 << 20
 
-    /// Ways to take 160 MiB (when reading, half of it as the file's cache) at full speed: page faults, and system calls that the kernel would fail at its own limit.
+    /// Ways to take 160 MiB (when reading, half of it as the file's cache) at full speed: page faults, and system calls that the kernel
+    /// would fail at its own limit.
     enum Way: String, CaseIterable {
         case touching = "held = b'x' * (160 << 20)"
         case reading = """
