@@ -19,18 +19,11 @@ extension NodeService {
         if books.replicas[replica]?.running == 1 { driver.beginUse(of: replica) }
     }
 
-    /// - Parameter failure: what became of the call.
     /// - Returns: what the replica used, if this was the last of its calls.
-    func endUse(of replica: ReplicaID, _ failure: CallFailure?, _ books: inout Books) -> CallUsage? {
+    func endUse(of replica: ReplicaID, _ books: inout Books) -> CallUsage? {
         guard isHarvesting, let running = books.replicas[replica]?.running else { return nil }
         books.replicas[replica]?.running = Swift.max(0, running - 1)
-        guard running <= 1 else { return nil }
-        let usage = driver.endUse(of: replica)
-        guard failure?.kind == .outOfMemory else { return usage }
-        // Its control group may be gone; that it wanted more is known all the same.
-        var ending = usage ?? CallUsage(cpuTime: .zero, peakMillicores: 0, peakMemoryBytes: 0)
-        ending.ranOutOfMemory = true
-        return ending
+        return running <= 1 ? driver.endUse(of: replica) : nil
     }
 
     // MARK: Limits
@@ -41,10 +34,10 @@ extension NodeService {
         var report = WriteReport(logger)
         defer { report.tell() }
         for (index, limit) in batch.enumerated() {
-            let held = set(limit, &report)
+            let held = writeLimit(limit, &books, &report)
             guard let held, limit.kind == .memory, held > limit.to else { continue }
             let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { set(other, &report) }
+            for other in rest where other.to < other.from { writeLimit(other, &books, &report) }
             var outputs: [Output] = []
             books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
             var replaced: Set<LimitKey> = []
@@ -54,16 +47,21 @@ extension NodeService {
                 translate(output, &books, &actions)
             }
             for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
-                set(other, &report)
+                writeLimit(other, &books, &report)
             }
             return
         }
     }
 
+    /// - Returns: what is in force, or nil if the replica is gone.
     @discardableResult
-    private func set(_ limit: ReplicaLimit, _ report: inout WriteReport) -> Int? {
+    private func writeLimit(_ limit: ReplicaLimit, _ books: inout Books, _ report: inout WriteReport) -> Int? {
         let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
         report.wrote(limit, held ?? limit.to)
+        if held != nil {
+            books.harvest.limitWrites += 1
+            harvestMetrics?.countLimit(limit.kind)
+        }
         return held
     }
 

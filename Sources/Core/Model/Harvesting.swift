@@ -118,8 +118,6 @@ public struct CallUsage: Hashable, Sendable {
     /// The highest use of CPU, averaged over 20 ms.
     public var peakMillicores: Int
     public var peakMemoryBytes: Int
-    /// It ended for want of memory: it would have used more.
-    public var ranOutOfMemory = false
 
     public init(cpuTime: Duration, peakMillicores: Int, peakMemoryBytes: Int) {
         self.cpuTime = cpuTime
