@@ -204,7 +204,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
     func callEnd(_ failure: CallFailure?, _ result: AttemptResult?) -> CallEnd {
         if failure?.kind == .unsent { return .unsent }
-        if failure?.kind == .outOfMemory { return .outOfMemory }
+        // One process of several may have been killed, which only the reply knows.
+        if failure?.kind == .outOfMemory || result?.failure?.kind == .outOfMemory { return .outOfMemory }
         if let result { return result.succeeded ? .succeeded : .failed }
         return failure == nil ? .succeeded : .failed
     }
