@@ -21,6 +21,8 @@ public struct HarvesterSettings: Sendable {
     public var usesSafeguard = true
     /// No call is left with less CPU: it is what the kernel's smallest quota, 1 ms, comes to in periods of 20 ms.
     public var millicoresMin = 50
+    /// What earlier calls have taught, or nil where every function is new.
+    public var experience: Profiler?
 
     public init(capacity: Resources) {
         pool = HarvestSettings(capacity: capacity)
@@ -87,7 +89,8 @@ public struct Harvester: Sendable {
         self.settings = settings
         pool = HarvestPool(settings: settings.pool)
         ledger = HarvestLedger(opening: pool, now: now)
-        profiler = Profiler(settings: settings.profiler)
+        profiler = settings.experience ?? Profiler(settings: settings.profiler)
+        profiler.settings = settings.profiler
         safeguard = Safeguard(settings: settings.safeguard)
     }
 

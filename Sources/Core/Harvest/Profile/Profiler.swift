@@ -91,7 +91,7 @@ public struct ProfilerSettings: Sendable {
 /// Each of CPU peak, memory peak and duration follows a feature of the call (a curve) or not (quantiles of the latest calls), whichever
 /// has predicted better; that is decided anew with each call. Memory and time per call do not grow with the number of calls.
 public struct Profiler: Sendable {
-    public let settings: ProfilerSettings
+    public var settings: ProfilerSettings
     private var profiles: [FunctionHandle: FunctionProfile] = [:]
 
     public init(settings: ProfilerSettings) { self.settings = settings }
