@@ -179,6 +179,15 @@ extension Engine {
         harvester?.setCapacity(capacity, now: now, into: &effects)
     }
 
+    /// Whether a limit is lowered.
+    ///
+    /// A call that has just arrived has no limit in the pool's books. The CPU of its replica counts from here on, so it grows; but the
+    /// replica's memory limit has stood at its own all the time.
+    private func shrinks(_ limit: ReplicaLimit) -> Bool {
+        guard limit.from == 0, limit.kind == .memory, let replica = replicas[limit.replica] else { return limit.to < limit.from }
+        return limit.to <= replica.reserved.memoryBytes
+    }
+
     /// Appends the limits that several operations have led to: the last for each call and resource, what shrinks first.
     ///
     /// - Parameter back: limits of replicas that have become idle; the pool counts on them already.
@@ -195,8 +204,7 @@ extension Engine {
             guard first.from != change.to else { continue }
             changes.append(ReplicaLimit(replica: replica, call: change.call, kind: change.kind, from: first.from, to: change.to))
         }
-        // A call that has just arrived has no limit yet: what its replica may use counts from here on, so it grows.
-        batch += changes.filter { $0.to < $0.from } + changes.filter { $0.to >= $0.from }
+        batch += changes.filter(shrinks) + changes.filter { !shrinks($0) }
         if !batch.isEmpty { outputs.append(.limit(batch)) }
     }
 }

@@ -9,6 +9,9 @@ public enum AdmissionRule: String, Hashable, Sendable, CaseIterable {
     /// The CPU it is expected to use, where that is less: what is left over admits more calls. Memory always by the allocation, because
     /// memory that another call uses cannot be had back.
     case predictedDemand = "predicted-demand"
+    /// The CPU it is expected to use on average, where that is less than the allocation: for nodes that share CPU by weight, where a call
+    /// that works alone for a while leaves its other cores to everybody.
+    case predictedUse = "predicted-use"
 }
 
 /// How a node harvests.
@@ -21,6 +24,9 @@ public struct HarvesterSettings: Sendable {
     public var usesSafeguard = true
     /// No call is left with less CPU: it is what the kernel's smallest quota, 1 ms, comes to in periods of 20 ms.
     public var millicoresMin = 50
+    /// Where set, a call is left with its expected peak rounded up to the next of these units, whether that comes near its limit or not
+    /// (Libra's rule: whole cores and 128 MB); otherwise with enough to stay below the safeguard's threshold.
+    public var units: Resources?
     /// What earlier calls have taught, or nil where every function is new.
     public var experience: Profiler?
 
@@ -114,7 +120,7 @@ public struct Harvester: Sendable {
         terms.lends = call.takesPart.filter { safeguard.mayLend(call.function, $0, now: now) }
         // Without a prediction the resource is neither lent nor borrowed; idle CPU is tried out.
         for kind in ResourceKind.allCases where prediction?.known.contains(kind) ?? false {
-            terms.demand[kind] = settings.safeguard.demand(peak: prediction?.peak[kind] ?? 0, reserved: reserved[kind], kind)
+            terms.demand[kind] = demand(peak: prediction?.peak[kind] ?? 0, reserved: reserved[kind], kind)
         }
         terms.demand.millicores = max(terms.demand.millicores, min(settings.millicoresMin, reserved.millicores))
         if !(prediction?.known.contains(.cpu) ?? false) {
@@ -194,12 +200,21 @@ public struct Harvester: Sendable {
 
 extension Harvester {
     private func reservation(_ call: HarvestCall, _ prediction: Prediction?) -> Resources {
-        guard settings.admission == .predictedDemand, call.takesPart.contains(.cpu), let prediction, prediction.known.contains(.cpu) else {
+        guard settings.admission != .allocation, call.takesPart.contains(.cpu), let prediction, prediction.known.contains(.cpu) else {
             return call.allocation
         }
-        let expected = settings.safeguard.demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
+        let expected =
+            settings.admission == .predictedUse
+            ? prediction.meanMillicores
+            : demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
         let needed = max(expected, settings.millicoresMin)
         return Resources(millicores: min(needed, call.allocation.millicores), memoryBytes: call.allocation.memoryBytes)
+    }
+
+    /// What a call is left with, of what it has reserved, or would like to have beyond it.
+    private func demand(peak: Int, reserved: Int, _ kind: ResourceKind) -> Int {
+        guard let unit = settings.units?[kind], unit > 0 else { return settings.safeguard.demand(peak: peak, reserved: reserved, kind) }
+        return (min(peak, Int.max / 2) / unit + 1) * unit
     }
 
     /// Performs one operation on the pool and tells everybody what came of it.

@@ -14,8 +14,6 @@ public struct TestbedFunction: Sendable {
     /// Size at a multiple of 1.
     public let base: Int
     public let multiples: ClosedRange<Int>
-    /// The multiple that all calls of a multi set have (agent/params.py).
-    public let multiMultiple: Int
     /// Seconds at 8 cores, by multiples.
     let seconds: [(multiple: Double, seconds: Double)]
     /// Cores kept busy by the parallel part: c of a class c - 1 to c.
@@ -38,25 +36,25 @@ public struct TestbedFunction: Sendable {
 
     /// Memory of vp: its class is 5, and its user asks for 4; a call that is killed says nothing about time, so it is taken to fit.
     public static let all: [TestbedFunction] = [
-        .init("dh", 100, multi: 10, table(1.79, 1.94, 1.97, 2.15), cores: { 5.5 + 0.6 * log10($0) }, units: { _ in 0.5 }),
-        .init("eg", 2000, multi: 10, table(2.23, 3.40, 8.92, 15.75), cores: { 1.92 + 0.0208 * $0 }, units: { 0.4 + 0.01 * $0 }),
-        .init("ip", 5, multi: 20, table(3.04, 4.00, 9.45, 15.72), cores: { _ in 7.4 }, units: { _ in 1.5 }),
+        .init("dh", 100, table(1.79, 1.94, 1.97, 2.15), cores: { 5.5 + 0.6 * log10($0) }, units: { _ in 0.5 }),
+        .init("eg", 2000, table(2.23, 3.40, 8.92, 15.75), cores: { 1.92 + 0.0208 * $0 }, units: { 0.4 + 0.01 * $0 }),
+        .init("ip", 5, table(3.04, 4.00, 9.45, 15.72), cores: { _ in 7.4 }, units: { _ in 1.5 }),
         .init(
-            "vp", 1, multi: 1, zip(1...10, [9.1, 9.1, 11.4, 13.0, 14.6, 16.3, 17.0, 22.1, 23.3, 24.0]).map { (Double($0), $1) },
+            "vp", 1, zip(1...10, [9.1, 9.1, 11.4, 13.0, 14.6, 16.3, 17.0, 22.1, 23.3, 24.0]).map { (Double($0), $1) },
             cores: { _ in 7.4 }, units: { _ in 3.7 }, multiples: 1...10),
-        .init("ir", 10, multi: 10, table(6.08, 6.08, 6.34, 6.23), cores: { _ in 7.4 }, units: { _ in 2.5 }),
-        .init("knn", 5, multi: 10, table(5.84, 6.29, 14.90, 25.40), cores: { _ in 7.4 }, units: { _ in 4.5 }),
-        .init("alu", 10000, multi: 10, table(1.80, 1.96, 2.09, 2.28), cores: { 3.5 + 0.6 * log10($0) }, units: { _ in 0.5 }),
-        .init("ms", 5000, multi: 20, table(1.97, 2.59, 5.25, 8.52), cores: { 4.3 + 0.0072 * $0 }, units: { _ in 0.5 }),
-        .init("gd", 2, multi: 5, table(6.51, 6.08, 12.35, 19.69), cores: { _ in 7.4 }, units: { 1.93 + 0.35 * log10($0) }),
-        .init("dv", 100, multi: 5, table(5.92, 6.40, 8.78, 11.73), cores: { _ in 7.4 }, units: { _ in 0.5 }),
+        .init("ir", 10, table(6.08, 6.08, 6.34, 6.23), cores: { _ in 7.4 }, units: { _ in 2.5 }),
+        .init("knn", 5, table(5.84, 6.29, 14.90, 25.40), cores: { _ in 7.4 }, units: { _ in 4.5 }),
+        .init("alu", 10000, table(1.80, 1.96, 2.09, 2.28), cores: { 3.5 + 0.6 * log10($0) }, units: { _ in 0.5 }),
+        .init("ms", 5000, table(1.97, 2.59, 5.25, 8.52), cores: { 4.3 + 0.0072 * $0 }, units: { _ in 0.5 }),
+        .init("gd", 2, table(6.51, 6.08, 12.35, 19.69), cores: { _ in 7.4 }, units: { 1.93 + 0.35 * log10($0) }),
+        .init("dv", 100, table(5.92, 6.40, 8.78, 11.73), cores: { _ in 7.4 }, units: { _ in 0.5 }),
     ]
 
     private init(
-        _ id: String, _ base: Int, multi: Int, _ seconds: [(multiple: Double, seconds: Double)],
+        _ id: String, _ base: Int, _ seconds: [(multiple: Double, seconds: Double)],
         cores: @escaping @Sendable (Double) -> Double, units: @escaping @Sendable (Double) -> Double, multiples: ClosedRange<Int> = 1...100
     ) {
-        (self.id, self.base, multiMultiple, self.seconds) = (id, base, multi, seconds)
+        (self.id, self.base, self.seconds) = (id, base, seconds)
         (self.cores, self.units, self.multiples) = (cores, units, multiples)
     }
 

@@ -68,7 +68,7 @@ extension Replay {
 
     private mutating func arrive(_ index: Int) {
         guard !schedulers.isEmpty else { return hand(index, to: 0) }
-        let scheduler = index % schedulers.count
+        let scheduler = schedulerOf[index]
         waiting[scheduler].append(index)
         place(scheduler)
     }
@@ -187,7 +187,7 @@ extension Replay {
     private mutating func released(_ call: CallID, _ node: Int) {
         guard !schedulers.isEmpty else { return }
         let index = Int(call.number) - 1
-        let scheduler = index % schedulers.count
+        let scheduler = schedulerOf[index]
         schedulers[scheduler].release(plan.functions[plan.calls[index].function].allocation, on: node)
         place(scheduler)
     }
@@ -232,10 +232,12 @@ extension Replay {
         nodes[node].advance(to: clock)
         digest.add(input, at: clock)
         outcome.steps += 1
+        listener?("\(clock.short) \(node) \(input)")
         var outputs: [Output] = []
         nodes[node].engine.step(input, now: clock, into: &outputs)
         for output in outputs {
             digest.add(output)
+            listener?("\(clock.short) \(node)   \(output)")
             perform(output, node)
         }
     }

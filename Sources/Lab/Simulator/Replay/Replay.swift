@@ -33,7 +33,10 @@ public struct Replay: Sendable {
     var result: PolicyRun
     public internal(set) var outcome = ReplayOutcome()
     var placed: [Placement]
-    var outputs: [Output] = []
+    /// Which scheduler each call comes to: at random, as a balancer before them would do it.
+    let schedulerOf: [Int]
+    /// Receives each event as a line.
+    public var listener: (@Sendable (String) -> Void)?
 
     struct Placement: Sendable {
         var node: Int?
@@ -69,7 +72,9 @@ public struct Replay: Sendable {
         precondition(plan.nodes > 0 && (plan.schedulers > 0 || plan.nodes == 1), "several nodes need a scheduler before them")
         self.plan = plan
         self.policy = policy
-        world = SeededGenerator(seed: seed)
+        var root = SeededGenerator(seed: seed)
+        world = root.fork()
+        schedulerOf = plan.calls.map { _ in root.below(max(1, plan.schedulers)) }
         var settings = EngineSettings(capacity: plan.capacity)
         settings.harvest = policy.settings(capacity: plan.capacity, experience: plan.experience)
         settings.concurrentStarts = plan.concurrentStarts

@@ -74,8 +74,8 @@ struct ReplayNode: Sendable {
     mutating func advance(to time: Instant) {
         guard time > metered else { return }
         let level = UtilisationMeter.Level(
-            cores: machine.busyCores, memoryBytes: Double(machine.memoryBytes), allocatedMillicores: Double(busyMillicores),
-            allocatedBytes: machine.running.reduce(0) { $0 + Double($1.memoryLimit) }, calls: Double(machine.running.count))
+            cores: machine.busyCores, memory: Double(machine.memoryBytes), allocatedCores: Double(busyMillicores) / 1000,
+            allocatedMemory: machine.running.reduce(0) { $0 + Double($1.memoryLimit) }, calls: Double(machine.running.count))
         meter.add(level, from: metered, to: time)
         metered = time
         machine.advance(to: time)

@@ -67,8 +67,12 @@ extension ReplayPolicy {
     /// Admission by what calls are expected to use.
     public static let density = ReplayPolicy("density", harvest: Harvest { $0.admission = .predictedDemand })
 
+    /// Brume for nodes that share CPU by weight: calls are admitted by the CPU they are expected to use, idle CPU goes to whoever can use it,
+    /// and memory is lent as in ``harvest``.
+    public static let shared = ReplayPolicy("density-weights", sharing: .weights, harvest: Harvest { $0.admission = .predictedDemand })
+
     /// Libra's policy on our engine: only what calls have reserved is lent, once, when a call begins, first come first served; the
-    /// safeguard looks every 100 ms, and memory beyond a lent limit kills. Its whole cores and units of 128 MB are not imitated.
+    /// safeguard looks every 100 ms, memory beyond a lent limit kills, and amounts are whole cores and units of 128 MB, 8 of each at most.
     public static let libra = ReplayPolicy("libra", harvest: likeLibra { _ in })
     public static let libraWithoutSafeguard = ReplayPolicy("libra-ns", harvest: likeLibra { $0.usesSafeguard = false })
     public static let libraWithoutProfiler = ReplayPolicy("libra-np", harvest: likeLibra(experienced: false) { blind(&$0) })
@@ -80,7 +84,7 @@ extension ReplayPolicy {
         })
 
     /// Those of Brume, the opponents first.
-    public static let brume = [fixed, weights, harvest, harvestAndWeights, withoutSafeguard, withoutProfiler, withoutTopUp, density]
+    public static let brume = [fixed, weights, harvest, harvestAndWeights, withoutSafeguard, withoutProfiler, withoutTopUp, density, shared]
 
     /// The most of the latest five calls, as Libra does without its profiler.
     private static func blind(_ settings: inout HarvesterSettings) {
@@ -97,6 +101,10 @@ extension ReplayPolicy {
             settings.pool.order = .arrival
             settings.profiler.explores = false
             settings.safeguard.cpuWindow = .milliseconds(100)
+            // The paper stops harvesting memory of functions that trip often; its code never does.
+            settings.safeguard.tripsMax = .max
+            settings.units = Resources(millicores: 1000, memoryBytes: 128_000_000)
+            settings.profiler.millicoresMax = 7999
             change(&settings)
         }
         harvest.reservesForStarts = true

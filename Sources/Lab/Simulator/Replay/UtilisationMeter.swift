@@ -10,12 +10,12 @@ struct UtilisationMeter: Sendable {
     /// Points kept: more than a day. What comes later counts in the last one.
     private static let pointsMax = 1_000_000
 
-    /// What calls use and have at one moment.
+    /// What calls use and have at one moment: cores, and memory in bytes.
     struct Level: Sendable {
         var cores = 0.0
-        var memoryBytes = 0.0
-        var allocatedMillicores = 0.0
-        var allocatedBytes = 0.0
+        var memory = 0.0
+        var allocatedCores = 0.0
+        var allocatedMemory = 0.0
         var calls = 0.0
     }
 
@@ -30,9 +30,9 @@ struct UtilisationMeter: Sendable {
             while sums.count <= index { sums.append(Level()) }
             let seconds = Double(until - at) / 1e9
             sums[index].cores += level.cores * seconds
-            sums[index].memoryBytes += level.memoryBytes * seconds
-            sums[index].allocatedMillicores += level.allocatedMillicores * seconds
-            sums[index].allocatedBytes += level.allocatedBytes * seconds
+            sums[index].memory += level.memory * seconds
+            sums[index].allocatedCores += level.allocatedCores * seconds
+            sums[index].allocatedMemory += level.allocatedMemory * seconds
             sums[index].calls += level.calls * seconds
             at = until
         }
@@ -43,9 +43,9 @@ struct UtilisationMeter: Sendable {
         return sums.enumerated().map { index, sum in
             UtilisationPoint(
                 at: .nanoseconds((Int64(index) + 1) * Self.step), usedMillicores: Int((sum.cores * 1000 / seconds).rounded()),
-                usedMemoryBytes: Int((sum.memoryBytes / seconds).rounded()),
-                allocatedMillicores: Int((sum.allocatedMillicores / seconds).rounded()),
-                allocatedMemoryBytes: Int((sum.allocatedBytes / seconds).rounded()), running: Int((sum.calls / seconds).rounded()))
+                usedMemoryBytes: Int((sum.memory / seconds).rounded()),
+                allocatedMillicores: Int((sum.allocatedCores * 1000 / seconds).rounded()),
+                allocatedMemoryBytes: Int((sum.allocatedMemory / seconds).rounded()), running: Int((sum.calls / seconds).rounded()))
         }
     }
 }

@@ -10,6 +10,8 @@ public enum CPUSharing: String, Hashable, Sendable, CaseIterable {
     case weights
     /// A quota that is never below the user's allocation, and weights among those that want more than there is.
     case both
+    /// No quota; CPU goes by the weight of the limits that the pool has decided.
+    case limitsAsWeights = "limits-as-weights"
 }
 
 /// The processors and the memory of a virtual node: calls advance at the speed that their limits and their neighbours allow.
@@ -201,11 +203,17 @@ struct VirtualMachine: Sendable {
             guard task.cores > 0, !task.isStalled else { return 0 }
             switch sharing {
             case .quota: return min(task.cores, Double(task.millicores) / 1000)
-            case .weights: return task.cores
+            case .weights, .limitsAsWeights: return task.cores
             case .both: return min(task.cores, Double(max(task.millicores, task.allocation.millicores)) / 1000)
             }
         }
-        let weights = running.map { sharing == .quota ? 1 : Double(max(1, $0.allocation.millicores)) }
+        let weights = running.map { task -> Double in
+            switch sharing {
+            case .quota: 1
+            case .limitsAsWeights: Double(max(1, task.millicores))
+            case .weights, .both: Double(max(1, task.allocation.millicores))
+            }
+        }
         let shares = WaterFilling.shares(of: cores, caps: caps, weights: weights)
         for index in running.indices {
             let rate = running[index].isStalled || running[index].isDone ? 0 : running[index].cores > 0 ? shares[index] : 1
