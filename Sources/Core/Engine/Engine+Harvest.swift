@@ -69,11 +69,14 @@ extension Engine {
             return
         }
         harvestedMemory += replica.reserved.memoryBytes
-        fitPool()
         let harvest = harvestCall(call, state, policy, replica)
-        guard harvester?.begin(harvest, now: now, into: &effects) == true else {
+        // Its own memory comes with it: lent to somebody in between, it could not be called in again.
+        let more = poolCapacity().memoryBytes - (harvester?.pool.capacity.memoryBytes ?? 0)
+        let brought = Resources(millicores: 0, memoryBytes: Swift.max(0, more))
+        guard harvester?.begin(harvest, bringing: brought, now: now, into: &effects) == true else {
             preconditionFailure("\(call) was let in and there is no room for it")
         }
+        fitPool()
         replicas[at: place]?.harvestCall = call
         replicas[at: place]?.isShared = false
         harvested.insert(replica.id, for: call)
@@ -95,7 +98,9 @@ extension Engine {
         }
         let memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
         let ending = Self.harvestEnd(end, replica, memoryLimit)
-        let statement = harvester?.end(call, ending, now: now, into: &effects)
+        // The idle replica keeps its memory; what a borrower would get of it now could not be called in again.
+        let kept = Resources(millicores: 0, memoryBytes: replica.reserved.memoryBytes)
+        let statement = harvester?.end(call, ending, withdrawing: kept, now: now, into: &effects)
         replicas[at: place]?.harvestCall = nil
         harvested.remove(call)
         harvestedMemory -= replica.reserved.memoryBytes

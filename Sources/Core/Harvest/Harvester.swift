@@ -108,11 +108,14 @@ public struct Harvester: Sendable {
 
     /// A call begins to run.
     ///
+    /// - Parameter bringing: see ``HarvestPool/enter(_:_:bringing:into:)``.
     /// - Returns: false, changing nothing, if its reservation does not fit.
-    public mutating func begin(_ call: HarvestCall, now: Instant, into effects: inout HarvestEffects) -> Bool {
+    public mutating func begin(
+        _ call: HarvestCall, bringing: Resources = .zero, now: Instant, into effects: inout HarvestEffects
+    ) -> Bool {
         let prediction = predict(call)
         let reserved = reservation(call, prediction)
-        guard reserved.fits(in: pool.unreserved) else { return false }
+        guard reserved.fits(in: pool.unreserved + bringing) else { return false }
         var terms = HarvestTerms(call.function, reserved: reserved, demand: reserved, end: .zero)
         terms.entitlement = call.allocation
         terms.memoryFloorBytes = settings.safeguard.memoryFloor(usedBytes: call.memoryInUseBytes)
@@ -129,19 +132,22 @@ public struct Harvester: Sendable {
         }
         if let prediction { terms.end = now + prediction.duration(millicores: terms.demand.millicores) }
         running[call.id] = Running(call: call, prediction: prediction, began: now, memoryFloor: terms.memoryFloorBytes)
-        return operate(now, &effects) { pool, effects in pool.enter(call.id, terms, into: &effects) }
+        return operate(now, &effects) { pool, effects in pool.enter(call.id, terms, bringing: bringing, into: &effects) }
     }
 
     /// A call is over.
     ///
+    /// - Parameter withdrawing: see ``HarvestPool/leave(_:withdrawing:into:)``.
     /// - Returns: what harvesting did to it, or nil if it did not run here.
     @discardableResult
-    public mutating func end(_ id: CallID, _ end: HarvestEnd, now: Instant, into effects: inout HarvestEffects) -> CallStatement? {
+    public mutating func end(
+        _ id: CallID, _ end: HarvestEnd, withdrawing: Resources = .zero, now: Instant, into effects: inout HarvestEffects
+    ) -> CallStatement? {
         guard let run = running[id] else { return nil }
         learn(run, end, now)
         safeguard.end(id, now: now)
         let statement = ledger.statement(of: id, now: now)
-        operate(now, &effects) { $0.leave(id, into: &$1) }
+        operate(now, &effects) { $0.leave(id, withdrawing: withdrawing, into: &$1) }
         running[id] = nil
         return statement
     }
