@@ -62,7 +62,8 @@ extension TestbedRunner {
                 simulatedDefault: libra[row][0][keyPath: path] * factor, simulatedLibra: libra[row][4][keyPath: path] * factor,
                 simulated: ours[row][4][keyPath: path] * factor, isLowerBetter: lower, isAim: aim, remark: remark)
         }
-        let use = "The paper's use and completion belong together: with the work of these profiles the same part of 128 cores is used for a "
+        let use =
+            "The paper's use and completion belong together: with the work of these profiles the same part of 128 cores is used for a "
             + "shorter time."
         return [
             line("completion", "s", 120, (before.completion.at120, paper.completion.at120), \.completion),

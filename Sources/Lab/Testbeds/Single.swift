@@ -85,7 +85,8 @@ extension TestbedRunner {
                 .single, "out-of-memory kills", unit: "", paper: 0, simulatedDefault: fixed.kills, simulatedLibra: libra.kills,
                 simulated: ours.kills),
             TestbedLine(
-                .single, "calls safeguarded", unit: "%", paper: 8, simulatedLibra: libra.safeguarded, simulated: ours.safeguarded, isAim: false),
+                .single, "calls safeguarded", unit: "%", paper: 8, simulatedLibra: libra.safeguarded, simulated: ours.safeguarded,
+                isAim: false),
             TestbedLine(
                 .single, "calls more than 5 % slower than static", unit: "%", simulatedLibra: libra.slower, simulated: ours.slower,
                 isAim: false),

@@ -34,7 +34,8 @@ public struct TestbedLine: Sendable, Hashable, Codable {
     public var remark: String
 
     public init(
-        _ testbed: Testbed, _ name: String, unit: String, paperDefault: Double? = nil, paper: Double? = nil, simulatedDefault: Double? = nil,
+        _ testbed: Testbed, _ name: String, unit: String, paperDefault: Double? = nil, paper: Double? = nil,
+        simulatedDefault: Double? = nil,
         simulatedLibra: Double? = nil, simulated: Double? = nil, isLowerBetter: Bool = true, isAim: Bool = true, remark: String = ""
     ) {
         self.testbed = testbed

@@ -78,7 +78,8 @@ public enum TestbedPlans {
         let calls = (0..<count).map { number -> VirtualCall in
             let function = TestbedFunction.all[number % TestbedFunction.all.count]
             return VirtualCall(
-                offset: .zero, function: number % TestbedFunction.all.count, work: function.work(Double(chance.draw(function.multiples)), &chance))
+                offset: .zero, function: number % TestbedFunction.all.count,
+                work: function.work(Double(chance.draw(function.multiples)), &chance))
         }
         var plan = ReplayPlan(
             functions: UserAllocations.mixed.functions, calls: calls, capacity: Resources(millicores: 24_000, memoryBytes: 24 * gigabyte))

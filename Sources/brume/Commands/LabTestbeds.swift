@@ -92,7 +92,8 @@ enum TestbedTable {
             guard !lines.isEmpty else { continue }
             var table = Table([
                 Table.Column(testbed.title), Table.Column("UNIT"), Table.Column("PAPER BASE", .right), Table.Column("LIBRA", .right),
-                Table.Column("SIMULATED BASE", .right), Table.Column("LIBRA", .right), Table.Column("BRUME", .right), Table.Column("VERDICT"),
+                Table.Column("SIMULATED BASE", .right), Table.Column("LIBRA", .right), Table.Column("BRUME", .right),
+                Table.Column("VERDICT"),
             ])
             for line in lines {
                 let amounts = [line.paperDefault, line.paper, line.simulatedDefault, line.simulatedLibra, line.simulated]
@@ -100,7 +101,8 @@ enum TestbedTable {
             }
             text += table.rendered(style: style) + "\n"
         }
-        return text + "\(report.count(.better)) better than Libra's own figure, \(report.count(.betterRatio)) only against their own baseline, "
+        return text
+            + "\(report.count(.better)) better than Libra's own figure, \(report.count(.betterRatio)) only against their own baseline, "
             + "\(report.count(.worse)) worse; averages of \(report.seeds) seed\(report.seeds == 1 ? "" : "s")."
     }
 }

@@ -282,7 +282,8 @@ extension Replay {
                 digest.add(output)
                 perform(output, node)
             }
-            for other in rest where other.to >= other.from && !replaced.contains(where: { $0.replica == other.replica && $0.kind == other.kind }) {
+            for other in rest
+            where other.to >= other.from && !replaced.contains(where: { $0.replica == other.replica && $0.kind == other.kind }) {
                 apply(other, node)
             }
             return
@@ -291,7 +292,9 @@ extension Replay {
 
     /// The kernel does not set a limit of memory below its use.
     private func heldAt(_ limit: ReplicaLimit, _ node: Int) -> Int {
-        guard limit.kind == .memory, let task = nodes[node].machine.running.first(where: { $0.replica == limit.replica }) else { return limit.to }
+        guard limit.kind == .memory, let task = nodes[node].machine.running.first(where: { $0.replica == limit.replica }) else {
+            return limit.to
+        }
         return max(limit.to, min(task.memory, limit.from))
     }
 

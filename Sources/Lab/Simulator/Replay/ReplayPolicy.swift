@@ -84,7 +84,9 @@ extension ReplayPolicy {
         })
 
     /// Those of Brume, the opponents first.
-    public static let brume = [fixed, weights, harvest, harvestAndWeights, withoutSafeguard, withoutProfiler, withoutTopUp, density, shared]
+    public static let brume = [
+        fixed, weights, harvest, harvestAndWeights, withoutSafeguard, withoutProfiler, withoutTopUp, density, shared,
+    ]
 
     /// The most of the latest five calls, as Libra does without its profiler.
     private static func blind(_ settings: inout HarvesterSettings) {
