@@ -22,6 +22,7 @@ extension TestbedRunner {
     }
 
     private static let relatedRemark =
-        "94 % less is a sixteenth of the time. With 8 cores at most, a call with one core of its own becomes 4.5 times as fast at best; the "
+        "94 % less is a sixteenth of the time. With 8 cores at most, a call with one core of its own becomes 4.5 times as "
+        + "fast at best; the "
         + "rest would have to be queueing that the paper does not show."
 }

@@ -69,7 +69,8 @@ extension TestbedRunner {
             line("completion", "s", 120, (before.completion.at120, paper.completion.at120), \.completion),
             line(
                 "completion", "s", 300, (before.completion.at300, paper.completion.at300), \.completion,
-                "In an open-loop minute no call can end later than 60 s plus the longest latency; the paper's client must have sent later."),
+                "In an open-loop minute no call can end later than 60 s plus the longest latency; the paper's client must "
+                    + "have sent later."),
             line("idle CPU", "core-s", 120, (before.idleCPU.at120, paper.idleCPU.at120), \.idleCoreSeconds),
             line("idle CPU", "core-s", 300, (before.idleCPU.at300, paper.idleCPU.at300), \.idleCoreSeconds),
             line("idle memory", "GB-s", 300, (before.idleMemory, paper.idleMemory), \.idleMegabyteSeconds, factor: 0.001),

@@ -14,10 +14,12 @@ extension TestbedRunner {
     }
 
     private static let completionRemark =
-        "The paper's completion times cannot be those of one open-loop trace: Default ends at 375 s and no call takes more than about 130 s, "
+        "The paper's completion times cannot be those of one open-loop trace: Default ends at 375 s and no call takes more "
+        + "than about 130 s, "
         + "so calls were still sent after 240 s, when Libra's run had ended."
     private static let utilisationRemark =
-        "The work is the same under every policy, so the average use can only grow as completion shrinks; the paper's 3.82 with a completion "
+        "The work is the same under every policy, so the average use can only grow as completion shrinks; the paper's 3.82 "
+        + "with a completion "
         + "of 185 s instead of 375 s must count something else as use."
 
     func single() throws -> [TestbedLine] {

@@ -78,9 +78,11 @@ public struct TestbedReport: Sendable, Hashable, Codable {
     public static let assumed = [
         "Functions: run times, CPU and memory classes of the ten functions of Libra's repository (its trained models, read as data); the "
             + "paper's own ten functions and their inputs are not published.",
-        "Inside a class the peak is assumed; a tenth of the CPU work is serial, in four rounds, with 0.4 s of waiting; run times vary by 3 %, "
+        "Inside a class the peak is assumed; a tenth of the CPU work is serial, in four rounds, with 0.4 s of waiting; run "
+            + "times vary by 3 %, "
             + "peaks by 1 %.",
-        "User allocations: half of the functions ask for the maximum (8 cores, 1024 MB), the others as in the repository. With those of the "
+        "User allocations: half of the functions ask for the maximum (8 cores, 1024 MB), the others as in the repository. "
+            + "With those of the "
             + "repository alone nobody has CPU to lend.",
         "Single node: 165 calls at even draws over 60 s, sizes drawn evenly from the repository's ranges. Multi sets and scaling: "
             + "the repository's moments, sizes drawn in the same way. Nothing else was fitted, and nothing line by line.",

@@ -51,7 +51,8 @@ public enum TestbedPlans {
 
     /// Four workers with 32 cores and 32 GB; each function so often in one minute, at the moments of the repository's rule.
     ///
-    /// Sizes are drawn: with the repository's fixed ones the baseline's P99 at 120 calls a minute would be 31 s instead of the paper's 76 s.
+    /// Sizes are drawn: with the repository's fixed ones the baseline's P99 at 120 calls a minute would be
+    /// 31 s instead of the paper's 76 s.
     public static func multi(callsPerFunction count: Int, seed: UInt64) -> ReplayPlan {
         var chance = SeededGenerator(seed: seed)
         var calls: [VirtualCall] = []

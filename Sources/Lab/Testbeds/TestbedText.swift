@@ -5,7 +5,8 @@ extension TestbedReport {
     public var markdown: String {
         var text = "# Libra's testbeds, simulated\n\n"
         text +=
-            "The figures of Libra's paper (HPDC 2023, section 8) beside the same experiments in the simulator, with the engine that runs on "
+            "The figures of Libra's paper (HPDC 2023, section 8) beside the same experiments in the simulator, with the "
+            + "engine that runs on "
             + "real nodes: \"baseline\" is the paper's Default, \"Libra\" its policy, \"Brume\" ours. Averages of \(seeds) seed"
             + "\(seeds == 1 ? "" : "s").\n\n"
         let (better, ratio, worse) = (count(.better), count(.betterRatio), count(.worse))

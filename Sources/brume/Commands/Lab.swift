@@ -5,5 +5,9 @@ struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
         abstract: "Run the experiments behind Brume's claims.",
+        discussion: """
+            Example:
+              brume lab testbeds --only single --output results
+            """,
         subcommands: [LabTestbeds.self])
 }

@@ -67,7 +67,8 @@ extension ReplayPolicy {
     /// Admission by what calls are expected to use.
     public static let density = ReplayPolicy("density", harvest: Harvest { $0.admission = .predictedDemand })
 
-    /// Brume for nodes that share CPU by weight: calls are admitted by the CPU they are expected to use, idle CPU goes to whoever can use it,
+    /// Brume for nodes that share CPU by weight: calls are admitted by the CPU they are expected to use,
+    /// idle CPU goes to whoever can use it,
     /// and memory is lent as in ``harvest``.
     public static let shared = ReplayPolicy("density-weights", sharing: .weights, harvest: Harvest { $0.admission = .predictedDemand })
 
