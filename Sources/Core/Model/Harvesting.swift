@@ -115,7 +115,7 @@ public struct CallFeatures: Hashable, Sendable {
 public struct CallUsage: Hashable, Sendable {
     /// CPU time.
     public var cpuTime: Duration
-    /// The highest use of CPU, averaged over 20 ms.
+    /// The highest use of CPU, averaged over 40 ms.
     public var peakMillicores: Int
     public var peakMemoryBytes: Int
 

@@ -125,7 +125,7 @@ struct FluidNode {
         var effects = HarvestEffects()
         for step in 0...2 {
             let sample = UsageSample(
-                at: instant - .milliseconds(20) + .milliseconds(10 * step), cpuTime: .nanoseconds(Int64(busy * 1e7) * Int64(step)))
+                at: instant - .milliseconds(40) + .milliseconds(20 * step), cpuTime: .nanoseconds(Int64(busy * 2e7) * Int64(step)))
             harvester.sample(id, sample, into: &effects)
         }
         outcome.safeguards += effects.movements.count { if case .safeguarded = $0 { true } else { false } }

@@ -112,7 +112,7 @@ struct HarvesterTests {
             #expect(limit.millicores < Self.user.millicores)
             var effects = HarvestEffects()
             var used = Duration.zero
-            for _ in 0..<4 {
+            for _ in 0..<6 {
                 node.harvester.sample(call, UsageSample(at: node.now, cpuTime: used, memoryBytes: 200 << 20), into: &effects)
                 node.now = node.now + .milliseconds(10)
                 used += .microseconds(limit.millicores * 9)
@@ -174,7 +174,7 @@ struct HarvesterTests {
                 node.end(try must(calls.popLast()), cpu: 500, memory: 64 << 20)
                 let call = try must(calls.first)
                 var effects = HarvestEffects()
-                for step in 0..<4 {
+                for step in 0..<6 {
                     let sample = UsageSample(at: node.now + .milliseconds(10 * step), cpuTime: .milliseconds(6 * step))
                     node.harvester.sample(call, sample, into: &effects)
                 }

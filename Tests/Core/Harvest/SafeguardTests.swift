@@ -10,9 +10,16 @@ struct SafeguardTests {
     private static let function = FunctionHandle(0)
     private static func ms(_ milliseconds: Int) -> Instant { .zero + .milliseconds(milliseconds) }
 
+    /// A window of two samples.
+    private static var settings: SafeguardSettings {
+        var settings = SafeguardSettings()
+        settings.cpuWindow = .milliseconds(20)
+        return settings
+    }
+
     /// Samples every 10 ms of a replica with a limit of half a core; when and over what it tripped.
     private static func run(_ microsecondsEach10ms: [Int], throttled: [Int] = []) -> (at: Int, kinds: [ResourceKind])? {
-        var guardian = Safeguard()
+        var guardian = Safeguard(settings: settings)
         guardian.watch(call, of: function, .cpu, limit: 500)
         var used = 0
         for (index, step) in microsecondsEach10ms.enumerated() {
@@ -45,7 +52,7 @@ struct SafeguardTests {
 
     @Test("what was used under another limit does not count, and who has tripped is watched no more")
     func limitChange() {
-        var guardian = Safeguard()
+        var guardian = Safeguard(settings: Self.settings)
         guardian.watch(Self.call, of: Self.function, .cpu, limit: 1000)
         check(guardian.sample(Self.call, UsageSample(at: Self.ms(0), cpuTime: .zero)).isEmpty)
         check(guardian.sample(Self.call, UsageSample(at: Self.ms(15), cpuTime: .milliseconds(11))).isEmpty)

@@ -92,7 +92,7 @@ private struct Watch: Sendable {
     private var memoryLimit: Int?
     /// Looks at the CPU counter since the limit was set, the oldest first; the first is at most one sample older than the window.
     private var looks: [(at: Instant, cpuTime: Duration, throttled: Int?)] = []
-    /// Looks kept: a window of 20 ms looked at every millisecond, with room. With more the older half goes.
+    /// Looks kept: a window of 40 ms looked at every millisecond, with room. With more the older half goes.
     private static let looksMax = 64
 
     init(function: FunctionHandle) { self.function = function }

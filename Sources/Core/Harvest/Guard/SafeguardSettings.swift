@@ -6,8 +6,8 @@ public import BrumeModel
 public struct SafeguardSettings: Sendable {
     /// Use of the current limit, in percent, from which a lender counts as near it (Libra's value).
     public var thresholdPercent = 80
-    /// CPU use is averaged over this: one quota period, because inside a period a call may use its whole quota at once.
-    public var cpuWindow = Duration.milliseconds(20)
+    /// CPU use is averaged over this: two quota periods, because in one a lender may use its quota and as much that it has saved up.
+    public var cpuWindow = Duration.milliseconds(40)
     /// Memory that a lender keeps above its use: what it can touch between two looks (3 GB/s for 5 ms).
     public var memoryMarginBytes = 16 << 20
     /// Trips among the latest lending calls of a function from which it is no longer harvested for that resource.

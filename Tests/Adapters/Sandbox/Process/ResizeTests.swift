@@ -91,6 +91,31 @@ struct ResizeTests {
         }
     }
 
+    @Test("a lender that works in bursts is not slowed by a limit of a little more than it needs over two periods")
+    func burst() async throws {
+        let bursts = """
+            import time
+            print('on')
+            while True:
+                end = time.process_time() + 0.005
+                while time.process_time() < end: pass
+                time.sleep(0.075)
+            """
+        try await Self.withSubject(Resources(millicores: 500, memoryBytes: 64 << 20), python: bursts) { subject in
+            let limits = try LimitFiles(subject.group, Resources(millicores: 500, memoryBytes: 64 << 20))
+            let files = try UsageFiles(subject.group)
+            subject.waitForLine()
+            // 5 ms within two periods of 20 ms are 125m; a fifth of headroom and what the interpreter needs beside.
+            #expect(limits.set(.cpu, to: 180) == 180)
+            let before = try #require(files.throttledPeriods)
+            #expect(try await Self.share(files) <= 0.18)
+            let throttled = try #require(files.throttledPeriods) - before
+            // Every burst of the eight would be without savings: 180m are 3.6 ms in a period.
+            #expect(throttled <= 2, "\(throttled) periods")
+            #expect(limits.set(.cpu, to: 500) == 500 && limits.set(.cpu, to: 50) == 50 && limits.set(.cpu, to: 700) == 700)
+        }
+    }
+
     @Test("a limit that is set again and again without a change still holds")
     func sameLimit() async throws {
         try await Self.withSubject(Resources(millicores: 100, memoryBytes: 64 << 20), python: Self.spin) { subject in

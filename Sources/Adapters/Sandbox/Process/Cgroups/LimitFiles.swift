@@ -9,6 +9,9 @@ import Synchronization
 /// Every write to a CPU quota gives the group a fresh budget, even of the same value: a limit that is rewritten from a loop does not hold.
 /// So only changes are written, and the period never changes.
 ///
+/// A lender that works in bursts would be slowed by what it needs on average. So what it leaves of a lowered quota is saved up, as much as
+/// one more quota, and never so much that it had more than its own allocation within one period.
+///
 /// Memory below the allocation is a limit that the kernel does not know. Programs outrun every watcher, and at the kernel's limit they are
 /// killed; where v1 lets them be paused instead, that holds for their own page faults only, and system calls fail. So the kernel keeps the
 /// allocation, and whoever goes beyond what is left to it is paused by ``holdBack(using:)``.
@@ -26,7 +29,10 @@ final class LimitFiles: Sendable {
         /// What the kernel's own file says.
         var kernelMemory: Int
         var isPaused = false
+        /// What may be saved up, in microseconds.
+        var burst = 0
         var cpu: CInt
+        var burstFile: CInt
         var memory: CInt
         var freeze: CInt
     }
@@ -53,9 +59,10 @@ final class LimitFiles: Sendable {
         guard let paths = group.limitPaths else { throw BrumeError(.unsupported, "Without control groups no limit can be changed.") }
         isUnified = paths.isUnified
         let cpu = unsafe open(paths.cpu, O_WRONLY | O_CLOEXEC)
+        let burst = unsafe open(paths.burst, O_WRONLY | O_CLOEXEC)
         let memory = unsafe open(paths.memory, O_WRONLY | O_CLOEXEC)
         let freeze = hold == .pause ? (paths.freeze.map { unsafe open($0, O_WRONLY | O_CLOEXEC) } ?? -1) : -1
-        state = Mutex(State(limits: limits, kernelMemory: limits.memoryBytes, cpu: cpu, memory: memory, freeze: freeze))
+        state = Mutex(State(limits: limits, kernelMemory: limits.memoryBytes, cpu: cpu, burstFile: burst, memory: memory, freeze: freeze))
         guard cpu >= 0, memory >= 0 else {
             let error = errno
             close()
@@ -92,13 +99,26 @@ final class LimitFiles: Sendable {
         state.withLock { state in
             guard kind == .cpu else { return setMemory(amount, &state) }
             let millicores = max(amount, Self.millicoresMin)
-            if millicores != state.limits.millicores, state.cpu >= 0,
-                Self.write(Self.cpuText(millicores, cores, isUnified), to: state.cpu) == 0
-            {
-                state.limits.millicores = millicores
-            }
+            guard millicores != state.limits.millicores, state.cpu >= 0 else { return state.limits.millicores }
+            let burst = burst(at: millicores)
+            // The kernel takes no burst above its quota: it sinks before the quota and rises after it.
+            if burst < state.burst { setBurst(burst, &state) }
+            if Self.write(Self.cpuText(millicores, cores, isUnified), to: state.cpu) == 0 { state.limits.millicores = millicores }
+            if burst > state.burst { setBurst(burst, &state) }
             return state.limits.millicores
         }
+    }
+
+    /// What a replica with this limit may save up, in microseconds.
+    private func burst(at millicores: Int) -> Int {
+        let lent = min(allocation.millicores, cores * 1000) - millicores
+        return max(0, min(millicores, lent)) * Self.periodMicroseconds / 1000
+    }
+
+    /// Where the kernel cannot do it, lenders do without.
+    private func setBurst(_ microseconds: Int, _ state: inout State) {
+        guard state.burstFile >= 0, Self.write("\(microseconds)", to: state.burstFile) == 0 else { return }
+        state.burst = microseconds
     }
 
     private func setMemory(_ amount: Int, _ state: inout State) -> Int {
@@ -150,8 +170,8 @@ final class LimitFiles: Sendable {
     func close() {
         state.withLock { state in
             if state.isPaused { resume(&state) }
-            for file in [state.cpu, state.memory, state.freeze] where file >= 0 { _ = Glibc.close(file) }
-            (state.cpu, state.memory, state.freeze) = (-1, -1, -1)
+            for file in [state.cpu, state.burstFile, state.memory, state.freeze] where file >= 0 { _ = Glibc.close(file) }
+            (state.cpu, state.burstFile, state.memory, state.freeze) = (-1, -1, -1, -1)
         }
     }
 

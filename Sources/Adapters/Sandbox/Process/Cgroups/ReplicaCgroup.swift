@@ -84,6 +84,8 @@ struct ReplicaCgroup: Sendable {
     struct LimitPaths {
         let isUnified: Bool
         let cpu: String
+        /// What a group may save up of its quota; missing before Linux 5.14.
+        let burst: String
         /// Only v1 has the period in a file of its own.
         let period: String?
         let memory: String
@@ -103,13 +105,15 @@ struct ReplicaCgroup: Sendable {
         case .unified(let parent):
             let group = "\(parent)/\(name)"
             return LimitPaths(
-                isUnified: true, cpu: "\(group)/cpu.max", period: nil, memory: "\(group)/memory.max", cpuUsage: "\(group)/cpu.stat",
+                isUnified: true,
+                cpu: "\(group)/cpu.max", burst: "\(group)/cpu.max.burst", period: nil, memory: "\(group)/memory.max",
+                cpuUsage: "\(group)/cpu.stat",
                 throttling: "\(group)/cpu.stat",
                 memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak", freeze: "\(group)/cgroup.freeze")
         case .legacy:
             guard let cpu = legacy("cpu"), let memory = legacy("memory"), let account = legacy("cpuacct") else { return nil }
             return LimitPaths(
-                isUnified: false, cpu: "\(cpu)/cpu.cfs_quota_us", period: "\(cpu)/cpu.cfs_period_us",
+                isUnified: false, cpu: "\(cpu)/cpu.cfs_quota_us", burst: "\(cpu)/cpu.cfs_burst_us", period: "\(cpu)/cpu.cfs_period_us",
                 memory: "\(memory)/memory.limit_in_bytes", cpuUsage: "\(account)/cpuacct.usage",
                 throttling: "\(cpu)/cpu.stat",
                 memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes",

@@ -24,8 +24,9 @@ package final class UsageWatcher: Sendable {
         package var interval = TimeAmount.milliseconds(4)
         /// More between two looks where many are watched: 6 us for each, a twentieth of a core at most.
         package var intervalOfEach = TimeAmount.microseconds(120)
-        /// Over which the peak of CPU use is averaged: one period of a quota, in which a throttled program may use all of it at once.
-        package var window = TimeAmount.microseconds(Int64(LimitFiles.periodMicroseconds))
+        /// Over which the peak of CPU use is averaged: two periods, because a lender may use twice its quota in one of them, and a
+        /// replica with its own allocation may use all of that at once.
+        package var window = TimeAmount.microseconds(2 * Int64(LimitFiles.periodMicroseconds))
 
         package init() {}
     }
