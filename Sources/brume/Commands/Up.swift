@@ -37,10 +37,18 @@ struct Up: AsyncParsableCommand {
     var spares = 1
     @Option(
         help: """
-            What running calls lend each other: static (nothing), harvest (CPU and memory that they do not use), or density (the same, \
-            and as many calls run as their predicted demand has room for).
+            How running calls share the machine: static (each has its limits), weights (CPU without limits, in proportion to the \
+            allocations where it is scarce), harvest (they lend each other the CPU and memory that they do not use), harvest-weights \
+            (the same, and by weights where CPU is scarce), or density (harvest, and as many calls run as their predicted demand has \
+            room for).
             """)
     var sharing = SharingChoice.static
+    @Option(
+        name: .customLong("sharing-without"),
+        help: """
+            For experiments only: harvest without the safeguard (calls may be killed then), the profiler, or top-up. May be repeated.
+            """)
+    var sharingWithout: [SharingPart] = []
     @Option(name: .customLong("body-limit"), help: "Largest request body, for example 64Mi.")
     var bodyLimit = "64Mi"
     @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
@@ -60,16 +68,12 @@ struct Up: AsyncParsableCommand {
         if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
-            capacity: capacity, sharing: sharing, spares: spares, bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
+            capacity: capacity, sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
+            bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
             corsOrigins: corsOrigins,
             logLevel: level)
         try await Assembly(plan).run()
     }
-}
-
-/// What may stand behind `--sharing`.
-enum SharingChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case `static`, harvest, density
 }
 
 /// What may stand behind `--isolation`.

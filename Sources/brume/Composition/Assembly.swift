@@ -25,7 +25,7 @@ struct NodePlan: Sendable {
     var isolation: IsolationChoice
     var name: String
     var capacity: Resources
-    var sharing: SharingChoice
+    var sharing: SharingPlan
     var spares: Int
     var bodyBytesMax: Int
     var corsOrigins: [String]
@@ -35,10 +35,7 @@ struct NodePlan: Sendable {
 extension NodePlan {
     fileprivate var engineSettings: EngineSettings {
         var engine = EngineSettings(capacity: capacity)
-        guard sharing != .static else { return engine }
-        var harvest = HarvesterSettings(capacity: capacity)
-        if sharing == .density { harvest.admission = .predictedDemand }
-        engine.harvest = harvest
+        engine.harvest = sharing.harvesterSettings(capacity: capacity)
         return engine
     }
 }

@@ -25,7 +25,9 @@ struct SandboxAssembly {
     func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
         let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
         var settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
-        settings.watchesUse = plan.sharing != .static
+        settings.watchesUse = plan.sharing.harvests
+        settings.cpuControl = plan.sharing.cpuControl
+        settings.memoryHold = plan.sharing.memoryHold
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }

@@ -48,7 +48,7 @@ final class Cell: Sendable {
     func launch(
         _ spec: FunctionSpec, _ plan: LaunchPlan, image: UnpackedImage? = nil, secrets: [Secret] = [], by client: SpawnerClient
     ) async throws(BrumeError) -> SpawnedProgram {
-        try group.create(spec.limits, endsTogether: spec.contract.endsTogether)
+        try group.create(spec.limits, endsTogether: spec.contract.endsTogether, cpu: host.settings.cpuControl)
         let launcher = host.launchers.launcher(for: image)
         state.withLock { $0.launcher = launcher }
         var order = try launcher.order(

@@ -53,6 +53,11 @@ package struct SandboxSettings: Sendable {
         self.spares = spares
     }
 
+    /// What holds the CPU of replicas to their allocations.
+    package var cpuControl = CPUControl.quotaAndWeight
+    /// What holds the memory of replicas that lend.
+    package var memoryHold = MemoryHold.pause
+
     /// The native helper of this name: the given path, else beside the running program, else in `../libexec/brume`.
     package static func helper(_ name: String, given: String?) -> String? {
         if let given { return HostFiles.isExecutable(given) ? given : nil }
@@ -80,6 +85,27 @@ package struct SandboxSettings: Sendable {
         geteuid() == 0 && HostFiles.isDirectory("/run") && HostFiles.isWritable("/run")
             ? "/run/brume-\(hash)" : "\(stateDirectory)/run"
     }
+}
+
+/// What becomes of a program that lends memory and then wants more than is left to it.
+package enum MemoryHold: Hashable, Sendable {
+    /// It is paused until it has more again. The kernel's limit stays at its allocation, so that it is never killed below that.
+    case pause
+    /// It is killed: the kernel's limit is lowered to what is left to it. Only to show what the safeguard is good for.
+    case kill
+}
+
+/// What holds the CPU of a replica to its allocation.
+package enum CPUControl: Hashable, Sendable {
+    /// Never more than its limit; where replicas want more than the machine has, all count alike.
+    case quota
+    /// What nobody else wants, and under contention a part in proportion to its allocation; no limit at all.
+    case weight
+    /// Never more than its limit, and under contention a part in proportion to its allocation.
+    case quotaAndWeight
+
+    var hasQuota: Bool { self != .weight }
+    var hasWeight: Bool { self != .quota }
 }
 
 /// Limits of the sandbox that need no setting, each with its reason.

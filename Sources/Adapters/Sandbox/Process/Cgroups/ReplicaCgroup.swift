@@ -29,23 +29,26 @@ struct ReplicaCgroup: Sendable {
 
     /// Makes the group with its limits.
     ///
-    /// - Parameter endsTogether: whether running out of memory ends the whole replica, or (one process per call) only the process.
+    /// - Parameters:
+    ///   - endsTogether: whether running out of memory ends the whole replica, or (one process per call) only the process.
+    ///   - cpu: what holds its CPU to its allocation. The weight is written here once: it does not change with limits.
     /// - Throws: `BrumeError` where the kernel refuses; nothing is left then.
-    func create(_ limits: Resources, endsTogether: Bool) throws(BrumeError) {
+    func create(_ limits: Resources, endsTogether: Bool, cpu: CPUControl = .quotaAndWeight) throws(BrumeError) {
         do throws(BrumeError) {
             for directory in directories {
                 let error = HostFiles.tryMakeDirectory(directory)
                 if error != 0 { throw HostFiles.failure("make the control group", directory, error) }
             }
-            try writeLimits(limits, endsTogether)
+            try writeLimits(limits, endsTogether, cpu)
         } catch {
             for directory in directories { HostFiles.removeDirectory(directory) }
             throw error
         }
     }
 
-    private func writeLimits(_ limits: Resources, _ endsTogether: Bool) throws(BrumeError) {
-        let quota = CPUQuota(millicores: limits.millicores, cores: tree.cores)
+    private func writeLimits(_ limits: Resources, _ endsTogether: Bool, _ cpu: CPUControl) throws(BrumeError) {
+        // All that the machine has is no quota.
+        let quota = CPUQuota(millicores: cpu.hasQuota ? limits.millicores : .max, cores: tree.cores)
         switch tree.kind {
         case .none: return
         case .unified(let parent):
@@ -57,19 +60,24 @@ struct ReplicaCgroup: Sendable {
             try HostFiles.write("\(SandboxLimits.processes)", to: "\(group)/pids.max")
             let amount = quota.quotaMicroseconds.map { "\($0)" } ?? "max"
             try HostFiles.write("\(amount) \(quota.periodMicroseconds)", to: "\(group)/cpu.max")
-            _ = HostFiles.tryWrite("\(min(10_000, max(1, limits.millicores / 10)))", to: "\(group)/cpu.weight")
+            if cpu.hasWeight { try Self.write(weight: CPUWeight(millicores: limits.millicores).unified, to: "\(group)/cpu.weight", cpu) }
         case .legacy:
             if let memory = legacy("memory") {
                 try HostFiles.write("\(limits.memoryBytes)", to: "\(memory)/memory.limit_in_bytes")
                 _ = HostFiles.tryWrite("0", to: "\(memory)/memory.swappiness")
             }
             if let pids = legacy("pids") { try HostFiles.write("\(SandboxLimits.processes)", to: "\(pids)/pids.max") }
-            if let cpu = legacy("cpu") {
-                try HostFiles.write("\(quota.periodMicroseconds)", to: "\(cpu)/cpu.cfs_period_us")
-                if let amount = quota.quotaMicroseconds { try HostFiles.write("\(amount)", to: "\(cpu)/cpu.cfs_quota_us") }
-                _ = HostFiles.tryWrite("\(max(2, limits.millicores * 1024 / 1000))", to: "\(cpu)/cpu.shares")
+            if let group = legacy("cpu") {
+                try HostFiles.write("\(quota.periodMicroseconds)", to: "\(group)/cpu.cfs_period_us")
+                if let amount = quota.quotaMicroseconds { try HostFiles.write("\(amount)", to: "\(group)/cpu.cfs_quota_us") }
+                if cpu.hasWeight { try Self.write(weight: CPUWeight(millicores: limits.millicores).legacy, to: "\(group)/cpu.shares", cpu) }
             }
         }
+    }
+
+    /// Beside a quota a weight is a courtesy; without one it is all that holds a replica.
+    private static func write(weight: Int, to path: String, _ cpu: CPUControl) throws(BrumeError) {
+        if cpu.hasQuota { _ = HostFiles.tryWrite("\(weight)", to: path) } else { try HostFiles.write("\(weight)", to: path) }
     }
 
     /// Where limits are changed and use is read while the group lives; nil without control groups.
@@ -85,6 +93,8 @@ struct ReplicaCgroup: Sendable {
         let memoryUsage: String
         /// Highest use so far; v1 begins anew when 0 is written to it.
         let memoryPeak: String
+        /// Pauses all processes of the group and lets them go on; nil without a cgroup2.
+        let freeze: String?
     }
 
     var limitPaths: LimitPaths? {
@@ -95,14 +105,15 @@ struct ReplicaCgroup: Sendable {
             return LimitPaths(
                 isUnified: true, cpu: "\(group)/cpu.max", period: nil, memory: "\(group)/memory.max", cpuUsage: "\(group)/cpu.stat",
                 throttling: "\(group)/cpu.stat",
-                memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak")
+                memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak", freeze: "\(group)/cgroup.freeze")
         case .legacy:
             guard let cpu = legacy("cpu"), let memory = legacy("memory"), let account = legacy("cpuacct") else { return nil }
             return LimitPaths(
                 isUnified: false, cpu: "\(cpu)/cpu.cfs_quota_us", period: "\(cpu)/cpu.cfs_period_us",
                 memory: "\(memory)/memory.limit_in_bytes", cpuUsage: "\(account)/cpuacct.usage",
                 throttling: "\(cpu)/cpu.stat",
-                memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes")
+                memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes",
+                freeze: unified.map { "\($0)/cgroup.freeze" })
         }
     }
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeHarvest
+import BrumeModel
+import BrumeSandbox
+import Testing
+
+@testable import brume
+
+@Suite("How the calls of a node share the machine")
+struct SharingPlanTests {
+    private static let capacity = Resources(millicores: 2000, memoryBytes: 1 << 30)
+
+    private static func settings(_ choice: SharingChoice, without parts: [SharingPart] = []) throws -> HarvesterSettings? {
+        try SharingPlan(choice, without: parts).harvesterSettings(capacity: capacity)
+    }
+
+    private static func required(_ choice: SharingChoice, without parts: [SharingPart] = []) throws -> HarvesterSettings {
+        let made = try settings(choice, without: parts)
+        return try #require(made)
+    }
+
+    @Test("only the policies that lend have a harvester")
+    func harvesters() throws {
+        for choice in SharingChoice.allCases {
+            let settings = try Self.settings(choice)
+            #expect((settings != nil) == [.harvest, .harvestWeights, .density].contains(choice), "\(choice)")
+            #expect(settings.map { $0.usesSafeguard && $0.pool.topsUp && $0.profiler.method == .learned } ?? true, "\(choice)")
+            #expect((settings?.admission == .predictedDemand) == (choice == .density), "\(choice)")
+        }
+    }
+
+    @Test("weights alone have no quota, and harvesting alone no weights")
+    func control() throws {
+        let expected: [(SharingChoice, CPUControl)] = [
+            (.static, .quotaAndWeight), (.weights, .weight), (.harvest, .quota), (.harvestWeights, .quotaAndWeight), (.density, .quota),
+        ]
+        for (choice, control) in expected {
+            let plan = try SharingPlan(choice)
+            #expect(plan.cpuControl == control, "\(choice)")
+        }
+    }
+
+    @Test("each part can be left out, and the others stay")
+    func parts() throws {
+        let all = try Self.required(.harvest)
+        let unguarded = try Self.required(.harvest, without: [.safeguard])
+        #expect(!unguarded.usesSafeguard && unguarded.pool.topsUp && unguarded.profiler.method == all.profiler.method)
+        let untopped = try Self.required(.density, without: [.topUp])
+        #expect(untopped.usesSafeguard && !untopped.pool.topsUp && untopped.admission == .predictedDemand)
+        let blind = try Self.required(.harvestWeights, without: [.profiler, .topUp])
+        #expect(blind.profiler.method == .recentMaximum && !blind.profiler.explores && !blind.pool.topsUp && blind.usesSafeguard)
+    }
+
+    @Test("leaving a part out of what lends nothing is refused, and what to do is said", arguments: [SharingChoice.static, .weights])
+    func refused(choice: SharingChoice) async throws {
+        let outcome = try await CommandLineProgram.run(["up", "--sharing", choice.rawValue, "--sharing-without", "safeguard"])
+        #expect(outcome.exitCode != 0)
+        #expect(outcome.complaint.contains("--sharing \(choice.rawValue) lends nothing"), "\(outcome.complaint)")
+        #expect(outcome.complaint.contains("give --sharing harvest"), "\(outcome.complaint)")
+    }
+}
