@@ -11,6 +11,7 @@ wait_seconds=60
 # Spare sandboxes have groups too: none while groups are counted.
 spares=0
 sharing=static
+level=info
 
 # check NAME COMMAND...: runs the command; its words are shown when it fails.
 check() {
@@ -39,7 +40,7 @@ b() {
 
 start_node() {
     rm -f $data/node.json
-    brume up --port 8080 --data-dir $data --spares $spares --sharing $sharing >>$log 2>&1 &
+    brume up --port 8080 --data-dir $data --spares $spares --sharing $sharing --log-level $level >>$log 2>&1 &
     echo $! >$pid_file  # checks run in a subshell, where a variable would be lost
     wait_for test -s $data/node.json || { tail -n 3 $log; return 1; }
 }
@@ -156,7 +157,8 @@ check "its weight is half a core's" limit cpu.weight 50
 kill -TERM "$(cat $pid_file)"
 check "the node that shares by weights stops" wait_for no_process 'brume|bwrap'
 
-sharing='harvest --log-level trace'
+sharing=harvest
+level=trace
 check "a node that lends starts" start_node
 b remove weigh >/dev/null 2>&1
 check "a function that lends is deployed" b deploy jump --command 'sh jump.sh' --directory /checks/functions --memory 128Mi --min 1 --max 1
