@@ -96,9 +96,11 @@ public struct TestbedReport: Sendable, Hashable, Codable {
         "Libra's policy is run by Brume's engine without what Libra has not: no loans of unreserved capacity, no top-up, first come "
             + "first served, a safeguard that looks every 100 ms, whole cores and units of 128 MB.",
         "The simulator does not reproduce Libra's gain: on the single node its policy saves about 1 % of the mean latency here and 61 % "
-            + "in the paper, whose users must have asked for far more than their functions use. So simulated Libra understates Libra, and only "
+            + "in the paper, whose users must have asked for far more than their functions use. So simulated Libra "
+            + "understates Libra, and only "
             + "the paper's own figures are an opponent.",
-        "Brume's policy here (density-weights) was chosen among some 25 variants on the first six seeds of the single node; user allocations "
+        "Brume's policy here (density-weights) was chosen among some 25 variants on the first six seeds of the single "
+            + "node; user allocations "
             + "and sizes were chosen from two rules each, by the baseline alone.",
         "Brume and Libra begin with a profile of 100 runs of each function, as Libra's duplicator makes them.",
     ]
