@@ -50,11 +50,26 @@ extension Engine {
         return true
     }
 
-    /// Asks functions again whose calls were held back, in the order in which they were.
+    /// Asks functions again whose calls were held back: in the order in which they were, or the call first that would have ended first
+    /// if it had begun when it came.
     mutating func serveStarved(_ outputs: inout [Output]) {
-        let waiting = starved
+        var waiting = starved
         starved.removeAll(keepingCapacity: true)
+        if harvester?.settings.waitingOrder == .expectedEnd {
+            let ends = waiting.map { expectedEnd($0) }
+            waiting = waiting.indices.sorted { (ends[$0], $0) < (ends[$1], $1) }.map { waiting[$0] }
+        }
         for handle in waiting { dispatch(handle, &outputs) }
+    }
+
+    /// When the function's next call would have ended if it had begun at once; one of which nothing is known counts as instant.
+    private func expectedEnd(_ handle: FunctionHandle) -> Instant {
+        guard let place = functions.place(of: handle), let call = firstWaiting(place), let state = calls[call],
+            let policy = functions[at: place]?.policy
+        else { return .zero }
+        let harvest = HarvestCall(id: call, function: handle, allocation: policy.allocation, features: state.features)
+        let duration = harvester?.predict(harvest)?.duration(millicores: policy.allocation.millicores) ?? .zero
+        return state.waitingSince + duration
     }
 
     private func harvestCall(_ call: CallID, _ state: CallState, _ policy: FunctionPolicy, _ replica: ReplicaState) -> HarvestCall {
@@ -80,7 +95,12 @@ extension Engine {
             return
         }
         harvestedMemory += replica.reserved.memoryBytes
-        let harvest = harvestCall(call, state, policy, replica)
+        var harvest = harvestCall(call, state, policy, replica)
+        if harvested[call] != nil {
+            // Another attempt of a call whose first replica still goes on with calls that came after it: the books there are in its name.
+            harvest.id = CallID(nextAlias)
+            nextAlias -= 1
+        }
         // Its own memory comes with it: lent to somebody in between, it could not be called in again.
         let more = poolCapacity().memoryBytes - (harvester?.pool.capacity.memoryBytes ?? 0)
         let brought = Resources(millicores: 0, memoryBytes: Swift.max(0, more))
@@ -88,12 +108,13 @@ extension Engine {
             preconditionFailure("\(call) was let in and there is no room for it")
         }
         fitPool()
-        replicas[at: place]?.harvestCall = call
+        replicas[at: place]?.harvestCall = harvest.id
         replicas[at: place]?.isShared = false
-        harvested.insert(replica.id, for: call)
+        harvested.insert(replica.id, for: harvest.id)
         emitLimits(&outputs)
         let limits = Resources(
-            millicores: harvester?.pool.limit(of: call, .cpu) ?? 0, memoryBytes: harvester?.pool.limit(of: call, .memory) ?? 0)
+            millicores: harvester?.pool.limit(of: harvest.id, .cpu) ?? 0,
+            memoryBytes: harvester?.pool.limit(of: harvest.id, .memory) ?? 0)
         if limits != harvest.allocation { outputs.append(.note(.allotted(call, limits, allocation: harvest.allocation))) }
     }
 

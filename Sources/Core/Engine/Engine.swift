@@ -31,6 +31,8 @@ public struct Engine: Sendable {
     public internal(set) var harvester: Harvester?
     /// Which replica a call stands for in the harvester's books.
     var harvested = Roster<CallID, ReplicaID>()
+    /// Names in those books for calls whose own name is taken: from the end, where no real number comes.
+    var nextAlias = UInt64.max
     /// Memory reserved by replicas that are in those books.
     var harvestedMemory = 0
     /// Functions with a free replica whose next call would not get what is to be set aside for it, in the order of asking.

@@ -14,14 +14,25 @@ public enum AdmissionRule: String, Hashable, Sendable, CaseIterable {
     case predictedUse = "predicted-use"
 }
 
+/// Who begins first of the calls that wait for CPU.
+public enum WaitingOrder: String, Hashable, Sendable, CaseIterable {
+    /// The function whose call has waited longest.
+    case arrival
+    /// The function whose next call would have ended first if it had begun when it came: short calls pass long ones, but no call for long.
+    case expectedEnd = "expected-end"
+}
+
 /// How a node harvests.
 public struct HarvesterSettings: Sendable {
     public var pool: HarvestSettings
     public var profiler: ProfilerSettings
     public var safeguard = SafeguardSettings()
     public var admission = AdmissionRule.allocation
+    public var waitingOrder = WaitingOrder.arrival
     /// Off only to show what it is good for.
     public var usesSafeguard = true
+    /// Whether lenders are watched for their CPU. Not where CPU goes by weight: no quota holds them back there.
+    public var guardsCPU = true
     /// No call is left with less CPU: it is what the kernel's smallest quota, 1 ms, comes to in periods of 20 ms.
     public var millicoresMin = 50
     /// Where set, a call is left with its expected peak rounded up to the next of these units, whether that comes near its limit or not
@@ -271,7 +282,7 @@ extension Harvester {
             running[change.call]?.cpuLimit.add(change.to - change.from, now: now)
             running[change.call]?.highestMillicores = max(run.highestMillicores, change.to)
         }
-        if change.to < run.call.allocation[change.kind] {
+        if change.to < run.call.allocation[change.kind], change.kind == .memory || settings.guardsCPU {
             safeguard.watch(change.call, of: run.call.function, change.kind, limit: change.to)
         } else {
             safeguard.unwatch(change.call, change.kind)

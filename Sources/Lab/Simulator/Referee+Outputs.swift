@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeEngine
+import BrumeHarvest
 import BrumeModel
 
 /// What the engine says, held against the books.
@@ -204,6 +205,8 @@ extension Referee {
     }
 
     private mutating func workIsConserved(_ index: Int) {
+        // With harvesting a call may wait beside a free slot for what is to be set aside for it; at rest none may.
+        if settings.harvest != nil { return }
         let waits = !functions[index].callers.isEmpty || (!draining && !functions[index].due.isEmpty)
         if waits, functions[index].freeSlots != 0 { breach("calls of f\(index) wait beside \(functions[index].freeSlots) free slots") }
     }
@@ -221,6 +224,11 @@ extension Referee {
             case .backingOff where draining, .offered where draining: patient += 1
             case .waiting, .backingOff, .offered, .arriving, .running, .overdue: breach("c\(index) is lost: it is \(book.phase) for ever")
             }
+        }
+        if let harvester = engine.harvester {
+            for fault in harvester.pool.audit() { breach(fault) }
+            let loans = harvester.pool.loans(.cpu).count + harvester.pool.loans(.memory).count
+            if loans != 0 { breach("\(loans) loans are left") }
         }
         if draining { return }
         let footprint = engine.footprint

@@ -25,6 +25,7 @@ extension Simulation {
             submit(.abandon(call))
         case .drain: submit(.drain)
         case .halt: submit(.halt)
+        case .look(let replica): look(replica)
         }
     }
 
@@ -50,7 +51,7 @@ extension Simulation {
             return
         }
         let timeout: Duration? = arrivals.chance(1, in: 8) ? target.policy.timeout / 2 : nil
-        submit(.arrive(call, target.handle, timeout: timeout))
+        submit(.arrive(call, target.handle, timeout: timeout, features: drawFeatures()))
         if referee.book(call).phase != .refused, violationFree {
             report.accepted += 1
             if fault(plan.faults.abandons) { schedule(.abandon(call), after: world.draw(.zero...target.policy.timeout)) }
@@ -87,6 +88,7 @@ extension Simulation {
             submit(.finished(call, .unsent))
             return
         }
+        beginLooking(replica)
         let attempt = referee.book(call).runs
         let mean = inhabitant(referee.book(call).function)?.meanRunNanoseconds ?? 1_000_000
         let time = world.draw(mean / 4...mean * 2)
@@ -109,11 +111,12 @@ extension Simulation {
         // A later attempt may be on the same replica; what was arranged for this one no longer holds.
         guard referee.book(call).runs == attempt, host.release(call, on: replica) else { return }
         answer(call, end == .succeeded ? .succeeded : .failed)
-        submit(.finished(call, end))
+        submit(.finished(call, end, usage: drawUsage(replica)))
     }
 
     private mutating func replicaEnds(_ replica: ReplicaID, _ exit: ReplicaExit) {
         guard let unfinished = host.end(replica) else { return }
+        limits[replica] = nil
         for call in unfinished {
             answer(call, .failed)
             submit(.finished(call, .failed))
@@ -129,6 +132,7 @@ extension Simulation {
         case .start(let replica, let handle):
             report.starts += 1
             host.start(replica)
+            openLimits(replica, handle)
             guard let function = inhabitant(Int32(handle.index)) else { return }
             let works = !(function.broken && faultsActive) && !fault(plan.faults.startFails)
             schedule(
@@ -168,7 +172,7 @@ extension Simulation {
             let pause = grace > .zero ? world.draw(.microseconds(100)...grace) : .microseconds(50)
             schedule(.stopped(replica), after: pause)
         case .wake(let at): schedule(.tick, at: Swift.max(at, clock))
-        case .limit: break
+        case .limit(let batch): write(batch)
         case .note(.resent): report.resent += 1
         case .note(.stoppedReplica(_, _, .evicted)): report.evictions += 1
         case .note: break
@@ -220,6 +224,7 @@ extension Simulation {
         for index in referee.calls.indices where referee.calls[index].phase == .offered { report.refused += 1 }
         referee.restart()
         host.removeAll()
+        limits.removeAll()
         agenda = agenda.keeping { event in
             switch event {
             case .arrival, .change, .drain, .halt: true

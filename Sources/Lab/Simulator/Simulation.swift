@@ -30,6 +30,14 @@ public struct Simulation: Sendable {
     var arrivals: SeededGenerator
     var world: SeededGenerator
     var changes: SeededGenerator
+    /// What calls use; drawn only where calls lend.
+    var usage: SeededGenerator
+    /// Limits as they are written, where calls lend.
+    var limits: [ReplicaID: WrittenLimits] = [:]
+    /// What was to be written since a limit was refused: it takes the place of what stood behind that one.
+    var written: [ReplicaLimit] = []
+    /// Batches of limits that are being written, one inside the other.
+    var depth = 0
 
     var population: [Inhabitant] = []
     var nextHandle = 0
@@ -76,6 +84,8 @@ public struct Simulation: Sendable {
             case abandon(CallID)
             case drain
             case halt
+            /// The watcher looks at a replica.
+            case look(ReplicaID)
         }
 
         enum Change: Sendable { case redeploy, scale, remove, restart }
@@ -100,6 +110,7 @@ public struct Simulation: Sendable {
         arrivals = root.fork()
         world = root.fork()
         changes = root.fork()
+        usage = root.fork()
         engine = Engine(settings: plan.settings)
         referee = Referee(settings: plan.settings)
         report = Report(seed: seed)
@@ -181,6 +192,7 @@ public struct Simulation: Sendable {
     /// Gives the engine one event and performs what it says.
     mutating func submit(_ input: Input) {
         referee.observe(input, at: clock)
+        if case .finished(let call, _, _) = input { markIdle(after: call) }
         digest.add(input, at: clock)
         trace.add(clock, input)
         listener?("\(clock.short) \(input)")

@@ -7,6 +7,10 @@ import BrumeSimulator
 extension TestbedRunner {
     func sensitivity() throws -> [TestbedLine] { try thresholds() + weights() }
 
+    private static let thresholdRemark =
+        "Brume's policy here shares CPU by weight and has no CPU limit to guard, so nothing depends on the threshold: no comparison."
+    private static let weightRemark = "At this load every node has what a call wants, so nothing depends on the weight: no comparison."
+
     private func thresholds() throws -> [TestbedLine] {
         var lines: [TestbedLine] = []
         for (step, theirs) in PaperFigures.thresholdP99.enumerated() {
@@ -19,7 +23,7 @@ extension TestbedRunner {
             lines.append(
                 TestbedLine(
                     .sensitivity, "P99 latency \(name)", unit: "s", paper: theirs, simulatedLibra: results[0].p99,
-                    simulated: results[1].p99))
+                    simulated: results[1].p99, isAim: false, remark: Self.thresholdRemark))
             lines.append(
                 TestbedLine(
                     .sensitivity, "calls safeguarded \(name)", unit: "%", paper: PaperFigures.thresholdSafeguarded[step],
@@ -40,7 +44,7 @@ extension TestbedRunner {
             lines.append(
                 TestbedLine(
                     .sensitivity, "P99 latency with CPU weighted \(weight)", unit: "s", paper: theirs, simulatedLibra: results[0].p99,
-                    simulated: results[1].p99))
+                    simulated: results[1].p99, isAim: false, remark: Self.weightRemark))
         }
         return lines
     }

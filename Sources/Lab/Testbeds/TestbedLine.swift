@@ -10,6 +10,9 @@ public struct TestbedLine: Sendable, Hashable, Codable {
     public enum Verdict: String, Sendable, Hashable, Codable {
         /// Better than Libra's own figure.
         case better
+        /// Better than Libra's own figure, and so is Libra's policy in the simulator: the simulated workload is lighter than the paper's
+        /// there, and the line says nothing about the policies.
+        case lighterModel = "lighter-model"
         /// Worse in absolute terms, and better against the simulated Default than Libra is against its own.
         case betterRatio = "better-ratio"
         case worse
@@ -53,7 +56,10 @@ public struct TestbedLine: Sendable, Hashable, Codable {
 
     public var verdict: Verdict {
         guard isAim, let paper, let simulated else { return .information }
-        if isLowerBetter ? simulated <= paper : simulated >= paper { return .better }
+        if isLowerBetter ? simulated <= paper : simulated >= paper {
+            guard let simulatedLibra else { return .better }
+            return (isLowerBetter ? simulatedLibra <= paper : simulatedLibra >= paper) ? .lighterModel : .better
+        }
         guard let paperDefault, let simulatedDefault, paperDefault > 0, simulatedDefault > 0 else { return .worse }
         let (theirs, ours) = (paper / paperDefault, simulated / simulatedDefault)
         return (isLowerBetter ? ours <= theirs : ours >= theirs) ? .betterRatio : .worse
@@ -87,8 +93,15 @@ public struct TestbedReport: Sendable, Hashable, Codable {
         "Single node: 165 calls at even draws over 60 s, sizes drawn evenly from the repository's ranges. Multi sets and scaling: "
             + "the repository's moments, sizes drawn in the same way. Nothing else was fitted, and nothing line by line.",
         "Every call starts a container in 0.9 to 3.2 s, as the paper's platform does.",
-        "Libra's policy is run by Brume's engine without what Libra has not: no loans of unreserved capacity, no top-up, first come first "
-            + "served, a safeguard that looks every 100 ms; in fractions of cores, where Libra has whole ones.",
+        "Libra's policy is run by Brume's engine without what Libra has not: no loans of unreserved capacity, no top-up, first come "
+            + "first served, a safeguard that looks every 100 ms, whole cores and units of 128 MB.",
+        "The simulator does not reproduce Libra's gain: on the single node its policy saves about 1 % of the mean latency here and 61 % "
+            + "in the paper, whose users must have asked for far more than their functions use. So simulated Libra "
+            + "understates Libra, and only "
+            + "the paper's own figures are an opponent.",
+        "Brume's policy here (density-weights) was chosen among some 25 variants on the first six seeds of the single "
+            + "node; user allocations "
+            + "and sizes were chosen from two rules each, by the baseline alone.",
         "Brume and Libra begin with a profile of 100 runs of each function, as Libra's duplicator makes them.",
     ]
 }

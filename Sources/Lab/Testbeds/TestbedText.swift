@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension TestbedReport {
+    /// How many lines came out how.
+    public var summary: String {
+        "\(count(.better)) lines better than Libra's own figure; \(count(.lighterModel)) better, but so is Libra's policy in the "
+            + "simulator; \(count(.betterRatio)) better only against their own baseline; \(count(.worse)) worse."
+    }
+
     /// The report as Markdown.
     public var markdown: String {
         var text = "# Libra's testbeds, simulated\n\n"
@@ -9,8 +15,7 @@ extension TestbedReport {
             + "engine that runs on "
             + "real nodes: \"baseline\" is the paper's Default, \"Libra\" its policy, \"Brume\" ours. Averages of \(seeds) seed"
             + "\(seeds == 1 ? "" : "s").\n\n"
-        let (better, ratio, worse) = (count(.better), count(.betterRatio), count(.worse))
-        text += "\(better) lines better than Libra's own figure, \(ratio) better only against their own baseline, \(worse) worse.\n"
+        text += summary + "\n"
         for testbed in Testbed.allCases {
             let own = lines.filter { $0.testbed == testbed }
             guard !own.isEmpty else { continue }
@@ -68,6 +73,7 @@ extension TestbedLine.Verdict {
     public var words: String {
         switch self {
         case .better: "better"
+        case .lighterModel: "better, as simulated Libra is"
         case .betterRatio: "better against its own baseline"
         case .worse: "worse"
         case .information: ""

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeEngine
+import BrumeHarvest
 import BrumeModel
 import Testing
 
@@ -14,12 +15,27 @@ struct SeedTests {
         drained.drains = true
         var crowded = SimulationPlan(functions: 6, calls: 200, faults: .light)
         crowded.meanGap = .microseconds(300)
+        var lending = SimulationPlan(calls: 200, faults: .light)
+        lending.settings.harvest = Self.harvest(lending.settings)
+        var lendingUnderFire = SimulationPlan(calls: 200, faults: .heavy)
+        lendingUnderFire.settings.harvest = Self.harvest(lendingUnderFire.settings)
+        lendingUnderFire.settings.harvest?.admission = .predictedDemand
+        lendingUnderFire.settings.harvest?.waitingOrder = .expectedEnd
         return [
+            ("lending", lending), ("lending under fire", lendingUnderFire),
             ("none", SimulationPlan(calls: 200, faults: .none)), ("light", SimulationPlan(calls: 200, faults: .light)),
             ("heavy", SimulationPlan(calls: 200, faults: .heavy)),
             ("drained", drained), ("crowded", crowded),
         ]
     }()
+
+    /// Predictions after two calls of a function, so that a short run has lenders and borrowers.
+    private static func harvest(_ settings: EngineSettings) -> HarvesterSettings {
+        var harvest = HarvesterSettings(capacity: settings.capacity)
+        harvest.profiler.callsBeforePrediction = 2
+        harvest.safeguard.memoryMarginBytes = 1 << 20
+        return harvest
+    }
 
     @Test("every promise holds, and the same seed gives the same run", arguments: plans.map(\.name))
     func promisesHold(name: String) throws {

@@ -78,6 +78,8 @@ struct TestbedTests {
         #expect(verdict(101) == .worse)
         #expect(verdict(51, lower: false) == .better)
         #expect(TestbedLine(.single, "x", unit: "s", simulated: 1).verdict == .information)
+        #expect(TestbedLine(.single, "x", unit: "s", paper: 50, simulatedLibra: 49, simulated: 40).verdict == .lighterModel)
+        #expect(TestbedLine(.single, "x", unit: "s", paper: 50, simulatedLibra: 51, simulated: 40).verdict == .better)
     }
 
     @Test("numbers are written with three digits or so")
@@ -97,7 +99,7 @@ struct TestbedTests {
         #expect(text.contains("| P99 latency (s) |  | 65.0 |  |  | 57.2 | better |"))
         #expect(text.contains("| mean speedup |  | 0.57 |  |  | 0.50 | worse |"))
         #expect(text.contains("- P99 latency: Why it is so."))
-        #expect(text.contains("1 lines better than Libra's own figure, 0 better only against their own baseline, 1 worse."))
+        #expect(text.contains("1 lines better than Libra's own figure; 0 better, but so is"))
         #expect(!text.contains(Testbed.multi.title))
         for assumption in report.assumptions { #expect(text.contains(assumption)) }
     }

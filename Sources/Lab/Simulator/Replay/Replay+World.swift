@@ -246,7 +246,7 @@ extension Replay {
         switch output {
         case .start(let replica, let handle):
             nodes[node].start(replica, handle.index, plan.functions[handle.index].allocation)
-            schedule(.started(replica), node, at: clock + world.draw(plan.start))
+            schedule(.started(replica), node, at: clock + starts[handle.index].draw(plan.start))
         case .run(let call, let replica, let cold, _): begin(call, on: replica, cold: cold, node)
         case .stop(let replica, _):
             schedule(.exited(replica, ReplicaExit(.stopped, "The replica was stopped.")), node, at: clock + Self.stopTime)

@@ -27,7 +27,8 @@ public struct Replay: Sendable {
     var agenda = Heap<Appointment>()
     var sequence: UInt64 = 0
     var clock = Instant.zero
-    var world: SeededGenerator
+    /// How long starts take, by function: the n-th start of a function takes as long under every policy.
+    var starts: [SeededGenerator]
     var digest = Digest()
     var unfinished: Int
     var result: PolicyRun
@@ -73,7 +74,7 @@ public struct Replay: Sendable {
         self.plan = plan
         self.policy = policy
         var root = SeededGenerator(seed: seed)
-        world = root.fork()
+        starts = plan.functions.map { _ in root.fork() }
         schedulerOf = plan.calls.map { _ in root.below(max(1, plan.schedulers)) }
         var settings = EngineSettings(capacity: plan.capacity)
         settings.harvest = policy.settings(capacity: plan.capacity, experience: plan.experience)

@@ -67,10 +67,15 @@ extension ReplayPolicy {
     /// Admission by what calls are expected to use.
     public static let density = ReplayPolicy("density", harvest: Harvest { $0.admission = .predictedDemand })
 
-    /// Brume for nodes that share CPU by weight: calls are admitted by the CPU they are expected to use,
-    /// idle CPU goes to whoever can use it,
-    /// and memory is lent as in ``harvest``.
-    public static let shared = ReplayPolicy("density-weights", sharing: .weights, harvest: Harvest { $0.admission = .predictedDemand })
+    /// Brume for nodes that share CPU by weight: calls are admitted by the CPU they are expected to use on average, those that would end
+    /// first begin first, idle CPU goes to whoever can use it, and memory is lent as in ``harvest``.
+    public static let shared = ReplayPolicy(
+        "density-weights", sharing: .weights,
+        harvest: Harvest {
+            $0.admission = .predictedUse
+            $0.waitingOrder = .expectedEnd
+            $0.guardsCPU = false
+        })
 
     /// Libra's policy on our engine: only what calls have reserved is lent, once, when a call begins, first come first served; the
     /// safeguard looks every 100 ms, memory beyond a lent limit kills, and amounts are whole cores and units of 128 MB, 8 of each at most.

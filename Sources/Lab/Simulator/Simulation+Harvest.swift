@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeEngine
+import BrumeModel
+
+/// The world where calls lend: what they use is drawn, limits are written as a node writes them, and added up after each write.
+extension Simulation {
+    /// The limits of one replica as they stand.
+    struct WrittenLimits: Sendable {
+        var now: Resources
+        /// Whether its CPU counts: from the first limit of a call on it to the end of the last call.
+        var isBusy = false
+    }
+
+    private var lends: Bool { plan.settings.harvest != nil }
+    /// Of memory limits to lower: so many stay higher, because the memory is in use.
+    private static let refused = Ratio(1, in: 8)
+    /// Of looks: so many are followed by another.
+    private static let looksAgain = Ratio(3, in: 4)
+
+    mutating func drawFeatures() -> CallFeatures { lends ? CallFeatures(inputBytes: usage.below(1000)) : .unknown }
+
+    mutating func drawUsage(_ replica: ReplicaID) -> CallUsage? {
+        guard lends, let limits = limits[replica]?.now else { return nil }
+        return CallUsage(
+            cpuTime: .milliseconds(usage.below(20)), peakMillicores: usage.below(limits.millicores + 1),
+            peakMemoryBytes: usage.below(limits.memoryBytes + 1))
+    }
+
+    mutating func openLimits(_ replica: ReplicaID, _ handle: FunctionHandle) {
+        guard lends else { return }
+        limits[replica] = WrittenLimits(now: referee.functions[handle.index].policy.allocation)
+    }
+
+    /// The last call on a replica has ended: what its limit allows is used by nobody until the next begins.
+    mutating func markIdle(after call: CallID) {
+        let replica = referee.book(call).replica
+        guard replica > 0, Int(replica) <= referee.replicas.count, referee.replicas[Int(replica) - 1].calls == 0 else { return }
+        limits[ReplicaID(replica)]?.isBusy = false
+    }
+
+    // MARK: Looks
+
+    mutating func beginLooking(_ replica: ReplicaID) {
+        if lends { schedule(.look(replica), after: usage.draw(.milliseconds(1)...Duration.milliseconds(8))) }
+    }
+
+    mutating func look(_ replica: ReplicaID) {
+        guard let now = limits[replica]?.now, !host.calls(on: replica).isEmpty else { return }
+        let sample = UsageSample(
+            at: clock, cpuTime: .nanoseconds(clock.nanoseconds / 1000 * Int64(usage.below(now.millicores + 1))),
+            throttledPeriods: usage.chance(1, in: 8) ? usage.below(100) : nil, memoryBytes: usage.below(now.memoryBytes + 1))
+        submit(.sampled([ReplicaSample(replica: replica, usage: sample)]))
+        if usage.happens(Self.looksAgain) { beginLooking(replica) }
+    }
+
+    // MARK: Limits
+
+    /// As the node does: where one stays higher than it should, the engine is told before anything grows, and what it then says takes the
+    /// place of what was not written yet.
+    mutating func write(_ batch: [ReplicaLimit]) {
+        written += batch
+        depth += 1
+        perform(batch)
+        depth -= 1
+        guard depth == 0 else { return }
+        // While a limit is refused the sum is too large until the engine has found a way; then it must hold again.
+        checkSums()
+        written.removeAll()
+    }
+
+    private mutating func perform(_ batch: [ReplicaLimit]) {
+        // Only where something grows by it: what is called in for a replica that starts is given to that one in the same step.
+        let grows = batch.contains { $0.kind == .memory && $0.to > $0.from && $0.from > 0 }
+        for (index, limit) in batch.enumerated() {
+            let gap = limit.from - limit.to
+            guard limit.kind == .memory, gap > 0, grows, faultsActive, usage.happens(Self.refused) else {
+                write(limit, limit.to)
+                continue
+            }
+            let held = limit.to + usage.draw(1...gap)
+            // What is held does not count until the engine has answered.
+            depth += 1
+            write(limit, held)
+            let rest = batch[(index + 1)...]
+            for other in rest where other.to < other.from { write(other, other.to) }
+            let before = written
+            written.removeAll()
+            submit(.limitHeld(limit, at: held, batch: batch))
+            let replaced = written
+            written = before + replaced
+            for other in rest where other.to >= other.from {
+                let isReplaced = replaced.contains { $0.replica == other.replica && $0.kind == other.kind }
+                if !isReplaced { write(other, other.to) }
+            }
+            depth -= 1
+            return
+        }
+    }
+
+    private mutating func write(_ limit: ReplicaLimit, _ value: Int) {
+        guard limits[limit.replica] != nil else { return }
+        limits[limit.replica]?.now[limit.kind] = value
+        if limit.kind == .cpu, limit.call != nil { limits[limit.replica]?.isBusy = true }
+        if depth == 1 { checkSums() }
+    }
+
+    private mutating func checkSums() {
+        var sum = Resources.zero
+        for replica in limits.keys.sorted() {
+            guard let written = limits[replica] else { continue }
+            sum.memoryBytes += written.now.memoryBytes
+            if written.isBusy { sum.millicores += written.now.millicores }
+        }
+        let capacity = plan.settings.capacity
+        if sum.millicores > capacity.millicores { referee.breach("limits add up to \(sum.millicores)m of \(capacity.millicores)m") }
+        if sum.memoryBytes > capacity.memoryBytes { referee.breach("limits add up to \(sum.memoryBytes) of \(capacity.memoryBytes) bytes") }
+    }
+}
