@@ -97,6 +97,7 @@ let package = Package(
         layer(
             "BrumeSimulator", "Lab/Simulator",
             ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
+        layer("BrumeReport", "Lab/Report", ["BrumeModel", "BrumeWorkload"]),
         layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
         // Native: C.
         .target(name: "CBrumeLinux", path: "Sources/Native/CBrumeLinux", cSettings: strictC),
@@ -122,8 +123,8 @@ let package = Package(
         .executableTarget(
             name: "brume",
             dependencies: [
-                "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox", "BrumeStore",
-                "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
+                "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeReport", "BrumeSandbox",
+                "BrumeStore", "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,
                 .subprocess, .systemPackage,
@@ -136,6 +137,7 @@ let package = Package(
         tests("EngineTests", "Core/Engine", ["BrumeModel", "BrumeHarvest", "BrumeEngine"], exclude: ["Scenarios"]),
         tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"], exclude: ["Fixtures"]),
         tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
+        tests("ReportTests", "Lab/Report", ["BrumeModel", "BrumeWorkload", "BrumeReport"], exclude: ["Fixtures"]),
         tests("LoadTests", "Lab/LoadGenerator", ["BrumeLoad", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1]),
         tests(
             "SandboxTests", "Adapters/Sandbox",

@@ -46,6 +46,7 @@ struct Layer: Sendable {
             target: "BrumeSimulator", folder: "Sources/Lab/Simulator",
             own: ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload"],
             outside: ["collections", "synchronization"]),
+        Layer(target: "BrumeReport", folder: "Sources/Lab/Report", own: ["BrumeModel", "BrumeWorkload"], outside: []),
         Layer(
             target: "BrumeLoad", folder: "Sources/Lab/LoadGenerator", own: ["BrumeModel", "BrumeWorkload"],
             outside: ["nio", "histogram", "system", "foundation"]),
@@ -67,8 +68,8 @@ struct Layer: Sendable {
         Layer(
             target: "brume", folder: "Sources/brume",
             own: [
-                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeSandbox",
-                "BrumeStore",
+                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeReport",
+                "BrumeSandbox", "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode",
             ],
             outside: [
@@ -79,7 +80,7 @@ struct Layer: Sendable {
     /// The folders of decisions and virtual time: no I/O, no clocks, no chance of their own.
     static let pure = [
         "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Harvest", "Sources/Core/Engine", "Sources/Lab/Workload",
-        "Sources/Lab/Simulator",
+        "Sources/Lab/Simulator", "Sources/Lab/Report",
     ]
 
     /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service.
