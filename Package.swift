@@ -119,7 +119,7 @@ let package = Package(
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics]),
         // The shell round the engine.
         layer(
-            "BrumeNode", "Node", ["BrumeModel", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),
+            "BrumeNode", "Node", ["BrumeModel", "BrumeHarvest", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),
         .executableTarget(
             name: "brume",
             dependencies: [
@@ -156,7 +156,7 @@ let package = Package(
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests(
             "NodeTests", "Node",
-            ["BrumeModel", "BrumeBroker", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+            ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
         tests(
             "SystemTests", "System",
             [

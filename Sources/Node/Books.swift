@@ -17,6 +17,7 @@ struct Books: Sendable {
 
     var records: RecordBudget
     var recent: RecentCalls
+    var harvest = HarvestBooks()
 
     /// Reused between steps, so that a step allocates nothing of its own.
     var outputs: [Output] = []

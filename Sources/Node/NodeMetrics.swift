@@ -72,7 +72,11 @@ extension NodeMetrics {
 extension NodeService {
     /// Brings the gauges up to date; call before the metrics are rendered.
     package func publishMetrics() {
-        let (view, skipped) = books.withLock { ($0.engine.view, $0.records.skipped) }
+        let (view, skipped, harvest) = books.withLock { books in
+            let figures = books.engine.harvester.map { HarvestFigures($0, heldBack: books.harvest.heldBack, now: clock.now) }
+            return (books.engine.view, books.records.skipped, figures)
+        }
         metrics.publish(view, recordsSkipped: skipped, residentBytes: world.residentBytes())
+        if let harvest { harvestMetrics?.publish(harvest) }
     }
 }

@@ -68,8 +68,17 @@ extension NodeService {
         }
         let timing = timing(of: entry, books)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
-        let record = self.record(call, entry, reply)
+        var record = self.record(call, entry, reply)
         let isWritten = isEventful(entry, reply) || books.records.allows(at: clock.now)
+        if isHarvesting {
+            record.harvest = books.harvest.settled.removeValue(forKey: call)
+            if record.harvest == nil, books.engine.harvests(call) {
+                // The caller has its answer; what the call lent is known when its replica is through with it.
+                books.harvest.unsettled[call] = UnsettledRecord(record: record, isWritten: isWritten)
+                actions.append(.answer(caller, reply, nil))
+                return
+            }
+        }
         if !isWritten { books.recent.append(record) }
         actions.append(.answer(caller, reply, isWritten ? record : nil))
     }
@@ -116,9 +125,11 @@ extension NodeService {
     /// Keeps a decision with the calls that it explains.
     func keep(_ note: Note, _ books: inout Books) {
         switch note {
-        case .queued(let call, _), .resent(let call, _), .heldBack(let call, _), .allotted(let call, _, _):
+        case .queued(let call, _), .resent(let call, _), .allotted(let call, _, _): books.calls[call]?.notes.append(note)
+        case .heldBack(let call, _):
             books.calls[call]?.notes.append(note)
-        case .settled: break
+            books.harvest.heldBack += 1
+        case .settled(let statement): settle(statement, &books)
         case .startedReplica(let replica, let handle, let reason):
             logger.debug("replica starting", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
             guard let function = books.functions[handle]?.stored.spec.id else { return }

@@ -31,10 +31,10 @@ extension NodeService {
     /// grows, and what it then says takes the place of what was not written yet.
     func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) {
         for (index, limit) in batch.enumerated() {
-            let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
+            let held = writeLimit(limit, &books)
             guard let held, limit.kind == .memory, held > limit.to else { continue }
             let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { _ = driver.setLimit(other.kind, to: other.to, of: other.replica) }
+            for other in rest where other.to < other.from { _ = writeLimit(other, &books) }
             var outputs: [Output] = []
             books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
             var replaced: Set<LimitKey> = []
@@ -44,10 +44,20 @@ extension NodeService {
                 translate(output, &books, &actions)
             }
             for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
-                _ = driver.setLimit(other.kind, to: other.to, of: other.replica)
+                _ = writeLimit(other, &books)
             }
             return
         }
+    }
+
+    /// - Returns: what is in force, or nil if the replica is gone.
+    private func writeLimit(_ limit: ReplicaLimit, _ books: inout Books) -> Int? {
+        let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
+        if held != nil {
+            books.harvest.limitWrites += 1
+            harvestMetrics?.countLimit(limit.kind)
+        }
+        return held
     }
 
     // MARK: What is known of a call

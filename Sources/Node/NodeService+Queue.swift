@@ -124,7 +124,7 @@ extension NodeService {
     func settle(_ settlement: Settlement) async {
         let call = settlement.call
         // The record goes first: the store writes it together with the change, so that no call has ended without a trace.
-        if let entry = settlement.entry, let result = entry.result { recordAttempt(call, entry, result) }
+        if let entry = settlement.entry, let result = entry.result { recordAttempt(call, entry, result, settlement.harvest) }
         let delivery = delivery(after: settlement)
         do {
             switch settlement.kind {
@@ -141,12 +141,13 @@ extension NodeService {
         if let delivery { post(delivery) }
     }
 
-    private func recordAttempt(_ call: CallID, _ entry: CallEntry, _ result: AttemptResult) {
+    private func recordAttempt(_ call: CallID, _ entry: CallEntry, _ result: AttemptResult, _ harvest: CallHarvest?) {
         let reply: CallReply<ByteBuffer>.Result =
             result.failure.map { .failed($0) }
             ?? .answered(CallResponse(status: result.status, headers: result.headers, body: .whole(ByteBuffer())))
-        store.record(
-            record(call, entry, CallReply(result: reply, timing: result.timing, cold: entry.cold, replica: entry.replica)))
+        var record = record(call, entry, CallReply(result: reply, timing: result.timing, cold: entry.cold, replica: entry.replica))
+        record.harvest = harvest
+        store.record(record)
     }
 
     // MARK: What people see and do

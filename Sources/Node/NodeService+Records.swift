@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeEngine
+import BrumeHarvest
 package import BrumeModel
 import Synchronization
 
@@ -9,12 +11,15 @@ extension NodeService {
         try await store.flush()
         let running = unended(query)
         guard running.count < query.limit else { return running }
-        var ended = books.withLock { $0.recent.matching(query) }
+        var ended = books.withLock { $0.recent.matching(query) + $0.harvest.unsettled(query) }
         let stored = try await store.calls(query)
         // Those in memory and those on disk took turns; both come newest first, and ids grow with time.
         if ended.isEmpty {
             ended = stored
         } else {
+            // What was written in between is in both, and told as it was written.
+            let known = Set(stored.map(\.id))
+            ended.removeAll { known.contains($0.id) }
             ended += stored
             ended.sort { ($0.id, $0.attempt) > ($1.id, $1.attempt) }
         }
@@ -30,11 +35,12 @@ extension NodeService {
                 guard query.function == nil || query.function == entry.function else { continue }
                 guard query.label == nil || query.label == entry.label else { continue }
                 if let since = query.since, entry.arrived < since { continue }
-                records.append(
-                    CallRecord(
-                        id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived,
-                        timing: timing(of: entry, books), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
-                        asynchronous: entry.isAsynchronous, attempt: entry.attempt, decisions: entry.notes.map(\.sentence)))
+                var record = CallRecord(
+                    id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived,
+                    timing: timing(of: entry, books), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
+                    asynchronous: entry.isAsynchronous, attempt: entry.attempt, decisions: entry.notes.map(\.sentence))
+                record.harvest = books.engine.harvester?.statement(of: call, now: clock.now).map { callHarvest($0, books) }
+                records.append(record)
             }
             records.sort { $0.id > $1.id }
             return Array(records.prefix(query.limit))

@@ -25,6 +25,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     let books: Mutex<Books>
     let logs = LogHub()
     let metrics = NodeMetrics()
+    /// Nil where nothing is lent.
+    let harvestMetrics: HarvestMetrics?
     /// One administrative change at a time, so that store and engine agree on the order.
     let changes = Lane()
     let control: AsyncStream<ControlItem>
@@ -54,6 +56,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         let call: CallID
         let kind: Kind
         let entry: CallEntry?
+        let harvest: CallHarvest?
     }
 
     /// - Parameter makeDriver: gets the sink for the driver's events.
@@ -67,10 +70,11 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         self.logger = logger
         clock = world.clock
         startedAt = clock.now
+        harvestMetrics = settings.engine.harvest == nil ? nil : HarvestMetrics()
         // 2^40 calls for each start of the data directory: ten years at 3,000 calls a second.
         books = Mutex(
             Books(
-                engine: Engine(settings: settings.engine), firstCall: epoch << 40, settings: settings))
+                engine: Engine(settings: settings.engine, now: startedAt), firstCall: epoch << 40, settings: settings))
         // Nothing may be dropped here; what can be queued is bounded by the engine's own limits on replicas and running calls.
         (control, controlInput) = AsyncStream.makeStream(of: ControlItem.self, bufferingPolicy: .unbounded)
         // Beyond it the oldest leave memory; they stay in the store until the next start, and a dead receiver must not fill memory.
@@ -133,17 +137,19 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         case .start(let replica, let function): controlInput.yield(.start(replica, function))
         case .stop(let replica, let grace): controlInput.yield(.stop(replica, grace: grace))
         case .wake(let at): controlInput.yield(.wake(at))
-        case .complete(let call): settle(call, .complete, entry: books.calls.removeValue(forKey: call))
-        case .bury(let call, let failed):
-            settle(call, .bury(failedAttempts: failed), entry: books.calls.removeValue(forKey: call))
+        case .complete(let call): settle(call, .complete, &books)
+        case .bury(let call, let failed): settle(call, .bury(failedAttempts: failed), &books)
         case .retry(let call, let failed, let at):
-            settle(call, .retry(failedAttempts: failed, at: at), entry: books.calls[call])
+            settle(call, .retry(failedAttempts: failed, at: at), &books)
             books.calls[call]?.beginAttempt(failed + 1)
         }
     }
 
-    private func settle(_ call: CallID, _ kind: Settlement.Kind, entry: CallEntry?) {
-        controlInput.yield(.settle(Settlement(call: call, kind: kind, entry: entry)))
+    private func settle(_ call: CallID, _ kind: Settlement.Kind, _ books: inout Books) {
+        let harvest = books.harvest.settled.removeValue(forKey: call)
+        controlInput.yield(.settle(Settlement(call: call, kind: kind, entry: books.calls[call], harvest: harvest)))
+        if case .retry = kind { return }
+        books.calls[call] = nil
     }
 
     func perform(_ actions: [Action]) {
@@ -199,6 +205,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
     func callEnd(_ call: CallID, _ failure: CallFailure?, _ books: Books) -> CallEnd {
         if failure?.kind == .unsent { return .unsent }
+        if failure?.kind == .outOfMemory { return .outOfMemory }
         if let result = books.calls[call]?.result { return result.succeeded ? .succeeded : .failed }
         return failure == nil ? .succeeded : .failed
     }

@@ -18,7 +18,11 @@ struct Brume: AsyncParsableCommand {
             """,
         version: Version.current,
         groupedSubcommands: [
-            CommandGroup(name: "Node", subcommands: [Up.self, Status.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self]),
+            CommandGroup(
+                name: "Node",
+                subcommands: [
+                    Up.self, Status.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self,
+                ]),
             CommandGroup(
                 name: "Function",
                 subcommands: [

@@ -6,8 +6,8 @@ import Synchronization
 
 /// A driver inside the test's process: replicas are ready at once, and what a call does is in the function's name.
 ///
-/// `echo` answers with the body, `status500` with a failure, `never` not at all, `gone` is lost before the call is sent until the second
-/// replica.
+/// `echo` and `measured` answer with the body, `status500` with a failure, `killed` runs out of memory, `never` does not answer at all,
+/// `gone` is lost before the call is sent until the second replica.
 final class ScriptedDriver: SandboxDriver {
     typealias Payload = ByteBuffer
 
@@ -60,6 +60,10 @@ final class ScriptedDriver: SandboxDriver {
             events(.finished(call, on: replica, failure: failure))
             state.withLock { $0.running[replica] = nil }
             events(.exited(replica, ReplicaExit(.exited(code: 0), "It ended.")))
+        case "killed":
+            let failure = CallFailure(.outOfMemory, "It ran out of memory.")
+            reply(.failure(failure))
+            events(.finished(call, on: replica, failure: failure))
         case "status500":
             reply(.success(CallResponse(status: 500, body: .whole(ByteBuffer(string: "no")))))
             events(.finished(call, on: replica, failure: nil))
@@ -75,6 +79,14 @@ final class ScriptedDriver: SandboxDriver {
             events(.log(replica, .stdout, "echoed"))
             events(.finished(call, on: replica, failure: nil))
         }
+    }
+
+    func setLimit(_ kind: ResourceKind, to amount: Int, of replica: ReplicaID) -> Int? { amount }
+
+    /// Each time with calls used as much, on `measured`.
+    func endUse(of replica: ReplicaID) -> CallUsage? {
+        guard state.withLock({ $0.running[replica]?.id.name }) == "measured" else { return nil }
+        return CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: 20 << 20)
     }
 
     func cancel(_ call: CallID, on replica: ReplicaID) {

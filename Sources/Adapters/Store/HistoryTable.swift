@@ -35,7 +35,7 @@ final class HistoryTable: Sendable {
 
     private func insert(_ calls: [CallRecord], _ db: Database) throws {
         let statement = try db.cachedStatement(sql: Self.insertCall)
-        for call in calls { try statement.execute(arguments: Self.arguments(call)) }
+        for call in calls { try statement.execute(arguments: try Self.arguments(call)) }
         let isDue = sincePrune.withLock { since in
             since.calls += calls.count
             return since.calls >= Self.pruneSlack
@@ -176,32 +176,35 @@ final class HistoryTable: Sendable {
 
     private static let callColumns = """
         id, attempt, label, function, node, arrived, queued, starting, running, outcome, status, cold, replica, asynchronous, failure, \
-        message, decisions
+        message, decisions, harvest
         """
 
     /// The last word on an attempt wins: a call is first kept as `running`, then as ended.
     private static let insertCall = """
-        INSERT OR REPLACE INTO calls (\(callColumns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT OR REPLACE INTO calls (\(callColumns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
 
-    private static func arguments(_ call: CallRecord) -> StatementArguments {
+    private static func arguments(_ call: CallRecord) throws -> StatementArguments {
         [
             Int64(bitPattern: call.id.number), call.attempt, call.label, call.function.description, call.node,
             call.arrived.nanoseconds, call.timing.queued.wholeNanoseconds, call.timing.starting.wholeNanoseconds,
             call.timing.running.wholeNanoseconds, call.outcome.rawValue, call.status, call.cold,
             call.replica.map { Int64(bitPattern: $0.number) }, call.asynchronous, call.failureKind,
-            StoredText.column(call.message), EscapedLines.join(call.decisions),
+            StoredText.column(call.message), EscapedLines.join(call.decisions), try call.harvest.map { try StoredText.encode($0) },
         ]
     }
 
     private static func call(_ row: Row) throws -> CallRecord {
         let outcome: String = row[9]
-        return CallRecord(
+        var record = CallRecord(
             id: CallID(UInt64(bitPattern: row[0])), label: row[2], function: try FunctionID(parsing: row[3]), node: row[4],
             arrived: Instant(nanoseconds: row[5]),
             timing: CallTiming(queued: .nanoseconds(row[6]), starting: .nanoseconds(row[7]), running: .nanoseconds(row[8])),
             outcome: CallRecord.Outcome(rawValue: outcome) ?? .failed, status: row[10], cold: row[11],
             replica: (row[12] as Int64?).map { ReplicaID(UInt64(bitPattern: $0)) }, asynchronous: row[13], attempt: row[1],
             failureKind: row[14], message: StoredText.text(row[15]), decisions: EscapedLines.split(row[16]))
+        // What an older program cannot read any more is told as not known.
+        record.harvest = (row[17] as String?).flatMap { try? StoredText.decode(CallHarvest.self, $0) }
+        return record
     }
 }

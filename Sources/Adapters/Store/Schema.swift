@@ -8,6 +8,7 @@ enum Schema {
         migrator.registerMigration("1-base") { db in try db.execute(sql: base) }
         migrator.registerMigration("2-deliveries") { db in try db.execute(sql: deliveries) }
         migrator.registerMigration("3-order-of-writing") { db in try db.execute(sql: orderOfWriting) }
+        migrator.registerMigration("4-harvest") { db in try db.execute(sql: harvest) }
         return migrator
     }
 
@@ -61,6 +62,9 @@ enum Schema {
             failed_attempts INTEGER NOT NULL, function TEXT NOT NULL, url TEXT NOT NULL, headers TEXT, body BLOB NOT NULL
         );
         """
+
+    /// What harvesting did to a call, as JSON; NULL on nodes that do not harvest.
+    private static let harvest = "ALTER TABLE calls ADD COLUMN harvest TEXT"
 
     /// Rows are read and dropped in the order in which they were written, which every index holds anyway: times are only compared with.
     private static let orderOfWriting = """

@@ -2,7 +2,7 @@
 
 import BrumeBroker
 import BrumeHarvest
-import BrumeModel
+public import BrumeModel
 
 /// Harvesting: what running calls lend to each other, and which call has to wait for its part.
 ///
@@ -13,7 +13,18 @@ extension Engine {
     enum PeriodEnd {
         case ended(CallEnd, CallUsage?)
         case exited(ReplicaExit)
+
+        /// Whether the kernel ended it at its memory limit.
+        var isKill: Bool {
+            switch self {
+            case .ended(let end, _): end == .outOfMemory
+            case .exited(let exit): exit.cause == .outOfMemory
+            }
+        }
     }
+
+    /// Whether harvesting keeps its books in this call's name: it has begun, and its statement is still to come.
+    public func harvests(_ call: CallID) -> Bool { harvested[call] != nil }
 
     // MARK: Admission
 
@@ -95,13 +106,18 @@ extension Engine {
         }
         let memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
         let ending = Self.harvestEnd(end, replica, memoryLimit)
-        let statement = harvester?.end(call, ending, now: now, into: &effects)
+        if end.isKill { harvester?.killed(call) }
+        var statement = harvester?.end(call, ending, now: now, into: &effects)
+        if !replica.isShared, case .ended(_, let usage?) = end {
+            statement?.peakMillicores = usage.peakMillicores
+            statement?.peakMemoryBytes = usage.peakMemoryBytes
+        }
         replicas[at: place]?.harvestCall = nil
         harvested.remove(call)
         harvestedMemory -= replica.reserved.memoryBytes
         fitPool()
         emitLimits(after: back, &outputs)
-        if let statement, !statement.events.isEmpty { outputs.append(.note(.settled(statement))) }
+        if let statement { outputs.append(.note(.settled(statement))) }
     }
 
     private static func harvestEnd(_ end: PeriodEnd, _ replica: ReplicaState, _ memoryLimit: Int) -> HarvestEnd {
@@ -109,8 +125,7 @@ extension Engine {
         switch end {
         case .ended(.succeeded, let usage?):
             return .ran(peakMillicores: usage.peakMillicores, peakMemoryBytes: usage.peakMemoryBytes)
-        case .ended: return .other
-        case .exited(let exit): return exit.cause == .outOfMemory ? .outOfMemory(peakMemoryBytes: memoryLimit) : .other
+        case .ended, .exited: return end.isKill ? .outOfMemory(peakMemoryBytes: memoryLimit) : .other
         }
     }
 

@@ -38,10 +38,12 @@ public struct Engine: Sendable {
     var effects = HarvestEffects()
     var now = Instant.zero
 
-    public init(settings: EngineSettings) {
+    /// - Parameter now: from when on what lies idle is counted.
+    public init(settings: EngineSettings, now: Instant = .zero) {
         self.settings = settings
+        self.now = now
         ledger = CapacityLedger(capacity: settings.capacity)
-        harvester = settings.harvest.map { Harvester(settings: $0, now: .zero) }
+        harvester = settings.harvest.map { Harvester(settings: $0, now: now) }
     }
 
     /// Takes one event and appends what has to be done.

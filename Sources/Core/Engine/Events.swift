@@ -75,6 +75,8 @@ public struct ReplicaLimit: Hashable, Sendable {
 public enum CallEnd: Hashable, Sendable {
     case succeeded
     case failed
+    /// It was killed at its memory limit.
+    case outOfMemory
     /// Nothing of it reached the replica.
     case unsent
 }
@@ -117,7 +119,7 @@ public enum Note: Sendable, Hashable {
     /// What the call got when it began to run, beside the user's allocation.
     case allotted(CallID, Resources, allocation: Resources)
     /// What harvesting did to a call that has ended.
-    case settled(CallStatement)
+    indirect case settled(CallStatement)
 }
 
 public enum StartReason: String, Sendable, Hashable {

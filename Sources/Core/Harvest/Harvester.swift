@@ -78,6 +78,8 @@ public struct Harvester: Sendable {
         var cpuLimit = Meter()
         var highestMillicores = 0
         var memoryFloor: Int
+        /// What it began with.
+        var limits = Resources.zero
     }
 
     /// A change of memory in use that is told to the pool: a quarter of the margin.
@@ -120,8 +122,23 @@ public struct Harvester: Sendable {
         }
         if let prediction { terms.end = now + prediction.duration(millicores: terms.demand.millicores) }
         running[call.id] = Running(call: call, prediction: prediction, began: now, memoryFloor: terms.memoryFloorBytes)
-        return operate(now, &effects) { pool, effects in pool.enter(call.id, terms, into: &effects) }
+        let isIn = operate(now, &effects) { pool, effects in pool.enter(call.id, terms, into: &effects) }
+        running[call.id]?.limits = Resources(
+            millicores: pool.limit(of: call.id, .cpu) ?? 0, memoryBytes: pool.limit(of: call.id, .memory) ?? 0)
+        return isIn
     }
+
+    /// What harvesting has done to a running call until now, or nil if it does not run here.
+    public func statement(of id: CallID, now: Instant) -> CallStatement? {
+        guard let run = running[id], var statement = ledger.statement(of: id, now: now) else { return nil }
+        statement.allocation = run.call.allocation
+        statement.limits = run.limits
+        statement.prediction = run.prediction
+        return statement
+    }
+
+    /// Calls in the books.
+    public var runningCount: Int { running.count }
 
     /// A call is over.
     ///
@@ -131,7 +148,7 @@ public struct Harvester: Sendable {
         guard let run = running[id] else { return nil }
         learn(run, end, now)
         safeguard.end(id, now: now)
-        let statement = ledger.statement(of: id, now: now)
+        let statement = statement(of: id, now: now)
         operate(now, &effects) { $0.leave(id, into: &$1) }
         running[id] = nil
         return statement
@@ -183,6 +200,12 @@ public struct Harvester: Sendable {
     public mutating func remove(_ function: FunctionHandle) {
         forget(function)
         ledger.forget(function)
+    }
+
+    /// A running call was killed at its memory limit; ``end(_:_:now:into:)`` follows.
+    public mutating func killed(_ id: CallID) {
+        guard let run = running[id], let limit = pool.limit(of: id, .memory) else { return }
+        ledger.countKill(of: id, lending: limit < run.call.allocation.memoryBytes)
     }
 
     /// What was expected of a running call, or nil where nothing was.

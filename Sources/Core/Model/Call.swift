@@ -221,6 +221,7 @@ public struct CallRecord: Hashable, Sendable, Codable {
     public var message: String
     /// Why it ran where it ran: the engine's notes on this call, in order.
     public var decisions: [String]
+    var harvestBox: HarvestBox?
 
     public init(
         id: CallID, label: String, function: FunctionID, node: String, arrived: Instant, timing: CallTiming, outcome: Outcome,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeModel
+
 // The JSON of the native routes under `/v1`.
 
 struct CodeReceipt: Codable, Equatable {
@@ -85,6 +87,7 @@ struct CallReport: Codable, Equatable {
     var failure: String?
     var message: String?
     var decisions: [String]?
+    var harvest: CallHarvest?
 
     var totalMs: Double { queuedMs + startingMs + runningMs }
 }

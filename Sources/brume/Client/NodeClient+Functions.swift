@@ -85,6 +85,17 @@ extension NodeClient {
 
     func call(_ id: String) async throws -> CallReport { try await fetch(CallReport.self, "/v1/calls/\(Self.escape(id))") }
 
+    // MARK: Harvesting
+
+    func harvest() async throws -> HarvestReport { try await fetch(HarvestReport.self, "/v1/harvest") }
+
+    func harvestLedger() async throws -> HarvestLedgerReport { try await fetch(HarvestLedgerReport.self, "/v1/harvest/ledger") }
+
+    func harvestProfile(_ id: FunctionID) async throws -> HarvestProfileReport {
+        try await fetch(
+            HarvestProfileReport.self, "/v1/harvest/profiles/\(Self.escape(id.name))", query: [("namespace", id.namespace)])
+    }
+
     // MARK: Node
 
     func status() async throws -> NodeReport { try await fetch(NodeReport.self, "/v1/status") }

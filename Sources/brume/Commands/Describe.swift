@@ -53,6 +53,7 @@ struct Describe: AsyncParsableCommand {
         if let report = document.node { add(report, to: &sheet) }
         sheet.add("CPU limit", function.limits?.cpu ?? "")
         sheet.add("Memory limit", function.limits?.memory ?? "")
+        sheet.add("May lend", Wording.harvest(function.annotations ?? [:]))
         sheet.add("Environment", function.envVars ?? [:])
         sheet.add("Secrets", (function.secrets ?? []).joined(separator: ", "))
         sheet.add("Labels", function.labels ?? [:])

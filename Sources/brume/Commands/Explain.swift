@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import BrumeModel
 
 struct Explain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -47,8 +48,10 @@ struct Explain: AsyncParsableCommand {
         sheet.add("Starting", phase(call.startingMs, of: call, startRemark(call)))
         sheet.add("Running", phase(call.runningMs, of: call, call.replica.map { "on replica \($0)" } ?? ""))
         sheet.add("Total", Wording.milliseconds(call.totalMs))
+        if let harvest = call.harvest { HarvestText.add(harvest, to: &sheet) }
         let decisions = (call.decisions ?? []).enumerated().map { "  \($0.offset + 1). \($0.element)\n" }.joined()
-        return sheet.rendered(style: style) + (decisions.isEmpty ? "" : style.faint("Decisions") + "\n" + decisions)
+        let loans = call.harvest.map { HarvestText.movements($0, style: style) } ?? ""
+        return sheet.rendered(style: style) + loans + (decisions.isEmpty ? "" : style.faint("Decisions") + "\n" + decisions)
     }
 
     private static func startRemark(_ call: CallReport) -> String {

@@ -10,7 +10,7 @@ import Metrics
 enum NodeRegistry {
     static func make() -> PrometheusRegistry {
         var settings = PrometheusSettings()
-        let texts = [NodeMetrics.descriptions, GatewayMetrics.descriptions, StoreMetrics.descriptions]
+        let texts = [NodeMetrics.descriptions, NodeMetrics.harvestDescriptions, GatewayMetrics.descriptions, StoreMetrics.descriptions]
         for (name, help) in texts.joined() { settings.descriptions[name] = MetricDescription(help: help) }
         return PrometheusRegistry(settings: settings)
     }

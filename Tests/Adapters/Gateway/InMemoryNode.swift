@@ -23,6 +23,10 @@ final class InMemoryNode: NodeOperations {
         var lines: [LogLine] = []
         var logQueries: [(query: LogQuery, follow: Bool)] = []
         var callQueries: [CallQuery] = []
+        /// Nil where the node lends nothing.
+        var harvest: HarvestReport?
+        var ledger = HarvestLedgerReport(seconds: 1)
+        var profiles: [FunctionID: HarvestProfileReport] = [:]
     }
 
     let state = Mutex(State())
@@ -281,6 +285,26 @@ final class InMemoryNode: NodeOperations {
             state.dead.removeAll { letter in ids?.contains(letter.id) ?? true }
             return before - state.dead.count
         }
+    }
+
+    // MARK: Harvesting
+
+    func harvest() async throws -> HarvestReport {
+        guard let report = state.withLock({ $0.harvest }) else { throw BrumeError(.conflict, "This node lends nothing between calls.") }
+        return report
+    }
+
+    func harvestLedger() async throws -> HarvestLedgerReport {
+        _ = try await harvest()
+        return state.withLock { $0.ledger }
+    }
+
+    func harvestProfile(_ id: FunctionID) async throws -> HarvestProfileReport {
+        _ = try await harvest()
+        guard let profile = state.withLock({ $0.profiles[id] }) else {
+            throw BrumeError(.notFound, "There is no function '\(id)'.")
+        }
+        return profile
     }
 
     func status() async -> NodeStatus {

@@ -161,6 +161,64 @@ struct RouteTests {
         }
     }
 
+    @Test("a call tells what harvesting did to it; lists leave out the single loans")
+    func callHarvest() async throws {
+        let harness = try GatewayHarness()
+        var record = CallRecord(
+            id: CallID(1), label: "abc", function: try FunctionID(name: "echo"), node: "test", arrived: .zero, timing: CallTiming(),
+            outcome: .succeeded, status: 200, cold: false, replica: ReplicaID(3))
+        record.harvest = CallHarvest(
+            allocation: Resources(millicores: 1000, memoryBytes: 1 << 20), began: Resources(millicores: 300, memoryBytes: 1 << 19),
+            expected: .init(millicores: 250, memoryBytes: nil, runMs: 40), peakMillicores: 200,
+            cpu: HarvestTotals(lent: 0.7, safeguards: 1),
+            movements: [.init(atMs: 0.5, kind: .cpu, amount: -700, peer: "def", peerFunction: "other.openfaas-fn", ended: nil)])
+        harness.node.state.withLock { $0.records = [record] }
+        try await harness.routed { client async throws -> Void in
+            let one = try #require(try object(try await client.send(.get, "/v1/calls/abc"))["harvest"] as? [String: Any])
+            #expect((one["began"] as? [String: Int])?["millicores"] == 300)
+            #expect((one["expected"] as? [String: Double]) == ["millicores": 250, "runMs": 40])
+            #expect(one["peakMillicores"] as? Int == 200 && one["peakMemoryBytes"] == nil)
+            #expect((one["cpu"] as? [String: Double])?["lent"] == 0.7)
+            let movement = try #require((one["movements"] as? [[String: Any]])?.first)
+            #expect(movement["peer"] as? String == "def" && movement["amount"] as? Int == -700)
+            let list = try await client.send(.get, "/v1/calls")
+            let calls = try #require(try JSONSerialization.jsonObject(with: Data(list.body.readableBytesView)) as? [[String: Any]])
+            let listed = try #require(calls.first?["harvest"] as? [String: Any])
+            #expect(listed["movements"] == nil && (listed["cpu"] as? [String: Double])?["safeguards"] == 1)
+        }
+    }
+
+    @Test("harvesting is told by a node that harvests, and another says how it is told to")
+    func harvest() async throws {
+        let harness = try GatewayHarness()
+        try await harness.routed { client async throws -> Void in
+            for path in ["/v1/harvest", "/v1/harvest/ledger", "/v1/harvest/profiles/echo"] {
+                let refusal = try await client.send(.get, path)
+                #expect(refusal.status == .conflict && refusal.text == "This node lends nothing between calls.")
+            }
+            harness.node.state.withLock { state in
+                var report = HarvestReport(
+                    admission: "allocation", calls: 2, cpu: .init(capacity: 2000, limits: 1500, lent: 500, idle: 500), memory: .init())
+                report.loans = [
+                    .init(
+                        kind: .cpu, lender: HarvestParty(), borrower: HarvestParty(call: "abc", function: "echo.openfaas-fn"), amount: 500,
+                        endsInMs: nil)
+                ]
+                state.harvest = report
+                state.ledger.total.cpu.lent = 1.5
+            }
+            let now = try object(try await client.send(.get, "/v1/harvest"))
+            let loan = try #require((now["loans"] as? [[String: Any]])?.first)
+            #expect((loan["lender"] as? [String: String]) == [:] && (loan["borrower"] as? [String: String])?["call"] == "abc")
+            #expect(loan["endsInMs"] == nil && (now["cpu"] as? [String: Int])?["idle"] == 500)
+            let ledger = try object(try await client.send(.get, "/v1/harvest/ledger"))
+            let total = try #require(ledger["total"] as? [String: Any])
+            #expect((total["cpu"] as? [String: Double])?["lent"] == 1.5)
+            #expect(try await client.send(.get, "/v1/harvest/profiles/echo?namespace=a%20b").status == .badRequest)
+            #expect(try await client.send(.get, "/v1/harvest/profiles/nothing").status == .notFound)
+        }
+    }
+
     @Test("dead letters are listed, redriven and discarded, with ids of 64 bits kept exact")
     func queue() async throws {
         let harness = try GatewayHarness()

@@ -61,7 +61,7 @@ enum Sample {
         _ number: UInt64, function: String = "hello", at time: Int64? = nil, outcome: CallRecord.Outcome = .succeeded, attempt: Int = 1,
         label: String? = nil
     ) throws -> CallRecord {
-        CallRecord(
+        var record = CallRecord(
             id: CallID(number), label: label ?? "label-\(number)", function: try self.function(function), node: "edge-1",
             arrived: Instant(nanoseconds: time ?? Int64(clamping: number)),
             timing: CallTiming(queued: .nanoseconds(1), starting: .milliseconds(2), running: .seconds(3)), outcome: outcome,
@@ -69,7 +69,16 @@ enum Sample {
             replica: number.isMultiple(of: 3) ? nil : ReplicaID(number),
             asynchronous: number.isMultiple(of: 5), attempt: attempt, failureKind: outcome == .failed ? "crashed" : "",
             message: outcome == .failed ? "It fell \u{0} over." : "", decisions: ["admitted", "two\nlines,\u{0} and a \\", ""])
+        if number.isMultiple(of: 4) { record.harvest = harvest }
+        return record
     }
+
+    private static let harvest = CallHarvest(
+        allocation: Resources(millicores: 1000, memoryBytes: 128 << 20), began: Resources(millicores: 400, memoryBytes: 64 << 20),
+        expected: .init(millicores: 300, memoryBytes: nil, runMs: 12.5), peakMillicores: 250,
+        cpu: HarvestTotals(lent: 0.25, idle: 0.5, reclaims: 1), memory: HarvestTotals(lent: 1_048_576),
+        movements: [.init(atMs: 1.5, kind: .cpu, amount: -250, peer: "other", peerFunction: "f.openfaas-fn", ended: nil)],
+        movementsOmitted: 2)
 
     static func line(_ text: String, function: String = "hello", at time: Int64, instance: String = "r1") throws -> LogLine {
         LogLine(

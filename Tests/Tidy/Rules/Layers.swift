@@ -63,7 +63,7 @@ struct Layer: Sendable {
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
             outside: ["telemetry", "system", "foundation"]),
         Layer(
-            target: "BrumeNode", folder: "Sources/Node", own: ["BrumeModel", "BrumeEngine"],
+            target: "BrumeNode", folder: "Sources/Node", own: ["BrumeModel", "BrumeHarvest", "BrumeEngine"],
             outside: ["nio-core", "lifecycle", "telemetry", "collections", "synchronization"]),
         Layer(
             target: "brume", folder: "Sources/brume",

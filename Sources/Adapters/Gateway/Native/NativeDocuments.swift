@@ -94,7 +94,9 @@ struct CallDocument: Encodable {
     let failure: String
     let message: String
     let decisions: [String]?
+    let harvest: CallHarvest?
 
+    /// - Parameter decisions: whether to tell the whole story: the decisions, and each loan.
     init(_ call: CallRecord, decisions: Bool) {
         id = call.label
         function = call.function.name
@@ -113,6 +115,9 @@ struct CallDocument: Encodable {
         failure = call.failureKind
         message = call.message
         self.decisions = decisions ? call.decisions : nil
+        var harvest = call.harvest
+        if !decisions { harvest?.movements = nil }
+        self.harvest = harvest
     }
 }
 

@@ -21,6 +21,9 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
             Route("/v1/functions/:name", [(.get, describe)]),
             Route("/v1/calls", [(.get, { request, _ in try await calls(request) })]),
             Route("/v1/calls/:id", [(.get, { _, context in try await explain(context) })]),
+            Route("/v1/harvest", [(.get, { _, _ in try Reply.json(try await node.harvest()) })]),
+            Route("/v1/harvest/ledger", [(.get, { _, _ in try Reply.json(try await node.harvestLedger()) })]),
+            Route("/v1/harvest/profiles/:name", [(.get, profile)]),
             Route("/v1/queue", [(.get, { _, _ in try Reply.json(try await node.queueStatus()) })]),
             Route("/v1/queue/dead", [(.get, { request, _ in try await deadLetters(request) })]),
             Route("/v1/queue/dead/redrive", [(.post, { request, _ in try await redrive(request) })]),
@@ -43,6 +46,11 @@ struct NativeRoutes<Node: NodeOperations>: Sendable where Node.Payload == ByteBu
         let id = try FunctionID(name: try context.parameters.require("name"), inQuery: request.query("namespace"))
         guard let status = await node.function(id) else { throw BrumeError.unknown(id) }
         return try Reply.json(NativeFunctionDocument(status))
+    }
+
+    private func profile(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try FunctionID(name: try context.parameters.require("name"), inQuery: request.query("namespace"))
+        return try Reply.json(try await node.harvestProfile(id))
     }
 
     // MARK: Calls

@@ -18,6 +18,25 @@ public struct HarvestAccount: Hashable, Sendable {
     public var reclaims = 0
     /// How often the safeguard gave it its own allocation back.
     public var safeguards = 0
+    /// Of memory: kills at the limit, and those of them at a limit below the user's allocation.
+    public var kills = 0
+    public var killsWhileLending = 0
+
+    public init() {}
+
+    public static func + (left: HarvestAccount, right: HarvestAccount) -> HarvestAccount {
+        var sum = left
+        sum.lent = left.lent + right.lent
+        sum.borrowed = left.borrowed + right.borrowed
+        sum.idle = left.idle + right.idle
+        sum.reclaimed = left.reclaimed + right.reclaimed
+        sum.lost = left.lost + right.lost
+        sum.reclaims += right.reclaims
+        sum.safeguards += right.safeguards
+        sum.kills += right.kills
+        sum.killsWhileLending += right.killsWhileLending
+        return sum
+    }
 }
 
 /// One loan that began or ended, as a call sees it.
@@ -25,6 +44,8 @@ public struct LoanEvent: Hashable, Sendable {
     public let at: Instant
     public let kind: ResourceKind
     public let peer: Lender
+    /// The other call's function; nil for the node.
+    public let peerFunction: FunctionHandle?
     /// Positive where the call got it, negative where it gave it away; the reverse when the loan ends.
     public let amount: Int
     /// Nil where the loan began.
@@ -38,6 +59,16 @@ public struct CallStatement: Hashable, Sendable {
 
     public let call: CallID
     public let function: FunctionHandle
+    /// When it began to run.
+    public let began: Instant
+    /// The user's allocation, and the limits that it began with.
+    public var allocation = Resources.zero
+    public var limits = Resources.zero
+    /// What was expected of it; nil where nothing was known of calls like it.
+    public var prediction: Prediction?
+    /// Measured; nil where they were not.
+    public var peakMillicores: Int?
+    public var peakMemoryBytes: Int?
     public var cpu = HarvestAccount()
     public var memory = HarvestAccount()
     public var events: [LoanEvent] = []
@@ -56,6 +87,8 @@ public struct HarvestLedger: Sendable {
     /// Calls that run, by function; and functions to forget when there are none.
     private var runningCalls: [FunctionHandle: Int] = [:]
     private var toForget: Set<FunctionHandle> = []
+    /// What functions had come to that are forgotten.
+    private var removed = (cpu: HarvestAccount(), memory: HarvestAccount())
 
     /// Begins the books of a pool that no call has entered yet; what it lends of its own lies idle from now on.
     public init(opening pool: HarvestPool, now: Instant) {
@@ -71,7 +104,7 @@ public struct HarvestLedger: Sendable {
         for movement in movements {
             switch movement {
             case .entered(let call, let function):
-                calls[call] = OpenCall(function: function)
+                calls[call] = OpenCall(function: function, began: now)
                 runningCalls[function, default: 0] += 1
             case .left(let call):
                 if let statement = statement(of: call, now: now) { closed.append(statement) }
@@ -99,10 +132,30 @@ public struct HarvestLedger: Sendable {
     /// What the node has lent of what no call had reserved.
     public func nodeAccount(_ kind: ResourceKind, now: Instant) -> HarvestAccount { node[kind].account(now) }
 
+    /// What functions have come to that are forgotten.
+    public func removedAccount(_ kind: ResourceKind) -> HarvestAccount { kind == .cpu ? removed.cpu : removed.memory }
+
+    /// All functions, removed ones and the node together: what was lent is what was borrowed.
+    ///
+    /// Costs time proportional to the number of functions.
+    public func totalAccount(_ kind: ResourceKind, now: Instant) -> HarvestAccount {
+        accountedFunctions.reduce(nodeAccount(kind, now: now) + removedAccount(kind)) { $0 + account(of: $1, kind, now: now) }
+    }
+
+    /// A running call was killed at its memory limit.
+    ///
+    /// - Parameter lending: whether that limit was below the user's allocation.
+    public mutating func countKill(of call: CallID, lending: Bool) {
+        change(.call(call), .memory) {
+            $0.counts.kills += 1
+            if lending { $0.counts.killsWhileLending += 1 }
+        }
+    }
+
     /// What harvesting has done to a running call until now, or nil if it does not run.
     public func statement(of call: CallID, now: Instant) -> CallStatement? {
         guard let open = calls[call] else { return nil }
-        var statement = CallStatement(call: call, function: open.function)
+        var statement = CallStatement(call: call, function: open.function, began: open.began)
         statement.cpu = open.position.cpu.account(now)
         statement.memory = open.position.memory.account(now)
         statement.events = open.events
@@ -128,7 +181,10 @@ public struct HarvestLedger: Sendable {
 
     private mutating func forgetIfDone(_ function: FunctionHandle) {
         guard runningCalls[function] == nil, toForget.remove(function) != nil else { return }
-        functions[function] = nil
+        // Nothing of it is lent any more: its account is the same at every moment.
+        guard let account = functions.removeValue(forKey: function) else { return }
+        removed.cpu = removed.cpu + account.cpu.account(.zero)
+        removed.memory = removed.memory + account.memory.account(.zero)
     }
 }
 
@@ -162,6 +218,7 @@ extension HarvestLedger {
 
     private struct OpenCall: Sendable {
         let function: FunctionHandle
+        let began: Instant
         var position = Position()
         var events: [LoanEvent] = []
         var eventsOmitted = 0
@@ -169,8 +226,9 @@ extension HarvestLedger {
 
     private mutating func change(_ party: Lender, _ kind: ResourceKind, _ body: (inout Meters) -> Void) {
         guard case .call(let call) = party else { return body(&node[kind]) }
-        guard let function = calls[call]?.function else { return }
-        body(&calls[call, default: OpenCall(function: function)].position[kind])
+        guard let open = calls[call] else { return }
+        let function = open.function
+        body(&calls[call, default: open].position[kind])
         body(&functions[function, default: Position()][kind])
     }
 
@@ -198,9 +256,11 @@ extension HarvestLedger {
     private mutating func note(
         _ lender: Lender, _ borrower: CallID, _ kind: ResourceKind, _ amount: Int, _ cause: ReturnCause?, _ now: Instant
     ) {
-        record(borrower, LoanEvent(at: now, kind: kind, peer: lender, amount: amount, ended: cause))
-        guard case .call(let call) = lender else { return }
-        record(call, LoanEvent(at: now, kind: kind, peer: .call(borrower), amount: -amount, ended: cause))
+        let call: CallID? = if case .call(let call) = lender { call } else { nil }
+        let (lending, borrowing) = (call.flatMap { calls[$0]?.function }, calls[borrower]?.function)
+        record(borrower, LoanEvent(at: now, kind: kind, peer: lender, peerFunction: lending, amount: amount, ended: cause))
+        guard let call else { return }
+        record(call, LoanEvent(at: now, kind: kind, peer: .call(borrower), peerFunction: borrowing, amount: -amount, ended: cause))
     }
 
     private mutating func record(_ call: CallID, _ event: LoanEvent) {

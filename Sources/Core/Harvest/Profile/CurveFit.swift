@@ -83,6 +83,13 @@ struct CurveFit: Sendable {
         return max(0, (basis(feature) * (prefersCurve ? curve : line)).sum() * amountScale)
     }
 
+    /// The curve in use: coefficients of 1, x, log(1 + |x|), x log(1 + |x|) and x^2.
+    var coefficients: [Double] {
+        let scaled = prefersCurve ? curve : line
+        let units = [1, scale.value, scale.logarithm, scale.value * scale.logarithm, scale.value * scale.value]
+        return units.indices.map { scaled[$0] * amountScale / units[$0] }
+    }
+
     mutating func learn(_ feature: FeatureValue, _ amount: Double) {
         if count == 0 {
             scale = FeatureValue(max(1, abs(feature.value)))

@@ -44,6 +44,14 @@ struct DurationModel: Sendable {
         return window.percentile(5)
     }
 
+    /// Of the time on one core, in seconds.
+    var report: QuantityReport {
+        var report = trends[chosen].report
+        report.samples = count
+        report.quantiles = window.quantiles
+        return report
+    }
+
     /// The best guess of the same, for the measure of accuracy.
     func expectedBaseSeconds(_ features: [FeatureValue?]) -> Double? { trends[chosen].curve(features) ?? trends[chosen].meanValue }
 

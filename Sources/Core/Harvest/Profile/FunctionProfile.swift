@@ -8,6 +8,8 @@ struct FunctionProfile: Sendable {
     private var memory = PeakModel()
     private var time = DurationModel()
     private(set) var calls = 0
+    /// Features of the latest call.
+    private var latest: [FeatureValue?] = []
     private var record = PredictionRecord()
     private var recent: [CallObservation] = []
     /// Libra's window.
@@ -48,6 +50,7 @@ struct FunctionProfile: Sendable {
 
     mutating func learn(_ features: [FeatureValue?], _ observation: CallObservation, _ settings: ProfilerSettings) {
         let features = settings.method == .quantiles ? [] : features
+        latest = features
         recent.append(observation)
         if recent.count > Self.recentSize { recent.removeFirst() }
         if calls >= settings.callsBeforePrediction { record.add(predict(features, settings), observation) }
@@ -75,6 +78,25 @@ struct FunctionProfile: Sendable {
             serialThousandths: 1000)
     }
 
+    /// What calls would be expected to need: at some values of the feature that most follows, between the least and the most seen.
+    func outlook(_ rows: Int, _ settings: ProfilerSettings) -> [ProfileOutlook] {
+        let quantities = [time.report, cpu.report, memory.report]
+        guard let leading = quantities.first(where: { $0.driver != nil }), let feature = leading.driver, let range = leading.range,
+            feature < latest.count, range.lowerBound < range.upperBound, rows > 1
+        else { return [ProfileOutlook(feature: nil, value: nil, prediction: predict(latest, settings))] }
+        return (0..<rows).map { row in
+            let value = range.lowerBound + (range.upperBound - range.lowerBound) * Double(row) / Double(rows - 1)
+            var features = latest
+            features[feature] = FeatureValue(value)
+            // Size, parameters, and their product at the end, where there are several.
+            if features.count > 3, (1..<features.count - 1).contains(feature) {
+                let product = features[1..<features.count - 1].reduce(1.0) { $0 * ($1?.value ?? 0) }
+                features[features.count - 1] = FeatureValue(product)
+            }
+            return ProfileOutlook(feature: feature, value: value, prediction: predict(features, settings))
+        }
+    }
+
     var report: ProfileReport {
         var report = record.report
         report.calls = calls
@@ -82,6 +104,9 @@ struct FunctionProfile: Sendable {
         report.memoryDriver = memory.trend.driver
         report.durationDriver = time.driver
         report.serialThousandths = Int(Profiler.whole(time.serialFraction * 1000))
+        report.cpu = cpu.report
+        report.memory = memory.report
+        report.duration = time.report
         return report
     }
 }

@@ -26,6 +26,13 @@ struct PeakModel: Sendable {
     /// The most that was measured lately, or is to be tried next.
     var highest: Double { max(window.values.last ?? 0, probe ?? 0) }
 
+    var report: QuantityReport {
+        var report = trend.report
+        report.samples = count
+        report.quantiles = window.quantiles
+        return report
+    }
+
     /// - Returns: nil where nothing is known of calls like this one.
     func estimate(_ features: [FeatureValue?]) -> Estimate? {
         let widening = 1 + (window.count < Self.scarce ? 1 / Double(max(window.count, 1)) : 0)

@@ -35,6 +35,45 @@ public struct ProfileReport: Hashable, Sendable {
     public var memoryExceeded = 0.0
     /// The part of the run time that more CPU does not shorten, in thousandths.
     public var serialThousandths = 0
+    /// How each quantity is predicted: millicores, bytes, and seconds on one core.
+    public var cpu = QuantityReport()
+    public var memory = QuantityReport()
+    public var duration = QuantityReport()
+
+    /// Of a function that nothing is known of.
+    public init() {}
+}
+
+/// How one quantity of a function's calls is predicted, and what that choice is made by.
+public struct QuantityReport: Hashable, Sendable {
+    public struct Quantiles: Hashable, Sendable {
+        public let p5: Double
+        public let p50: Double
+        public let p99: Double
+    }
+
+    /// Calls in which it was measured.
+    public var samples = 0
+    /// The feature that it follows, or nil for quantiles.
+    public var driver: Int?
+    /// The feature that it would follow best, nil as long as no curve has been tried; and the values of it that were seen.
+    public var bestFeature: Int?
+    public var range: ClosedRange<Double>?
+    /// Mean relative errors of what that curve, and what a plain mean, said before each call.
+    public var curveError: Double?
+    public var meanError: Double?
+    /// Of 1, x, log(1 + |x|), x log(1 + |x|) and x^2; empty for quantiles.
+    public var coefficients: [Double] = []
+    /// Of the latest calls.
+    public var quantiles: Quantiles?
+}
+
+/// What calls of a function with one value of a feature are expected to need.
+public struct ProfileOutlook: Hashable, Sendable {
+    /// The feature that varies, the others being as in the latest call; nil where nothing follows one.
+    public let feature: Int?
+    public let value: Double?
+    public let prediction: Prediction?
 }
 
 /// The latest predictions beside what came of them.

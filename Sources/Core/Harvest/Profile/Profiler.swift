@@ -121,6 +121,11 @@ public struct Profiler: Sendable {
     /// How well a function is known, or nil if no call of it has ended.
     public func report(_ function: FunctionHandle) -> ProfileReport? { profiles[function]?.report }
 
+    /// What calls of a function would be expected to need, at so many values of the feature that they follow; empty if none has ended.
+    public func outlook(_ function: FunctionHandle, rows: Int) -> [ProfileOutlook] {
+        profiles[function]?.outlook(rows, settings) ?? []
+    }
+
     /// The one place where predictions become whole amounts.
     static func whole(_ amount: Double) -> Int64 { Int64(exactly: amount.rounded(.up)) ?? (amount > 0 ? .max : 0) }
 }

@@ -35,6 +35,12 @@ struct SampleWindow: Sendable {
         return sorted[min(max(Int(rank), 1), sorted.count) - 1]
     }
 
+    /// The 5th, 50th and 99th percentile, or nil without samples.
+    var quantiles: QuantityReport.Quantiles? {
+        guard let low = percentile(5), let median = percentile(50), let high = percentile(99) else { return nil }
+        return QuantityReport.Quantiles(p5: low, p50: median, p99: high)
+    }
+
     /// Where the first value not below `sample` stands.
     private func position(of sample: Double) -> Int {
         var (low, high) = (0, sorted.count)

@@ -37,6 +37,21 @@ struct Trend: Sendable {
         }
     }
 
+    /// How the amount is predicted, and why so.
+    var report: QuantityReport {
+        var report = QuantityReport()
+        report.samples = mean.count
+        report.driver = driver
+        if meanError.count > 0 { report.meanError = meanError.value.squareRoot() }
+        let tested = fits.indices.filter { fits[$0].count >= CurveFit.samplesMin }
+        report.bestFeature = driver ?? tested.min { fits[$0].error < fits[$1].error }
+        guard let shown = report.bestFeature else { return report }
+        report.curveError = fits[shown].error.squareRoot()
+        report.range = fits[shown].lowest...fits[shown].highest
+        if driver != nil { report.coefficients = fits[shown].coefficients }
+        return report
+    }
+
     mutating func learn(_ features: [FeatureValue?], _ amount: Double) {
         while fits.count < features.count { fits.append(CurveFit()) }
         if mean.count > 0 {

@@ -42,6 +42,12 @@ public protocol NodeOperations<Payload>: Sendable {
     func discardDeadLetters(_ ids: [CallID]?) async throws -> Int
 
     func status() async -> NodeStatus
+
+    /// What is lent now. This and the next two throw `conflict` where the node does not harvest.
+    func harvest() async throws -> HarvestReport
+    func harvestLedger() async throws -> HarvestLedgerReport
+    /// Throws `notFound` if the function is not there.
+    func harvestProfile(_ id: FunctionID) async throws -> HarvestProfileReport
 }
 
 public enum DeployMode: Hashable, Sendable {
