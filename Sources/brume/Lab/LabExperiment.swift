@@ -51,8 +51,8 @@ struct LabExperiment {
         let all = ReplaySummary("all", of: run.records)
         let failed = all.failed > 0 ? ", \(all.failed) of \(all.calls) calls failed" : ""
         return """
-            \(run.policy): mean \(Wording.milliseconds(all.meanMilliseconds)), P99 \(Wording.milliseconds(all.p99Milliseconds)), done after \
-            \(Wording.milliseconds(all.completionSeconds * 1000))\(failed)
+            \(run.policy): mean \(Wording.milliseconds(all.meanMilliseconds)), P99 \(Wording.milliseconds(all.p99Milliseconds)), \
+            done after \(Wording.milliseconds(all.completionSeconds * 1000))\(failed)
             """
     }
 

@@ -4,10 +4,11 @@ extension Page {
     /// Blue and orange keep their difference for every kind of colour vision; what they mean is written beside them too.
     static let style = """
         :root{--paper:#fff;--ink:#1b1f24;--soft:#57606a;--rule:#d8dee4;--own:#0067b1;--other:#868e96;--limit:#c75000;--wash:#f3f6f9}
-        @media(prefers-color-scheme:dark){:root{--paper:#14181d;--ink:#e6e9ec;--soft:#a3adb8;--rule:#333b44;--own:#5db4f5;--other:#8d97a1;\
-        --limit:#ff9d45;--wash:#1c2229}}
+        @media(prefers-color-scheme:dark){:root{--paper:#14181d;--ink:#e6e9ec;--soft:#a3adb8;--rule:#333b44;--own:#5db4f5;\
+        --other:#8d97a1;--limit:#ff9d45;--wash:#1c2229}}
         *{box-sizing:border-box}
-        body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,"DejaVu Sans",sans-serif;-webkit-text-size-adjust:100%}
+        body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,"DejaVu Sans",sans-serif}
+        body{-webkit-text-size-adjust:100%}
         main{max-width:1180px;margin:0 auto;padding:24px 16px 48px}
         h1{font-size:1.9rem;line-height:1.2;margin:0 0 .5rem}
         h2{font-size:1.45rem;margin:2.5rem 0 .75rem;padding-top:1rem;border-top:2px solid var(--rule)}
