@@ -2,6 +2,7 @@
 
 import BrumeEngine
 import BrumeModel
+import Logging
 import NIOCore
 
 /// Performing what the engine decides about lending: limits are written, use is measured and told.
@@ -30,11 +31,13 @@ extension NodeService {
     /// Writes limits in order, what shrinks before what grows. Where one stays higher than it should, the engine is told before anything
     /// grows, and what it then says takes the place of what was not written yet.
     func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) {
+        var report = WriteReport(logger)
+        defer { report.tell() }
         for (index, limit) in batch.enumerated() {
-            let held = writeLimit(limit, &books)
+            let held = writeLimit(limit, &books, &report)
             guard let held, limit.kind == .memory, held > limit.to else { continue }
             let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { _ = writeLimit(other, &books) }
+            for other in rest where other.to < other.from { writeLimit(other, &books, &report) }
             var outputs: [Output] = []
             books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
             var replaced: Set<LimitKey> = []
@@ -44,15 +47,17 @@ extension NodeService {
                 translate(output, &books, &actions)
             }
             for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
-                _ = writeLimit(other, &books)
+                writeLimit(other, &books, &report)
             }
             return
         }
     }
 
     /// - Returns: what is in force, or nil if the replica is gone.
-    private func writeLimit(_ limit: ReplicaLimit, _ books: inout Books) -> Int? {
+    @discardableResult
+    private func writeLimit(_ limit: ReplicaLimit, _ books: inout Books, _ report: inout WriteReport) -> Int? {
         let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
+        report.wrote(limit, held ?? limit.to)
         if held != nil {
             books.harvest.limitWrites += 1
             harvestMetrics?.countLimit(limit.kind)
@@ -71,6 +76,36 @@ extension NodeService {
         }
         let names = books.functions[handle]?.harvestParameters ?? []
         return CallFeatures(inputBytes: body.readableBytes, parameters: names.isEmpty ? [] : TopLevelNumbers.read(names, in: body))
+    }
+}
+
+/// What was written and when, for those who measure how fast limits follow decisions: in the log at its finest level, else nowhere.
+private struct WriteReport {
+    private let logger: Logger
+    private let isWanted: Bool
+    private let decided: NIODeadline
+    private var lines: [(limit: ReplicaLimit, inForce: Int, at: NIODeadline)] = []
+
+    init(_ logger: Logger) {
+        self.logger = logger
+        isWanted = logger.logLevel <= .trace
+        decided = isWanted ? .now() : .uptimeNanoseconds(0)
+    }
+
+    mutating func wrote(_ limit: ReplicaLimit, _ inForce: Int) {
+        if isWanted { lines.append((limit, inForce, .now())) }
+    }
+
+    /// Only after the whole batch: writing to a log takes longer than writing a limit.
+    func tell() {
+        for line in lines {
+            logger.trace(
+                "limit written",
+                metadata: [
+                    "replica": "\(line.limit.replica)", "kind": "\(line.limit.kind.rawValue)", "to": "\(line.inForce)",
+                    "uptime-ns": "\(line.at.uptimeNanoseconds)", "took-ns": "\((line.at - decided).nanoseconds)",
+                ])
+        }
     }
 }
 

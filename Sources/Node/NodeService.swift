@@ -205,7 +205,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
     func callEnd(_ call: CallID, _ failure: CallFailure?, _ books: Books) -> CallEnd {
         if failure?.kind == .unsent { return .unsent }
-        if failure?.kind == .outOfMemory { return .outOfMemory }
+        // One process of several may have been killed, which only the reply knows.
+        if failure?.kind == .outOfMemory || books.calls[call]?.result?.failure?.kind == .outOfMemory { return .outOfMemory }
         if let result = books.calls[call]?.result { return result.succeeded ? .succeeded : .failed }
         return failure == nil ? .succeeded : .failed
     }

@@ -10,6 +10,7 @@ pid_file=/tmp/node.pid
 wait_seconds=60
 # Spare sandboxes have groups too: none while groups are counted.
 spares=0
+sharing=static
 
 # check NAME COMMAND...: runs the command; its words are shown when it fails.
 check() {
@@ -38,7 +39,7 @@ b() {
 
 start_node() {
     rm -f $data/node.json
-    brume up --port 8080 --data-dir $data --spares $spares >>$log 2>&1 &
+    brume up --port 8080 --data-dir $data --spares $spares --sharing $sharing >>$log 2>&1 &
     echo $! >$pid_file  # checks run in a subshell, where a variable would be lost
     wait_for test -s $data/node.json || { tail -n 3 $log; return 1; }
 }
@@ -61,6 +62,15 @@ some_processes_at_most() {
     found=$(cat "$(group)/pids.max")
     [ "$found" != max ] && [ "$found" -gt 0 ] || { echo "pids.max is $found"; return 1; }
 }
+no_quota() { grep -q '^max ' "$(group)/cpu.max" || { cat "$(group)/cpu.max"; return 1; }; }
+# jumps COUNT MEBIBYTES: as many calls, each of which uses so much.
+jumps() {
+    for _ in $(seq "$1"); do
+        reply=$(printf '%-6s\n' "$2" | b invoke jump 2>&1) || { echo "$reply"; return 1; }
+    done
+}
+nobody_killed() { [ "$(awk '$1 == "oom_kill" {print $2}' "$(group)/memory.events")" = 0 ] || { cat "$(group)/memory.events"; return 1; }; }
+lent() { grep 'limit written' $log | grep 'kind=memory' | grep -qvE 'to=134217728 '; }
 counted() { [ "$(awk -v word="$2" '$1 == word {print $2}' "$(group)/$1")" -gt 0 ] || { cat "$(group)/$1"; return 1; }; }
 # Bubblewrap makes the control group namespace; the root of it is the group that bubblewrap was in at that moment.
 joined_first() {
@@ -135,6 +145,28 @@ kill -TERM "$(cat $pid_file)"
 check "the node stops with its spare sandboxes" wait_for no_process 'brume|bwrap'
 check "a stopped node leaves no group" sh -c '[ -z "$(find /sys/fs/cgroup -mindepth 1 -type d -name "brume*")" ]'
 check "a stopped node leaves no mount" sh -c '! grep -q brume /proc/mounts'
+
+spares=0
+sharing=weights
+check "a node that shares by weights alone starts" start_node
+check "a function is deployed on it" b deploy weigh --command 'cat' --cpu 500m --min 1 --max 1
+check "its replica has a group" wait_for group_count 1
+check "it has no quota" no_quota
+check "its weight is half a core's" limit cpu.weight 50
+kill -TERM "$(cat $pid_file)"
+check "the node that shares by weights stops" wait_for no_process 'brume|bwrap'
+
+sharing='harvest --log-level trace'
+check "a node that lends starts" start_node
+b remove weigh >/dev/null 2>&1
+check "a function that lends is deployed" b deploy jump --command 'sh jump.sh' --directory /checks/functions --memory 128Mi --min 1 --max 1
+check "calls that use little pass" jumps 16 1
+check "they lent memory" lent
+check "calls that suddenly use much more pass" jumps 3 56
+check "memory.max has always been the function's own" limit memory.max 134217728
+check "nobody was killed" nobody_killed
+kill -TERM "$(cat $pid_file)"
+check "the node that lends stops" wait_for no_process 'brume|bwrap'
 
 if [ $failed -gt 0 ]; then
     echo "note: the node's last words:"

@@ -104,7 +104,9 @@ extension Engine {
             guard let limit = harvester?.pool.limit(of: call, kind), limit > own[kind] else { continue }
             back.append(ReplicaLimit(replica: replica.id, call: nil, kind: kind, from: limit, to: own[kind]))
         }
-        let memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
+        var memoryLimit = harvester?.pool.limit(of: call, .memory) ?? own.memoryBytes
+        // Beyond what is left to a lender it is paused; whoever was killed had its own. Without the safeguard it had not.
+        if harvester?.settings.usesSafeguard ?? true { memoryLimit = Swift.max(memoryLimit, own.memoryBytes) }
         let ending = Self.harvestEnd(end, replica, memoryLimit)
         if end.isKill { harvester?.killed(call) }
         var statement = harvester?.end(call, ending, now: now, into: &effects)

@@ -205,7 +205,8 @@ public struct Harvester: Sendable {
     /// A running call was killed at its memory limit; ``end(_:_:now:into:)`` follows.
     public mutating func killed(_ id: CallID) {
         guard let run = running[id], let limit = pool.limit(of: id, .memory) else { return }
-        ledger.countKill(of: id, lending: limit < run.call.allocation.memoryBytes)
+        // With the safeguard a lender is paused beyond what is left to it, and only killed beyond its own.
+        ledger.countKill(of: id, lending: !settings.usesSafeguard && limit < run.call.allocation.memoryBytes)
     }
 
     /// What was expected of a running call, or nil where nothing was.

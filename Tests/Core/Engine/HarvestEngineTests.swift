@@ -145,7 +145,7 @@ struct HarvestEngineTests {
 
     @Test("every call that was harvested is told about when it ends, and a kill for want of memory is counted once")
     func statements() throws {
-        var node = Node(Resources(millicores: 2000, memoryBytes: 2048 * Self.mebibyte))
+        var node = Node(Resources(millicores: 2000, memoryBytes: 2048 * Self.mebibyte)) { $0.usesSafeguard = false }
         let function = Self.deploy(&node, 0, Resources(millicores: 1000, memoryBytes: 512 * Self.mebibyte))
         Self.teach(&node, function, from: 1, count: 10, peak: Resources(millicores: 200, memoryBytes: 40 * Self.mebibyte))
         node.step(.arrive(CallID(11), function, timeout: nil, features: CallFeatures(inputBytes: 100)))
@@ -213,6 +213,43 @@ struct HarvestEngineTests {
             .sampled([ReplicaSample(replica: replica, usage: UsageSample(at: node.now, cpuTime: .zero, memoryBytes: limit - 1024))]))
         let batch = outputs.compactMap { output -> [ReplicaLimit]? in if case .limit(let batch) = output { batch } else { nil } }.joined()
         #expect(batch.contains { $0.replica == replica && $0.kind == .memory && $0.to == 512 * Self.mebibyte })
+        #expect(node.violation == nil, "\(node.violation ?? "")")
+    }
+
+    private static func memory(_ node: Node, _ call: UInt64) -> Int { node.engine.harvester?.pool.limit(of: CallID(call), .memory) ?? 0 }
+
+    /// What a look at a running call sees.
+    private static func look(_ node: inout Node, _ call: UInt64, memory: Int) {
+        guard let replica = node.running[CallID(call)] else {
+            Issue.record("\(call) does not run")
+            return
+        }
+        node.step(.sampled([ReplicaSample(replica: replica, usage: UsageSample(at: node.now, cpuTime: .zero, memoryBytes: memory))]))
+    }
+
+    @Test("what a borrower really uses is not taken from it: the lender has what there is, and the rest when the borrower ends")
+    func overdue() {
+        let capacity = 384 * Self.mebibyte
+        var node = Node(Resources(millicores: 2000, memoryBytes: capacity))
+        let lender = Self.deploy(&node, 0, Resources(millicores: 1000, memoryBytes: 256 * Self.mebibyte), max: 1)
+        let borrower = Self.deploy(&node, 1, Resources(millicores: 1000, memoryBytes: 96 * Self.mebibyte), max: 1)
+        let little = Resources(millicores: 200, memoryBytes: 12 * Self.mebibyte)
+        Self.teach(&node, lender, from: 1, count: 12, peak: little)
+        Self.teach(&node, borrower, from: 101, count: 12, peak: little)
+        node.step(.arrive(CallID(200), borrower, timeout: nil, features: CallFeatures(inputBytes: 100)))
+        node.step(.finished(CallID(200), .outOfMemory), after: .milliseconds(100))
+
+        node.step(.arrive(CallID(300), lender, timeout: nil, features: CallFeatures(inputBytes: 100)))
+        node.step(.arrive(CallID(301), borrower, timeout: nil, features: CallFeatures(inputBytes: 100)))
+        let (left, borrowed) = (Self.memory(node, 300), Self.memory(node, 301))
+        #expect(left < 64 * Self.mebibyte)
+        #expect(borrowed > 130 * Self.mebibyte, "it ended for want of memory, and has no more than \(borrowed >> 20) MiB")
+        Self.look(&node, 301, memory: borrowed - Self.mebibyte)
+        Self.look(&node, 300, memory: left - 1024)
+        #expect(Self.memory(node, 301) >= borrowed - Self.mebibyte, "it uses that")
+        #expect(Self.memory(node, 300) == capacity - Self.memory(node, 301), "all that there is, and no more")
+        node.step(.finished(CallID(301), .succeeded), after: .milliseconds(10))
+        #expect(Self.memory(node, 300) == 256 * Self.mebibyte)
         #expect(node.violation == nil, "\(node.violation ?? "")")
     }
 

@@ -10,9 +10,10 @@ struct AccountTests {
     static let user = Resources(millicores: 2000, memoryBytes: 512 << 20)
 
     /// A node on which function 0 lends and function 1 borrows.
-    private static func node() throws -> (node: HarvesterTests.Node, lender: CallID, borrower: CallID) {
+    private static func node(usesSafeguard: Bool = true) throws -> (node: HarvesterTests.Node, lender: CallID, borrower: CallID) {
         var settings = HarvesterSettings(capacity: Resources(millicores: 8000, memoryBytes: 8 << 30))
         settings.pool.lendsUnreserved = false
+        settings.usesSafeguard = usesSafeguard
         var node = HarvesterTests.Node(settings)
         node.teach(0, cpu: 500, memory: 64 << 20)
         node.teach(1, cpu: 5000, memory: 600 << 20)
@@ -63,15 +64,16 @@ struct AccountTests {
         node.end(borrower, cpu: 3000, memory: 600 << 20)
     }
 
-    @Test("kills are counted, and apart those at a limit that a loan had lowered")
-    func kills() throws {
-        var (node, lender, borrower) = try Self.node()
+    @Test("kills are counted, and apart those at a limit that a loan had lowered: the safeguard lowers none", arguments: [true, false])
+    func kills(usesSafeguard: Bool) throws {
+        var (node, lender, borrower) = try Self.node(usesSafeguard: usesSafeguard)
         node.harvester.killed(lender)
         node.harvester.killed(borrower)
         node.harvester.killed(CallID(999))
         let account = node.harvester.ledger.totalAccount(.memory, now: node.now)
-        #expect(account.kills == 2 && account.killsWhileLending == 1)
-        #expect(node.harvester.ledger.account(of: FunctionHandle(0), .memory, now: node.now).killsWhileLending == 1)
+        let expected = usesSafeguard ? 0 : 1
+        #expect(account.kills == 2 && account.killsWhileLending == expected)
+        #expect(node.harvester.ledger.account(of: FunctionHandle(0), .memory, now: node.now).killsWhileLending == expected)
     }
 
     @Test("a profile tells what each quantity follows, by which errors that was chosen, and what to expect")

@@ -60,6 +60,9 @@ package final class LinuxSandbox: SandboxDriver {
         watcher = settings.watchesUse && tree.isUsable ? UsageWatcher { events(.used($0)) } : nil
     }
 
+    /// What the watcher of running calls has done so far; nil where it has nothing to do.
+    package var watchCounts: WatchCounts? { watcher?.counts }
+
     private static func makeDirectories(_ settings: SandboxSettings) throws(BrumeError) {
         HostFiles.remove("\(settings.stateDirectory)/replicas")
         HostFiles.remove(settings.socketRoot)
@@ -133,11 +136,15 @@ package final class LinuxSandbox: SandboxDriver {
     }
 
     package func beginUse(of replica: ReplicaID) {
-        guard let watcher, let counters = find(replica)?.counters() else { return }
-        watcher.begin(replica, counters)
+        guard let watcher, let found = find(replica), let counters = found.counters() else { return }
+        watcher.begin(replica, counters) { found.holdBack(using: $0) }
     }
 
-    package func endUse(of replica: ReplicaID) -> CallUsage? { watcher?.end(replica) }
+    package func endUse(of replica: ReplicaID) -> CallUsage? {
+        let usage = watcher?.end(replica)
+        find(replica)?.releaseMemory()
+        return usage
+    }
 
     /// How long replicas may take to end by themselves when the node shuts down.
     private static let shutdownGrace = Duration.seconds(2)

@@ -57,13 +57,29 @@ final class Replica: Sendable {
     ///
     /// - Returns: what is in force now, or nil where it cannot be changed.
     func setLimit(_ kind: ResourceKind, to amount: Int) -> Int? {
-        let files = state.withLock { state in
-            guard state.ready, !state.ended, let group = state.cell?.group else { return nil as LimitFiles? }
-            if state.limits == nil { state.limits = try? LimitFiles(group, spec.limits) }
+        limitFiles()?.set(kind, to: amount)
+    }
+
+    private func limitFiles() -> LimitFiles? {
+        state.withLock { state in
+            guard state.ready, !state.ended, let group = state.cell?.group else { return nil }
+            if state.limits == nil { state.limits = try? LimitFiles(group, spec.limits, host.settings.memoryHold) }
             return state.limits
         }
-        return files?.set(kind, to: amount)
     }
+
+    /// Its use of memory was looked at, and the limits that follow from that are written: pauses it where it has none left all the same.
+    ///
+    /// - Returns: whether it was paused just now.
+    func holdBack(using bytes: Int) -> Bool {
+        guard let limits = state.withLock({ $0.limits }), limits.holdBack(using: bytes) else { return false }
+        host.events(
+            .log(id, .platform, "Paused: a call that borrowed its memory cannot give it back yet. It goes on as soon as there is memory."))
+        return true
+    }
+
+    /// It has no calls any more and so lends nothing: it goes on, and may use what is its own.
+    func releaseMemory() { state.withLock { $0.limits }?.releaseMemory() }
 
     /// Its counters, or nil where nothing is counted.
     func counters() -> UsageFiles? {
@@ -143,6 +159,8 @@ final class Replica: Sendable {
             if ending.startError == nil && program.exit.value == nil && stopGrace.value == nil {
                 ending.wasReady = true
                 state.withLock { $0.ready = true }
+                // Opening the files takes longer than a limit may take to be written.
+                if host.settings.watchesUse { _ = (limitFiles(), counters()) }
                 host.events(.started(id))
                 host.spares.want(spec, again: false, host)
                 await watch(program, client)

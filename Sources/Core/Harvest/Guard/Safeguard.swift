@@ -138,12 +138,14 @@ private struct Watch: Sendable {
             looks = [(sample.at, cpuTime, sample.throttledPeriods)]
             return nil
         }
-        defer { forget(before: sample.at - settings.cpuWindow) }
         looks.append((sample.at, cpuTime, sample.throttledPeriods))
+        forget(before: sample.at - settings.cpuWindow)
         if looks.count > 1, let before = looks[looks.count - 2].throttled, let now = sample.throttledPeriods, now > before { return true }
-        guard let first = looks.first, sample.at - first.at >= settings.cpuWindow else { return false }
+        guard let first = looks.first, sample.at > first.at else { return false }
         let used = Int128((cpuTime - first.cpuTime).wholeNanoseconds) * 1000 * 100
-        return used >= Int128((sample.at - first.at).wholeNanoseconds) * Int128(limit) * Int128(settings.thresholdPercent)
+        // Who has used as much as is too much in a whole window need not be watched for the rest of it.
+        let span = max(sample.at - first.at, settings.cpuWindow)
+        return used >= Int128(span.wholeNanoseconds) * Int128(limit) * Int128(settings.thresholdPercent)
     }
 
     private mutating func forget(before start: Instant) {

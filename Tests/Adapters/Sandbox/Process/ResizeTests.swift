@@ -138,15 +138,26 @@ struct ResizeTests {
         try group.create(limits, endsTogether: true)
         let files = try LimitFiles(group, limits)
         let usage = try UsageFiles(group)
-        let watcher = UsageWatcher { _ in }
+        let looks = Mutex<[ReplicaUse]>([])
+        let watcher = UsageWatcher { uses in looks.withLock { $0 += uses } }
         watcher.begin(ReplicaID(1), usage)
         await group.remove()
         tree.remove()
         #expect(files.set(.cpu, to: 200) == limits.millicores)
         #expect(files.set(.memory, to: 32 << 20) == limits.memoryBytes)
-        try await Task.sleep(for: .milliseconds(30))
+        #expect(!files.holdBack(using: .max) && !files.isPaused)
+        files.releaseMemory()
+        #expect(files.limits == limits)
+        try await Task.sleep(for: .milliseconds(60))
         #expect(watcher.end(ReplicaID(1)) == nil)
         #expect(watcher.end(ReplicaID(2)) == nil)
+        // Each look at what is gone is told as one that saw nothing, and counted.
+        let told = looks.withLock { $0 }
+        #expect(told.contains { $0.cpuTime == nil && $0.memoryBytes == nil && $0.throttledPeriods == nil })
+        let counts = watcher.counts
+        #expect(counts.skipped > 0 && counts.looks >= counts.skipped && counts.pauses == 0, "\(counts)")
+        watcher.begin(ReplicaID(3), usage)
+        #expect(watcher.counts.skipped == counts.skipped + 1 && watcher.end(ReplicaID(3)) == nil)
         await watcher.close()
         #expect(throws: BrumeError.self) { try LimitFiles(group, limits) }
         #expect(throws: BrumeError.self) { try UsageFiles(group) }

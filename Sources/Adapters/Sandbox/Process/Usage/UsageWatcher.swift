@@ -5,6 +5,16 @@ package import NIOCore
 import NIOPosix
 import Synchronization
 
+/// What a watcher has done since it was made.
+package struct WatchCounts: Hashable, Sendable {
+    /// Looks at one replica.
+    package var looks = 0
+    /// Looks of which a counter could not be read, because the group was just going.
+    package var skipped = 0
+    /// Replicas that were paused because memory that they lent could not be had back in time.
+    package var pauses = 0
+}
+
 /// Looks at what replicas with running calls use, from one thread for the whole node.
 ///
 /// Nothing is looked at while nothing runs.
@@ -20,8 +30,15 @@ package final class UsageWatcher: Sendable {
         package init() {}
     }
 
+    /// What was used, and whom to tell about the memory afterwards.
+    private struct Look {
+        let use: ReplicaUse
+        let hold: @Sendable (Int) -> Bool
+    }
+
     private struct State {
         var watched: [ReplicaID: WatchedCall] = [:]
+        var counts = WatchCounts()
         var ticking = false
         var closed = false
     }
@@ -48,13 +65,22 @@ package final class UsageWatcher: Sendable {
         try? await group.shutdownGracefully()
     }
 
+    /// What has been done so far.
+    package var counts: WatchCounts { state.withLock { $0.counts } }
+
     /// A replica begins to run calls.
-    func begin(_ replica: ReplicaID, _ files: UsageFiles) {
-        guard let cpu = files.cpuNanoseconds else { return }
+    ///
+    /// - Parameter hold: told, on the watcher's thread, what memory it uses after everybody has reacted to each look; may pause the
+    ///   replica, and says whether it did.
+    func begin(_ replica: ReplicaID, _ files: UsageFiles, hold: @escaping @Sendable (Int) -> Bool = { _ in false }) {
+        guard let cpu = files.cpuNanoseconds else {
+            state.withLock { $0.counts.skipped += 1 }
+            return
+        }
         files.resetPeak()
         let wantsTick = state.withLock { state in
             guard !state.closed else { return false }
-            state.watched[replica] = WatchedCall(files, at: Self.now, cpu: cpu, window: settings.window.nanoseconds)
+            state.watched[replica] = WatchedCall(files, at: Self.now, cpu: cpu, window: settings.window.nanoseconds, hold: hold)
             defer { state.ticking = true }
             return !state.ticking
         }
@@ -77,18 +103,24 @@ package final class UsageWatcher: Sendable {
     }
 
     private func tick() {
-        let uses = state.withLock { state in
+        let looks = state.withLock { state in
             let now = Self.now
-            var uses: [ReplicaUse] = []
-            uses.reserveCapacity(state.watched.count)
+            var looks: [Look] = []
+            looks.reserveCapacity(state.watched.count)
             for replica in state.watched.keys.sorted() {
-                if let use = state.watched[replica]?.look(replica, at: now) { uses.append(use) }
+                guard let use = state.watched[replica]?.look(replica, at: now), let hold = state.watched[replica]?.hold else { continue }
+                looks.append(Look(use: use, hold: hold))
+                state.counts.looks += 1
+                if use.cpuTime == nil || use.memoryBytes == nil { state.counts.skipped += 1 }
             }
-            state.ticking = !uses.isEmpty
-            return uses
+            state.ticking = !looks.isEmpty
+            return looks
         }
-        guard !uses.isEmpty else { return }
-        looked(uses)
-        schedule(among: uses.count)
+        guard !looks.isEmpty else { return }
+        looked(looks.map(\.use))
+        // Limits that follow from this look are written by now.
+        let paused = looks.count { look in look.use.memoryBytes.map(look.hold) ?? false }
+        if paused > 0 { state.withLock { $0.counts.pauses += paused } }
+        schedule(among: looks.count)
     }
 }

@@ -5,6 +5,8 @@ import BrumeModel
 /// What a replica has used since its first call began.
 struct WatchedCall {
     private let files: UsageFiles
+    /// Told what memory is in use once everybody has reacted to it; pauses the replica where nobody could. Says whether it did.
+    let hold: @Sendable (Int) -> Bool
     private let began: Int64
     private let cpuAtStart: Int64
     private let windowLength: Int64
@@ -16,8 +18,10 @@ struct WatchedCall {
     ///   - at: nanoseconds of a clock that does not jump.
     ///   - cpu: nanoseconds of CPU used by the group until then.
     ///   - window: nanoseconds over which CPU use is averaged.
-    init(_ files: UsageFiles, at: Int64, cpu: Int64, window: Int64) {
+    ///   - hold: see ``hold``.
+    init(_ files: UsageFiles, at: Int64, cpu: Int64, window: Int64, hold: @escaping @Sendable (Int) -> Bool) {
         self.files = files
+        self.hold = hold
         began = at
         cpuAtStart = cpu
         windowLength = window
