@@ -98,6 +98,8 @@ let package = Package(
             "BrumeSimulator", "Lab/Simulator",
             ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
         layer("BrumeReport", "Lab/Report", ["BrumeModel", "BrumeWorkload"]),
+        layer(
+            "BrumeTestbeds", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"]),
         layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
         // Native: C.
         .target(name: "CBrumeLinux", path: "Sources/Native/CBrumeLinux", cSettings: strictC),
@@ -123,8 +125,8 @@ let package = Package(
         .executableTarget(
             name: "brume",
             dependencies: [
-                "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeReport", "BrumeSandbox",
-                "BrumeStore", "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
+                "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "BrumeLoad",
+                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,
                 .subprocess, .systemPackage,
@@ -136,7 +138,8 @@ let package = Package(
         tests("HarvestTests", "Core/Harvest", ["BrumeModel", "BrumeHarvest"], exclude: ["Fixtures"]),
         tests("EngineTests", "Core/Engine", ["BrumeModel", "BrumeHarvest", "BrumeEngine"], exclude: ["Scenarios"]),
         tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"], exclude: ["Fixtures"]),
-        tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
+        tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
+        tests("TestbedsTests", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeSimulator", "BrumeTestbeds"]),
         tests("ReportTests", "Lab/Report", ["BrumeModel", "BrumeWorkload", "BrumeReport"], exclude: ["Fixtures"]),
         tests("LoadTests", "Lab/LoadGenerator", ["BrumeLoad", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1]),
         tests(
@@ -160,7 +163,8 @@ let package = Package(
         tests(
             "SystemTests", "System",
             [
-                "BrumeModel", "BrumeWorkload", "BrumeSimulator", "brume", .argumentParser, .asyncHTTPClient, .nioCore, .nioPosix,
+                "BrumeModel", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "brume", .argumentParser, .asyncHTTPClient, .nioCore,
+                .nioPosix,
                 .nioHTTP1, .subprocess, .systemPackage,
             ], exclude: ["Counting"]),
         tests("TidyTests", "Tidy", []),

@@ -105,10 +105,14 @@ struct LabHarvestTests {
             let completion = try #require(policy["completion_s"] as? Double)
             #expect(completion > 0.9)
         }
+        let simulated = try #require(summary["simulated"] as? [[String: Any]])
+        #expect(simulated.map { $0["name"] as? String } == ["static", "harvest"])
+        #expect(simulated.allSatisfy { $0["failed"] as? Int == 0 && $0["completion_s"] as? Double ?? 0 > 0.9 })
         let text = try String(contentsOfFile: bench.path("out/summary.json"), encoding: .utf8)
         #expect(text == done.output)
         let expected = ["real", "report.html", "simulated", "summary.json", "table.txt", "trace.csv"]
-        #expect(Set(try FileManager.default.contentsOfDirectory(atPath: bench.path("out"))).isSubset(of: expected))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.path("out")).sorted() == expected)
+        #expect(try bench.lines("out/simulated/harvest_calls.csv").count == 5 + 2)
         for policy in ["static", "harvest"] {
             let calls = try bench.lines("out/real/\(policy)_calls.csv")
             #expect(calls.count == 5 + 2)

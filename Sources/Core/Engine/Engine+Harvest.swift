@@ -80,11 +80,14 @@ extension Engine {
             return
         }
         harvestedMemory += replica.reserved.memoryBytes
-        fitPool()
         let harvest = harvestCall(call, state, policy, replica)
-        guard harvester?.begin(harvest, now: now, into: &effects) == true else {
+        // Its own memory comes with it: lent to somebody in between, it could not be called in again.
+        let more = poolCapacity().memoryBytes - (harvester?.pool.capacity.memoryBytes ?? 0)
+        let brought = Resources(millicores: 0, memoryBytes: Swift.max(0, more))
+        guard harvester?.begin(harvest, bringing: brought, now: now, into: &effects) == true else {
             preconditionFailure("\(call) was let in and there is no room for it")
         }
+        fitPool()
         replicas[at: place]?.harvestCall = call
         replicas[at: place]?.isShared = false
         harvested.insert(replica.id, for: call)
@@ -108,8 +111,10 @@ extension Engine {
         // Beyond what is left to a lender it is paused; whoever was killed had its own. Without the safeguard it had not.
         if harvester?.settings.usesSafeguard ?? true { memoryLimit = Swift.max(memoryLimit, own.memoryBytes) }
         let ending = Self.harvestEnd(end, replica, memoryLimit)
+        // The idle replica keeps its memory; what a borrower would get of it now could not be called in again.
+        let kept = Resources(millicores: 0, memoryBytes: replica.reserved.memoryBytes)
         if end.isKill { harvester?.killed(call) }
-        var statement = harvester?.end(call, ending, now: now, into: &effects)
+        var statement = harvester?.end(call, ending, withdrawing: kept, now: now, into: &effects)
         if !replica.isShared, case .ended(_, let usage?) = end {
             statement?.peakMillicores = usage.peakMillicores
             statement?.peakMemoryBytes = usage.peakMemoryBytes
@@ -196,6 +201,15 @@ extension Engine {
         harvester?.setCapacity(capacity, now: now, into: &effects)
     }
 
+    /// Whether a limit is lowered.
+    ///
+    /// A call that has just arrived has no limit in the pool's books. The CPU of its replica counts from here on, so it grows; but the
+    /// replica's memory limit has stood at its own all the time.
+    private func shrinks(_ limit: ReplicaLimit) -> Bool {
+        guard limit.from == 0, limit.kind == .memory, let replica = replicas[limit.replica] else { return limit.to < limit.from }
+        return limit.to <= replica.reserved.memoryBytes
+    }
+
     /// Appends the limits that several operations have led to: the last for each call and resource, what shrinks first.
     ///
     /// - Parameter back: limits of replicas that have become idle; the pool counts on them already.
@@ -212,8 +226,7 @@ extension Engine {
             guard first.from != change.to else { continue }
             changes.append(ReplicaLimit(replica: replica, call: change.call, kind: change.kind, from: first.from, to: change.to))
         }
-        // A call that has just arrived has no limit yet: what its replica may use counts from here on, so it grows.
-        batch += changes.filter { $0.to < $0.from } + changes.filter { $0.to >= $0.from }
+        batch += changes.filter(shrinks) + changes.filter { !shrinks($0) }
         if !batch.isEmpty { outputs.append(.limit(batch)) }
     }
 }

@@ -176,19 +176,24 @@ extension Engine {
         return (isOlder(id, function) ? ready : currentCounts(function).ready) > function.floor
     }
 
-    private mutating func armIdleTimer(_ place: Int) {
+    /// When a replica that waits for its first call is looked at again.
+    private static let awaitedCheck = Duration.seconds(1)
+
+    private mutating func armIdleTimer(_ place: Int, isAwaited: Bool = false) {
         guard let handle = replicas[at: place]?.function, let idleSince = replicas[at: place]?.idleSince, let id = replicas[at: place]?.id,
             let keepAlive = functions[handle]?.policy.scale.keepAlive
         else { return }
         replicas[at: place]?.idleTimerArmed = true
-        timers.arm(.replicaIdle(id), at: idleSince + keepAlive)
+        timers.arm(.replicaIdle(id), at: isAwaited ? now + Swift.max(keepAlive, Self.awaitedCheck) : idleSince + keepAlive)
     }
 
     mutating func idleTimerFired(_ id: ReplicaID, _ outputs: inout [Output]) {
         replicas[id]?.idleTimerArmed = false
         guard let replica = replicas[id], replica.isIdle, let function = functions[replica.function] else { return }
-        guard replica.idleSince + function.policy.scale.keepAlive <= now else {
-            if let place = replicas.place(of: id) { armIdleTimer(place) }
+        // Without any keep-alive a replica whose first call is held back would go, and another start for it, again and again.
+        let isAwaited = harvester != nil && replica.served == 0 && function.hasWaiting
+        guard !isAwaited, replica.idleSince + function.policy.scale.keepAlive <= now else {
+            if let place = replicas.place(of: id) { armIdleTimer(place, isAwaited: isAwaited) }
             return
         }
         if mayGo(id, function) { drain(id, .idle, &outputs) }

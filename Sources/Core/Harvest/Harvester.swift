@@ -9,6 +9,9 @@ public enum AdmissionRule: String, Hashable, Sendable, CaseIterable {
     /// The CPU it is expected to use, where that is less: what is left over admits more calls. Memory always by the allocation, because
     /// memory that another call uses cannot be had back.
     case predictedDemand = "predicted-demand"
+    /// The CPU it is expected to use on average, where that is less than the allocation: for nodes that share CPU by weight, where a call
+    /// that works alone for a while leaves its other cores to everybody.
+    case predictedUse = "predicted-use"
 }
 
 /// How a node harvests.
@@ -21,6 +24,11 @@ public struct HarvesterSettings: Sendable {
     public var usesSafeguard = true
     /// No call is left with less CPU: it is what the kernel's smallest quota, 1 ms, comes to in periods of 20 ms.
     public var millicoresMin = 50
+    /// Where set, a call is left with its expected peak rounded up to the next of these units, whether that comes near its limit or not
+    /// (Libra's rule: whole cores and 128 MB); otherwise with enough to stay below the safeguard's threshold.
+    public var units: Resources?
+    /// What earlier calls have taught, or nil where every function is new.
+    public var experience: Profiler?
 
     public init(capacity: Resources) {
         pool = HarvestSettings(capacity: capacity)
@@ -89,7 +97,8 @@ public struct Harvester: Sendable {
         self.settings = settings
         pool = HarvestPool(settings: settings.pool)
         ledger = HarvestLedger(opening: pool, now: now)
-        profiler = Profiler(settings: settings.profiler)
+        profiler = settings.experience ?? Profiler(settings: settings.profiler)
+        profiler.settings = settings.profiler
         safeguard = Safeguard(settings: settings.safeguard)
     }
 
@@ -101,11 +110,14 @@ public struct Harvester: Sendable {
 
     /// A call begins to run.
     ///
+    /// - Parameter bringing: see ``HarvestPool/enter(_:_:bringing:into:)``.
     /// - Returns: false, changing nothing, if its reservation does not fit.
-    public mutating func begin(_ call: HarvestCall, now: Instant, into effects: inout HarvestEffects) -> Bool {
+    public mutating func begin(
+        _ call: HarvestCall, bringing: Resources = .zero, now: Instant, into effects: inout HarvestEffects
+    ) -> Bool {
         let prediction = predict(call)
         let reserved = reservation(call, prediction)
-        guard reserved.fits(in: pool.unreserved) else { return false }
+        guard reserved.fits(in: pool.unreserved + bringing) else { return false }
         var terms = HarvestTerms(call.function, reserved: reserved, demand: reserved, end: .zero)
         terms.entitlement = call.allocation
         terms.memoryFloorBytes = settings.safeguard.memoryFloor(usedBytes: call.memoryInUseBytes)
@@ -113,7 +125,7 @@ public struct Harvester: Sendable {
         terms.lends = call.takesPart.filter { safeguard.mayLend(call.function, $0, now: now) }
         // Without a prediction the resource is neither lent nor borrowed; idle CPU is tried out.
         for kind in ResourceKind.allCases where prediction?.known.contains(kind) ?? false {
-            terms.demand[kind] = settings.safeguard.demand(peak: prediction?.peak[kind] ?? 0, reserved: reserved[kind], kind)
+            terms.demand[kind] = demand(peak: prediction?.peak[kind] ?? 0, reserved: reserved[kind], kind)
         }
         terms.demand.millicores = max(terms.demand.millicores, min(settings.millicoresMin, reserved.millicores))
         if !(prediction?.known.contains(.cpu) ?? false) {
@@ -122,7 +134,7 @@ public struct Harvester: Sendable {
         }
         if let prediction { terms.end = now + prediction.duration(millicores: terms.demand.millicores) }
         running[call.id] = Running(call: call, prediction: prediction, began: now, memoryFloor: terms.memoryFloorBytes)
-        let isIn = operate(now, &effects) { pool, effects in pool.enter(call.id, terms, into: &effects) }
+        let isIn = operate(now, &effects) { pool, effects in pool.enter(call.id, terms, bringing: bringing, into: &effects) }
         running[call.id]?.limits = Resources(
             millicores: pool.limit(of: call.id, .cpu) ?? 0, memoryBytes: pool.limit(of: call.id, .memory) ?? 0)
         return isIn
@@ -142,14 +154,17 @@ public struct Harvester: Sendable {
 
     /// A call is over.
     ///
+    /// - Parameter withdrawing: see ``HarvestPool/leave(_:withdrawing:into:)``.
     /// - Returns: what harvesting did to it, or nil if it did not run here.
     @discardableResult
-    public mutating func end(_ id: CallID, _ end: HarvestEnd, now: Instant, into effects: inout HarvestEffects) -> CallStatement? {
+    public mutating func end(
+        _ id: CallID, _ end: HarvestEnd, withdrawing: Resources = .zero, now: Instant, into effects: inout HarvestEffects
+    ) -> CallStatement? {
         guard let run = running[id] else { return nil }
         learn(run, end, now)
         safeguard.end(id, now: now)
         let statement = statement(of: id, now: now)
-        operate(now, &effects) { $0.leave(id, into: &$1) }
+        operate(now, &effects) { $0.leave(id, withdrawing: withdrawing, into: &$1) }
         running[id] = nil
         return statement
     }
@@ -215,12 +230,21 @@ public struct Harvester: Sendable {
 
 extension Harvester {
     private func reservation(_ call: HarvestCall, _ prediction: Prediction?) -> Resources {
-        guard settings.admission == .predictedDemand, call.takesPart.contains(.cpu), let prediction, prediction.known.contains(.cpu) else {
+        guard settings.admission != .allocation, call.takesPart.contains(.cpu), let prediction, prediction.known.contains(.cpu) else {
             return call.allocation
         }
-        let expected = settings.safeguard.demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
+        let expected =
+            settings.admission == .predictedUse
+            ? prediction.meanMillicores
+            : demand(peak: prediction.peak.millicores, reserved: call.allocation.millicores, .cpu)
         let needed = max(expected, settings.millicoresMin)
         return Resources(millicores: min(needed, call.allocation.millicores), memoryBytes: call.allocation.memoryBytes)
+    }
+
+    /// What a call is left with, of what it has reserved, or would like to have beyond it.
+    private func demand(peak: Int, reserved: Int, _ kind: ResourceKind) -> Int {
+        guard let unit = settings.units?[kind], unit > 0 else { return settings.safeguard.demand(peak: peak, reserved: reserved, kind) }
+        return (min(peak, Int.max / 2) / unit + 1) * unit
     }
 
     /// Performs one operation on the pool and tells everybody what came of it.

@@ -76,13 +76,31 @@ struct Digest: Sendable {
             byte(end == .succeeded ? 0 : end == .failed ? 1 : 2)
             add(usage?.peakMillicores ?? -1)
             add(usage?.peakMemoryBytes ?? -1)
-        case .sampled, .limitHeld:
+        case .sampled(let samples):
             byte(14)
-            add(input.description)
+            for sample in samples {
+                add(sample.replica.number)
+                add(sample.usage.cpuTime ?? .zero)
+                add(sample.usage.throttledPeriods ?? -1)
+                add(sample.usage.memoryBytes ?? -1)
+            }
+        case .limitHeld(let limit, let held, let batch):
+            byte(15)
+            add(limit)
+            add(held)
+            for limit in batch { add(limit) }
         case .tick: byte(11)
         case .drain: byte(12)
         case .halt: byte(13)
         }
+    }
+
+    private mutating func add(_ limit: ReplicaLimit) {
+        add(limit.replica.number)
+        add(limit.call?.number ?? 0)
+        byte(limit.kind == .cpu ? 0 : 1)
+        add(limit.from)
+        add(limit.to)
     }
 
     private mutating func add(_ policy: FunctionPolicy) {
@@ -144,9 +162,9 @@ struct Digest: Sendable {
         case .wake(let at):
             byte(43)
             add(at)
-        case .limit:
+        case .limit(let batch):
             byte(44)
-            add(output.description)
+            for limit in batch { add(limit) }
         case .note(let note): add(note)
         }
     }
@@ -181,9 +199,24 @@ struct Digest: Sendable {
             byte(69)
             add(call.number)
             add(replica.number)
-        case .heldBack, .allotted, .settled:
+        case .heldBack(let call, let needs):
             byte(70)
-            add(note.description)
+            add(call.number)
+            add(needs.millicores)
+        case .allotted(let call, let limits, _):
+            byte(71)
+            add(call.number)
+            add(limits.millicores)
+            add(limits.memoryBytes)
+        case .settled(let statement):
+            byte(72)
+            add(statement.call.number)
+            for kind in ResourceKind.allCases {
+                add(UInt64(truncatingIfNeeded: statement[kind].lent.units))
+                add(UInt64(truncatingIfNeeded: statement[kind].borrowed.units))
+                add(UInt64(truncatingIfNeeded: statement[kind].idle.units))
+                add(statement[kind].safeguards)
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ import ArgumentParser
 struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
-        abstract: "Compare ways of sharing a node, by experiment.",
+        abstract: "Run the experiments behind Brume's claims.",
         discussion: """
-            Example:
+            Examples:
               brume lab harvest --quick
+              brume lab testbeds --only single --output results
             """,
-        subcommands: [LabHarvest.self])
+        subcommands: [LabHarvest.self, LabTestbeds.self])
 }

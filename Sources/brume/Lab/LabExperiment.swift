@@ -43,7 +43,21 @@ struct LabExperiment {
             experiment.runs.append(run)
             if !quiet { Console.standard.note(Self.line(run, experiment)) }
         }
+        try simulate(&experiment)
         return try output.write(experiment)
+    }
+
+    /// The same policies once more in virtual time, from what the calls were seen to need under static limits.
+    private func simulate(_ experiment: inout Experiment) throws {
+        guard let measured = experiment.runs.first(where: { $0.policy == LabPolicy.static.rawValue }) else {
+            if !quiet { Console.standard.note("Nothing is simulated: what calls need is measured under static, which did not run.") }
+            return
+        }
+        let simulation = LabSimulation(suite: suite, traces: traces, capacity: capacity, seed: seed)
+        for run in try simulation.runs(of: policies, after: measured) {
+            try output.write(run, round: 1)
+            experiment.runs.append(run)
+        }
     }
 
     /// What a run came to, in a line.

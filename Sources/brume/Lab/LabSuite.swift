@@ -59,6 +59,9 @@ extension FunctionSettings {
     /// Replicas that are to be warm before calls come.
     var warmReplicas: Int { labels["com.openfaas.scale.min"].flatMap { Int($0) } ?? min ?? 0 }
 
+    /// Nil where nothing is said.
+    var replicasAtMost: Int? { labels["com.openfaas.scale.max"].flatMap { Int($0) } ?? max }
+
     /// As a policy wants it.
     func under(_ policy: LabPolicy) -> FunctionSettings {
         var settings = self

@@ -48,6 +48,9 @@ struct Layer: Sendable {
             outside: ["collections", "synchronization"]),
         Layer(target: "BrumeReport", folder: "Sources/Lab/Report", own: ["BrumeModel", "BrumeWorkload"], outside: []),
         Layer(
+            target: "BrumeTestbeds", folder: "Sources/Lab/Testbeds",
+            own: ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"], outside: []),
+        Layer(
             target: "BrumeLoad", folder: "Sources/Lab/LoadGenerator", own: ["BrumeModel", "BrumeWorkload"],
             outside: ["nio", "histogram", "system", "foundation"]),
         Layer(
@@ -68,8 +71,8 @@ struct Layer: Sendable {
         Layer(
             target: "brume", folder: "Sources/brume",
             own: [
-                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeLoad", "BrumeReport",
-                "BrumeSandbox", "BrumeStore",
+                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds",
+                "BrumeLoad", "BrumeReport", "BrumeSandbox", "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode",
             ],
             outside: [
@@ -80,7 +83,7 @@ struct Layer: Sendable {
     /// The folders of decisions and virtual time: no I/O, no clocks, no chance of their own.
     static let pure = [
         "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Harvest", "Sources/Core/Engine", "Sources/Lab/Workload",
-        "Sources/Lab/Simulator", "Sources/Lab/Report",
+        "Sources/Lab/Simulator", "Sources/Lab/Testbeds", "Sources/Lab/Report",
     ]
 
     /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service.

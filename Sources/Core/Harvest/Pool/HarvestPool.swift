@@ -82,21 +82,27 @@ public struct HarvestPool: Sendable {
 
     /// A call begins to run: it lends what it will not need, or borrows what it would use beyond its reservation.
     ///
+    /// - Parameter bringing: what the node has more from now on, never negative (the memory that its replica has held while it was idle).
     /// - Returns: false, changing nothing, if its reservation does not fit beside the others.
-    public mutating func enter(_ call: CallID, _ terms: HarvestTerms, into effects: inout HarvestEffects) -> Bool {
-        guard terms.reserved.fits(in: unreserved) else { return false }
+    public mutating func enter(
+        _ call: CallID, _ terms: HarvestTerms, bringing: Resources = .zero, into effects: inout HarvestEffects
+    ) -> Bool {
+        guard terms.reserved.fits(in: unreserved + bringing) else { return false }
         effects.movements.append(.entered(call, terms.function))
-        cpu.enter(call, Self.share(.cpu, terms), &effects)
-        memory.enter(call, Self.share(.memory, terms), &effects)
+        cpu.enter(call, Self.share(.cpu, terms), bringing: bringing.millicores, &effects)
+        memory.enter(call, Self.share(.memory, terms), bringing: bringing.memoryBytes, &effects)
         close(&effects)
         return true
     }
 
     /// A call is over, whether it succeeded, failed, timed out or was killed. A call that is not there is ignored.
-    public mutating func leave(_ call: CallID, into effects: inout HarvestEffects) {
+    ///
+    /// - Parameter withdrawing: of what it had reserved, so much is not the pool's any more (an idle replica holds on to its memory). The
+    ///   capacity is less by that, or by as much of it as can be called in.
+    public mutating func leave(_ call: CallID, withdrawing: Resources = .zero, into effects: inout HarvestEffects) {
         guard cpu.places[call] != nil else { return }
-        cpu.leave(call, &effects)
-        memory.leave(call, &effects)
+        cpu.leave(call, withdrawing: withdrawing.millicores, &effects)
+        memory.leave(call, withdrawing: withdrawing.memoryBytes, &effects)
         close(&effects)
         effects.movements.append(.left(call))
     }

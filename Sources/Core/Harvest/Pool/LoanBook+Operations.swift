@@ -4,10 +4,13 @@ import BrumeModel
 
 /// What happens to the books from outside. After each of these ``HarvestPool`` collects the changed limits and closes the operation.
 extension LoanBook {
-    /// A call begins to run. Its reservation must fit into what is unreserved.
-    mutating func enter(_ call: CallID, _ terms: ShareTerms, _ effects: inout HarvestEffects) {
+    /// A call begins to run. Its reservation must fit into what is unreserved, and what it brings along.
+    ///
+    /// - Parameter brought: what the node has more from now on. Nobody else is to get it for a moment.
+    mutating func enter(_ call: CallID, _ terms: ShareTerms, bringing brought: Int, _ effects: inout HarvestEffects) {
         precondition(terms.reserved >= 0 && terms.demand >= 0 && terms.floor >= 0, "amounts of a call are never negative")
-        precondition(terms.reserved <= unreserved, "a call entered that does not fit beside what is reserved")
+        let brought = max(0, brought)
+        precondition(terms.reserved <= unreserved + brought, "a call entered that does not fit beside what is reserved")
         arrivals += 1
         let share = Share(.call(call), arrival: arrivals, terms: terms)
         let place = freeShares.popLast() ?? shares.count
@@ -17,7 +20,8 @@ extension LoanBook {
         // It has no limit yet: until now the amount was the node's.
         shares[place].limitBefore = 0
         touched.append(place)
-        changeUnreserved(by: -terms.reserved, .reserved, heir: place, &effects)
+        capacity += brought
+        changeUnreserved(by: brought - terms.reserved, .reserved, heir: place, &effects)
         aim(place)
         settle(place, .reserved, &effects)
         balance(&effects)
@@ -26,7 +30,9 @@ extension LoanBook {
     }
 
     /// A call is over, however it ended. It gives back what it holds and gets back what it lent; then it is forgotten.
-    mutating func leave(_ call: CallID, _ effects: inout HarvestEffects) {
+    ///
+    /// - Parameter withdrawn: of its reservation, so much goes with it: nobody is to get that for a moment, who then cannot do without it.
+    mutating func leave(_ call: CallID, withdrawing withdrawn: Int, _ effects: inout HarvestEffects) {
         guard let place = places.removeValue(forKey: call) else { return }
         shares[place].floor = 0
         shares[place].want = 0
@@ -45,7 +51,9 @@ extension LoanBook {
         shares[place] = Share(.call(call), arrival: 0, terms: ShareTerms(reserved: 0, demand: 0, end: .zero))
         touched.removeAll { $0 == place }
         freeShares.append(place)
-        changeUnreserved(by: reserved, .lenderEnded, heir: nil, &effects)
+        let reservedByOthers = capacity - unreserved - reserved
+        changeUnreserved(by: reserved - min(max(0, withdrawn), reserved), .lenderEnded, heir: nil, &effects)
+        capacity = reservedByOthers + unreserved
         balance(&effects)
     }
 

@@ -43,6 +43,13 @@ public struct Prediction: Hashable, Sendable {
     /// What a scheduler needs to know of it, if it gets so much CPU.
     public func demand(millicores: Int) -> Demand { Demand(peak: peak, duration: duration(millicores: millicores)) }
 
+    /// The CPU that it keeps busy on average if it gets its peak: less, because a part of it works alone.
+    public var meanMillicores: Int {
+        let cores = Double(max(1, expectedPeak.millicores)) / 1000
+        let factor = DurationModel.factor(serial: Double(serialThousandths) / 1000, cores: cores)
+        return min(expectedPeak.millicores, Int(Profiler.whole(1000 / factor)))
+    }
+
     /// The run time with so much CPU: no more counts than it uses at its peak.
     public func duration(millicores: Int) -> Duration { Self.scale(baseDuration, self, millicores) }
 
@@ -91,7 +98,7 @@ public struct ProfilerSettings: Sendable {
 /// Each of CPU peak, memory peak and duration follows a feature of the call (a curve) or not (quantiles of the latest calls), whichever
 /// has predicted better; that is decided anew with each call. Memory and time per call do not grow with the number of calls.
 public struct Profiler: Sendable {
-    public let settings: ProfilerSettings
+    public var settings: ProfilerSettings
     private var profiles: [FunctionHandle: FunctionProfile] = [:]
 
     public init(settings: ProfilerSettings) { self.settings = settings }
