@@ -121,7 +121,9 @@ struct Caller: Sendable {
 }
 
 /// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
-struct CallEntry: Sendable {
+///
+/// It is used under the node's lock alone, and by whoever took it out of the books; as a value it would be copied at each step of a call.
+final class CallEntry: @unchecked Sendable {
     enum Kind: Sendable {
         case waiting(Caller)
         case asynchronous(callbackURL: String?)
@@ -145,10 +147,29 @@ struct CallEntry: Sendable {
     /// The replica's end of the attempt, if it came while the body was still being read.
     var heldEnd: CallFailure??
 
+    init(
+        kind: Kind, request: CallRequest<ByteBuffer>?, function: FunctionID, label: String, arrived: Instant, attempt: Int = 1
+    ) {
+        self.kind = kind
+        self.request = request
+        self.function = function
+        self.label = label
+        self.arrived = arrived
+        self.attempt = attempt
+    }
+
+    /// The attempt as it is now, for whoever writes it down while the next one begins.
+    func copy() -> CallEntry {
+        let copy = CallEntry(kind: kind, request: request, function: function, label: label, arrived: arrived, attempt: attempt)
+        (copy.began, copy.cold, copy.replica) = (began, cold, replica)
+        (copy.notes, copy.result, copy.collecting, copy.heldEnd) = (notes, result, collecting, heldEnd)
+        return copy
+    }
+
     /// Notes where the call runs.
     ///
     /// - Returns: What is to run; nil for an asynchronous call, whose body is in the store.
-    mutating func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> CallRequest<ByteBuffer>? {
+    func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> CallRequest<ByteBuffer>? {
         began = time
         self.cold = cold
         self.replica = replica
@@ -156,7 +177,7 @@ struct CallEntry: Sendable {
     }
 
     /// Forgets the attempt before.
-    mutating func beginAttempt(_ number: Int) {
+    func beginAttempt(_ number: Int) {
         attempt = number
         result = nil
         began = nil

@@ -19,7 +19,7 @@ extension NodeService {
                 answer(call, .refused(.unknownFunction), &books, &actions)
                 return (call, actions)
             }
-            let features = features(of: request, handle, books)
+            let features = isHarvesting ? features(of: request, books.functions[handle]?.harvestParameters ?? []) : .unknown
             return (call, decide(.arrive(call, handle, timeout: request.timeout, features: features), &books))
         }
         perform(actions)
@@ -66,7 +66,7 @@ extension NodeService {
             if case .failed(let failure) = result { books.calls[call]?.result = AttemptResult(failure: failure) }
             return
         }
-        let timing = timing(of: entry, books)
+        let timing = timing(of: entry, books.replicas)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
         var record = self.record(call, entry, reply)
         let isWritten = isEventful(entry, reply) || books.records.allows(at: clock.now)
@@ -90,12 +90,12 @@ extension NodeService {
     }
 
     /// Splits the time up to now into waiting, starting and running.
-    func timing(of entry: CallEntry, _ books: Books) -> CallTiming {
+    func timing(of entry: CallEntry, _ replicas: [ReplicaID: ReplicaEntry]) -> CallTiming {
         let now = clock.now
         guard let began = entry.began else { return CallTiming(queued: now - entry.arrived) }
         let waited = began - entry.arrived
         var starting = Duration.zero
-        if entry.cold, let replica = entry.replica.flatMap({ books.replicas[$0] }), let ready = replica.ready {
+        if entry.cold, let replica = entry.replica.flatMap({ replicas[$0] }), let ready = replica.ready {
             starting = Swift.min(ready - Swift.max(entry.arrived, replica.began), waited)
         }
         return CallTiming(queued: waited - starting, starting: starting, running: now - began)

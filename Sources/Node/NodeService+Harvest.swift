@@ -68,13 +68,11 @@ extension NodeService {
     // MARK: What is known of a call
 
     /// The size of its input, and the numbers in its JSON body that the function's spec names.
-    func features(of request: CallRequest<ByteBuffer>, _ handle: FunctionHandle, _ books: Books) -> CallFeatures {
-        guard isHarvesting else { return .unknown }
+    func features(of request: CallRequest<ByteBuffer>, _ names: [String]) -> CallFeatures {
         guard case .whole(let body) = request.body else {
             let told = request.headers.first { $0.name.lowercased() == "content-length" }.flatMap { Int($0.value) }
             return CallFeatures(inputBytes: told ?? 0)
         }
-        let names = books.functions[handle]?.harvestParameters ?? []
         return CallFeatures(inputBytes: body.readableBytes, parameters: names.isEmpty ? [] : TopLevelNumbers.read(names, in: body))
     }
 }

@@ -69,7 +69,7 @@ extension NodeService {
     /// Keeps what an attempt came to; a body that is still coming is read beside.
     func keepReply(_ call: CallID, _ result: Result<CallResponse<ByteBuffer>, CallFailure>, _ books: inout Books) {
         guard let entry = books.calls[call] else { return }
-        let timing = timing(of: entry, books)
+        let timing = timing(of: entry, books.replicas)
         switch result {
         case .failure(let failure):
             books.calls[call]?.result = AttemptResult(failure: failure)
@@ -101,7 +101,7 @@ extension NodeService {
             if let failure { books.calls[call]?.result?.failure = failure }
             guard case .some(let end) = books.calls[call]?.heldEnd else { return [] }
             books.calls[call]?.heldEnd = nil
-            return decide(.finished(call, callEnd(call, end, books)), &books)
+            return decide(.finished(call, callEnd(end, books.calls[call]?.result)), &books)
         }
         perform(actions)
     }

@@ -37,7 +37,7 @@ extension NodeService {
                 if let since = query.since, entry.arrived < since { continue }
                 var record = CallRecord(
                     id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived,
-                    timing: timing(of: entry, books), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
+                    timing: timing(of: entry, books.replicas), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
                     asynchronous: entry.isAsynchronous, attempt: entry.attempt, decisions: entry.notes.map(\.sentence))
                 record.harvest = books.engine.harvester?.statement(of: call, now: clock.now).map { callHarvest($0, books) }
                 records.append(record)

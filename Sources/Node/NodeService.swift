@@ -130,7 +130,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         case .fail(let call, let failure): answer(call, .failed(failure), &books, &actions)
         case .expire(let call, let replica):
             if let replica { actions.append(.cancel(call, replica)) }
-            answer(call, .failed(timedOut(call, books)), &books, &actions)
+            answer(call, .failed(timedOut(call, &books)), &books, &actions)
         case .cancel(let call, let replica): actions.append(.cancel(call, replica))
         case .note(let note): keep(note, &books)
         case .limit(let batch): write(batch, &books, &actions)
@@ -147,9 +147,8 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
     private func settle(_ call: CallID, _ kind: Settlement.Kind, _ books: inout Books) {
         let harvest = books.harvest.settled.removeValue(forKey: call)
-        controlInput.yield(.settle(Settlement(call: call, kind: kind, entry: books.calls[call], harvest: harvest)))
-        if case .retry = kind { return }
-        books.calls[call] = nil
+        let entry = if case .retry = kind { books.calls[call]?.copy() } else { books.calls.removeValue(forKey: call) }
+        controlInput.yield(.settle(Settlement(call: call, kind: kind, entry: entry, harvest: harvest)))
     }
 
     func perform(_ actions: [Action]) {
@@ -186,7 +185,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
                     books.calls[call]?.heldEnd = .some(failure)
                     return []
                 }
-                return decide(.finished(call, callEnd(call, failure, books), usage: usage), &books)
+                return decide(.finished(call, callEnd(failure, books.calls[call]?.result), usage: usage), &books)
             }
             perform(actions)
         case .used(let uses): submit(.sampled(uses.map { ReplicaSample($0, at: clock.now) }))
@@ -203,15 +202,15 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         }
     }
 
-    func callEnd(_ call: CallID, _ failure: CallFailure?, _ books: Books) -> CallEnd {
+    func callEnd(_ failure: CallFailure?, _ result: AttemptResult?) -> CallEnd {
         if failure?.kind == .unsent { return .unsent }
         // One process of several may have been killed, which only the reply knows.
-        if failure?.kind == .outOfMemory || books.calls[call]?.result?.failure?.kind == .outOfMemory { return .outOfMemory }
-        if let result = books.calls[call]?.result { return result.succeeded ? .succeeded : .failed }
+        if failure?.kind == .outOfMemory || result?.failure?.kind == .outOfMemory { return .outOfMemory }
+        if let result { return result.succeeded ? .succeeded : .failed }
         return failure == nil ? .succeeded : .failed
     }
 
-    private func timedOut(_ call: CallID, _ books: Books) -> CallFailure {
+    private func timedOut(_ call: CallID, _ books: inout Books) -> CallFailure {
         guard let entry = books.calls[call], let handle = books.handles[entry.function], let function = books.functions[handle] else {
             return CallFailure(.timedOut, "The call's deadline passed.")
         }

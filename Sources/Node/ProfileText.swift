@@ -65,8 +65,8 @@ struct ProfileText {
         guard let feature = known.bestFeature, let curve = known.curveError, let mean = known.meanError else {
             return "no curve has been tried yet"
         }
-        let name = Self.name(ofFeature: feature, parameters)
-        return "a curve over \(name) was off by \(Self.percent(curve)), a plain mean by \(Self.percent(mean))"
+        let best = model == .curve ? "" : "the best curve, over \(Self.name(ofFeature: feature, parameters)), was "
+        return best + "off by \(Self.percent(curve)), a plain mean by \(Self.percent(mean))"
     }
 
     private static func percent(_ share: Double) -> String {

@@ -20,9 +20,7 @@ struct Brume: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Node",
-                subcommands: [
-                    Up.self, Status.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self,
-                ]),
+                subcommands: [Up.self, Status.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self]),
             CommandGroup(
                 name: "Function",
                 subcommands: [

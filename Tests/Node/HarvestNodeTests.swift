@@ -5,6 +5,7 @@ import BrumeHarvest
 import BrumeModel
 import BrumeNode
 import NIOCore
+import Synchronization
 import Testing
 
 /// What a node that harvests keeps and tells, with a driver whose measurements are scripted.
@@ -105,6 +106,47 @@ struct HarvestNodeTests {
             #expect(try await NodeServiceTests.eventually { try await bench.node.harvestLedger().total.outOfMemoryKills == 3 })
             #expect(try await bench.node.harvestLedger().total.outOfMemoryKillsWhileLending == 0)
             #expect(try await bench.node.harvestProfile(try FunctionID(name: "killed")).calls == 3)
+        }
+    }
+
+    @Test("calls that overlap in a replica are told under the first of them, and until that is known the record is there without")
+    func overlapping() async throws {
+        try await NodeServiceTests.withNode(change: Self.harvesting) { bench in
+            let function = try FunctionID(name: "never")
+            var spec = FunctionSpec(id: function, contract: .fork(command: ["x"]), concurrency: 2)
+            spec.scale.max = 1
+            try await bench.node.deploy(spec, mode: .create)
+            let calls = ["first", "second"].map { label in
+                bench.node.call(CallRequest(function: function, body: .whole(ByteBuffer()), label: label)) { _ in }
+            }
+            #expect(try await NodeServiceTests.eventually { bench.driver.state.withLock { $0.held.count == 2 } })
+            let running = try await bench.node.calls(CallQuery(label: "first", limit: 1))
+            #expect(running.first?.outcome == .running && running.first?.harvest != nil)
+            #expect(try await bench.node.harvest().calls == 1)
+            bench.node.abandon(calls[0])
+            let waiting = try await bench.node.calls(CallQuery(label: "first"))
+            #expect(waiting.map(\.outcome) == [.abandoned] && waiting.first?.harvest == nil)
+            bench.node.abandon(calls[1])
+            #expect(
+                try await NodeServiceTests.eventually { try await bench.node.calls(CallQuery(label: "first")).first?.harvest != nil })
+            let ended = try await bench.node.calls(CallQuery())
+            #expect(ended.map(\.label) == ["second", "first"] && ended.first?.harvest == nil)
+            #expect(ended.last?.harvest?.peakMillicores == nil, "what two calls used is nobody's peak")
+        }
+    }
+
+    @Test("an asynchronous call's record has what harvesting did to each attempt")
+    func asynchronous() async throws {
+        try await NodeServiceTests.withNode(change: Self.harvesting) { bench in
+            try await bench.deploy("measured")
+            let request = CallRequest(
+                function: try FunctionID(name: "measured"), body: .whole(ByteBuffer(string: "later")), label: "later")
+            #expect(try await bench.node.enqueue(request, callbackURL: nil) == nil)
+            #expect(
+                try await NodeServiceTests.eventually {
+                    let record = try await bench.node.calls(CallQuery(label: "later")).first
+                    return record?.outcome == .succeeded && record?.harvest?.peakMillicores == 200
+                })
         }
     }
 

@@ -212,7 +212,8 @@ struct NodeServiceTests {
     @Test("a function that does not start fails its calls with the reason, and shows it in its status")
     func broken() async throws {
         try await Self.withNode { bench in
-            try await bench.deploy("broken")
+            // Three starts with their pauses take about two seconds, on a busy machine more than the usual limit of these tests.
+            try await bench.deploy("broken", timeout: .seconds(60))
             guard case .failed(let failure) = try await bench.call("broken").result else {
                 Issue.record("not failed")
                 return

@@ -111,9 +111,9 @@ extension Engine {
         // Beyond what is left to a lender it is paused; whoever was killed had its own. Without the safeguard it had not.
         if harvester?.settings.usesSafeguard ?? true { memoryLimit = Swift.max(memoryLimit, own.memoryBytes) }
         let ending = Self.harvestEnd(end, replica, memoryLimit)
+        if end.isKill { harvester?.killed(call) }
         // The idle replica keeps its memory; what a borrower would get of it now could not be called in again.
         let kept = Resources(millicores: 0, memoryBytes: replica.reserved.memoryBytes)
-        if end.isKill { harvester?.killed(call) }
         var statement = harvester?.end(call, ending, withdrawing: kept, now: now, into: &effects)
         if !replica.isShared, case .ended(_, let usage?) = end {
             statement?.peakMillicores = usage.peakMillicores

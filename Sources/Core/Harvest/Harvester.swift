@@ -77,6 +77,8 @@ public struct Harvester: Sendable {
     public private(set) var safeguard: Safeguard
     public private(set) var ledger: HarvestLedger
     private var running: [CallID: Running] = [:]
+    /// Statements of the calls that left in the latest operation.
+    private var closed: [CallStatement] = []
 
     /// What is remembered of a running call besides the pool's books.
     private struct Running: Sendable {
@@ -142,7 +144,12 @@ public struct Harvester: Sendable {
 
     /// What harvesting has done to a running call until now, or nil if it does not run here.
     public func statement(of id: CallID, now: Instant) -> CallStatement? {
-        guard let run = running[id], var statement = ledger.statement(of: id, now: now) else { return nil }
+        guard let run = running[id], let statement = ledger.statement(of: id, now: now) else { return nil }
+        return complete(statement, run)
+    }
+
+    private func complete(_ statement: CallStatement, _ run: Running) -> CallStatement {
+        var statement = statement
         statement.allocation = run.call.allocation
         statement.limits = run.limits
         statement.prediction = run.prediction
@@ -163,10 +170,9 @@ public struct Harvester: Sendable {
         guard let run = running[id] else { return nil }
         learn(run, end, now)
         safeguard.end(id, now: now)
-        let statement = statement(of: id, now: now)
         operate(now, &effects) { $0.leave(id, withdrawing: withdrawing, into: &$1) }
         running[id] = nil
-        return statement
+        return closed.first { $0.call == id }.map { complete($0, run) }
     }
 
     /// A look at a running call: of lenders for the safeguard, of all others for the memory that cannot be taken from them.
@@ -254,7 +260,7 @@ extension Harvester {
     ) -> Result {
         let (movementsBefore, changesBefore) = (effects.movements.count, effects.changes.count)
         let result = body(&pool, &effects)
-        ledger.apply(effects.movements[movementsBefore...], now: now)
+        closed = ledger.apply(effects.movements[movementsBefore...], now: now)
         for change in effects.changes[changesBefore...] { follow(change, now) }
         return result
     }

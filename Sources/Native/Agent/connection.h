@@ -31,8 +31,9 @@ struct connection {
     bool discard_body, close_after;
     pid_t pid;
     bool exited, output_ended, streaming, killed, cancelled, node_gone;
+    bool quiet;                    // the child has just been started, and its output is left in the pipe for a moment
     int status;
-    int64_t started_ns;
+    int64_t started_ns, spawned_ns;
 };
 
 int64_t now_ns(void);

@@ -24,10 +24,15 @@ static int poller = -1;
 static const struct settings *settings;
 static struct connection *connections;
 static int running_calls;
+static int quiet_calls;  // running ones whose output nobody listens to yet
 static bool draining;
 
+// A program that ends within this time is read once, at its end: its first output and the end of it would each wake the agent for
+// nothing. A longer one may be streaming; a pipe holds 64 KiB meanwhile.
+enum { QUIET_NS = 1000000 };
+
 static void watch(struct source *source, uint32_t events) {
-    if (source->fd < 0 || (source->registered && source->events == events)) return;
+    if (source->fd < 0 || (source->registered ? source->events == events : !events)) return;
     struct epoll_event event = {.events = events, .data.ptr = source};
     epoll_ctl(poller, source->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, source->fd, &event);
     source->registered = true;
@@ -55,7 +60,12 @@ static void rearm(struct connection *c) {
     if (buffer_size(&c->out)) wanted |= EPOLLOUT;
     watch(&c->socket, wanted);
     watch(&c->input, buffer_size(&c->stdin_bytes) ? EPOLLOUT : 0);
-    watch(&c->output, buffer_size(&c->out) < PENDING_MAX ? EPOLLIN : 0);
+    watch(&c->output, !c->quiet && buffer_size(&c->out) < PENDING_MAX ? EPOLLIN : 0);
+}
+
+static void listen_to_output(struct connection *c) {
+    if (c->quiet) quiet_calls--;
+    c->quiet = false;
 }
 
 static void flush_out(struct connection *c) {
@@ -114,6 +124,7 @@ static void end_call(struct connection *c) {
     char text[256];
     bool failed = child_exit_error(c->status, text, sizeof text);
     const char *kind = WIFSIGNALED(c->status) ? "crashed" : "exited";
+    listen_to_output(c);
     drop(&c->input);
     drop(&c->output);
     if (c->killed) snprintf(text, sizeof text, "Killed process."), kind = "timed-out", failed = true;
@@ -150,7 +161,10 @@ static void start_child(struct connection *c) {
         return;
     }
     running_calls++;
+    quiet_calls++;
     c->phase = RUNNING;
+    c->quiet = true;
+    c->spawned_ns = now_ns();
     c->input.fd = input;
     c->output.fd = output;
 }
@@ -309,6 +323,7 @@ static void reap(void) {
             if (c->pid != pid) continue;
             c->exited = true;
             c->status = status;
+            listen_to_output(c);  // what it has started may still hold the pipe
             if (!c->cancelled && !c->killed) read_output(c);
             advance(c);
             break;
@@ -336,10 +351,8 @@ static void handle(struct source *source, uint32_t events) {
     advance(c);
 }
 
-// Milliseconds until the next exec_timeout, -1 for none; kills what is over it.
-static int check_timeouts(void) {
-    if (!settings->exec_timeout_ns) return -1;
-    int64_t now = now_ns(), next = INT64_MAX;
+// Returns the nanoseconds until the next call is over its exec_timeout, or `next` if that is less.
+static int64_t kill_overdue(int64_t now, int64_t next) {
     for (int i = 0; i < settings->connections; i++) {
         struct connection *c = &connections[i];
         if (c->phase != RUNNING || c->killed || c->pid == 0) continue;
@@ -352,6 +365,24 @@ static int check_timeouts(void) {
         kill_child(c);
         if (c->exited) advance(c);
     }
+    return next;
+}
+
+// Milliseconds until there is something to do without an event, -1 for never: calls over their exec_timeout are killed, those that run for
+// a while are listened to.
+static int check_times(void) {
+    if (!settings->exec_timeout_ns && !quiet_calls) return -1;
+    int64_t now = now_ns(), next = INT64_MAX;
+    for (int i = 0; i < settings->connections && quiet_calls; i++) {
+        struct connection *c = &connections[i];
+        if (!c->quiet) continue;
+        int64_t left = c->spawned_ns + QUIET_NS - now;
+        if (left < next && left > 0) next = left;
+        if (left > 0) continue;
+        listen_to_output(c);
+        rearm(c);
+    }
+    if (settings->exec_timeout_ns) next = kill_overdue(now, next);
     return next == INT64_MAX ? -1 : (int)(next / 1000000) + 1;
 }
 
@@ -362,9 +393,11 @@ static bool anything_left(void) {
 }
 
 static void read_signals(int fd) {
-    struct signalfd_siginfo info;
-    while (read(fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo != SIGTERM || draining) continue;
+    struct signalfd_siginfo infos[8];  // each signal is pending once at most
+    ssize_t got = read(fd, infos, sizeof infos);
+    bool terminates = false;
+    for (ssize_t i = 0; i < got / (ssize_t)sizeof *infos; i++) terminates |= infos[i].ssi_signo == SIGTERM;
+    if (terminates && !draining) {
         draining = true;
         for (int i = 0; i < settings->connections; i++) advance(&connections[i]);
     }
@@ -401,7 +434,7 @@ int serve(const struct settings *given) {
     }
     while (anything_left()) {
         struct epoll_event events[64];
-        int count = epoll_wait(poller, events, 64, check_timeouts());
+        int count = epoll_wait(poller, events, 64, check_times());
         if (count < 0 && errno != EINTR) return 71;
         bool signalled = false;
         for (int i = 0; i < count; i++) {

@@ -27,11 +27,12 @@ extension Wording {
     /// `97.5 %`.
     static func percent(_ share: Double) -> String { "\(decimal(share * 100, places: 1)) %" }
 
-    /// Four significant digits or so: `1.254e-06`, `12.50`, `31457280`.
+    /// Whole numbers as they are, others with four digits or so: `1.254e-6`, `12.500`, `31457280`.
     static func number(_ value: Double) -> String {
         guard value.isFinite else { return "\(value)" }
         let size = abs(value)
-        if size == 0 || (size >= 0.1 && size < 1e6) { return decimal(value, places: size < 100 ? 3 : size < 10_000 ? 1 : 0) }
+        if size < 1e15, value == value.rounded() { return decimal(value, places: 0) }
+        if size >= 0.1, size < 1e6 { return decimal(value, places: size < 100 ? 3 : size < 10_000 ? 1 : 0) }
         guard size < 1e-3 || size >= 1e15 else { return decimal(value, places: size < 1 ? 5 : 0) }
         var (mantissa, exponent) = (value, 0)
         // Doubles end at 308 decimal places either way.

@@ -35,6 +35,8 @@ struct AccountTests {
         #expect(statement.cpu.borrowed == running.cpu.lent)
         let loan = try #require(statement.events.first)
         #expect(loan.peer == .call(lender) && loan.peerFunction == FunctionHandle(0) && loan.at == statement.began && loan.amount > 0)
+        let end = try #require(statement.events.last { $0.kind == .cpu })
+        #expect(end.ended == .borrowerEnded && end.at == node.now && end.amount < 0)
         #expect(node.harvester.statement(of: borrower, now: node.now) == nil)
     }
 

@@ -27,60 +27,21 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     ///
     /// - Parameters:
     ///   - prefix: `/function/` or `/async-function/`, with which the target begins.
-    ///   - headers: name and value, in order.
+    ///   - headers: adds each name and value, in order.
     /// - Throws: `BrumeError` (`invalid`, `notFound`).
     func arrival(
-        method: String, target: String, prefix: StaticString, headers: some Sequence<(String, String)>, remote: String, label: String,
-        at time: NIODeadline
+        method: String, target: String, prefix: StaticString, headers: (inout HeaderTranslation) throws(BrumeError) -> Void,
+        remote: String, label: String, at time: NIODeadline
     ) throws(BrumeError) -> Arrival {
         let parts = try TargetParts(target: target, prefixLength: prefix.utf8CodeUnitCount)
         var arrival = Arrival(
             request: CallRequest(
                 function: parts.function, method: method, path: parts.path, query: parts.query, body: .whole(ByteBuffer()), label: label),
             time: time)
-        try translate(headers, into: &arrival, remote: remote)
+        var translation = HeaderTranslation()
+        try headers(&translation)
+        translation.finish(into: &arrival, remote: remote, startTime: clock.instant(at: time))
         return arrival
-    }
-
-    private func translate(
-        _ headers: some Sequence<(String, String)>, into arrival: inout Arrival, remote: String
-    ) throws(BrumeError) {
-        var fields: [HeaderField] = []
-        fields.reserveCapacity(16)
-        var host: String?
-        var hasForwardedHost = false
-        var hasForwardedFor = false
-        var listed: [String] = []
-        for (name, value) in headers {
-            switch HeaderNames.requestFate(of: name) {
-            case .pass, .contentLength, .date: fields.append(HeaderField(name, value))
-            // The gateway answers an expectation itself.
-            case .drop, .expect: break
-            case .connection: listed += HeaderNames.listed(in: value)
-            case .callID: if CallLabels.isAcceptable(value) { arrival.request.label = value }
-            case .host:
-                host = value
-                fields.append(HeaderField(name, value))
-            case .origin:
-                arrival.origin = value
-                fields.append(HeaderField(name, value))
-            case .forwardedFor:
-                hasForwardedFor = true
-                fields.append(HeaderField(name, value))
-            case .forwardedHost:
-                hasForwardedHost = true
-                fields.append(HeaderField(name, value))
-            case .timeout:
-                arrival.request.timeout = try Duration(parsing: value)
-                fields.append(HeaderField(name, value))
-            }
-        }
-        if !listed.isEmpty { fields.removeAll { listed.contains($0.name.lowercased()) } }
-        fields.append(HeaderField("X-Call-Id", arrival.request.label))
-        fields.append(HeaderField("X-Start-Time", "\(clock.instant(at: arrival.time).nanoseconds)"))
-        if !hasForwardedFor, !remote.isEmpty { fields.append(HeaderField("X-Forwarded-For", remote)) }
-        if !hasForwardedHost, let host { fields.append(HeaderField("X-Forwarded-Host", host)) }
-        arrival.request.headers = fields
     }
 
     /// Counts the beginning of a call.
@@ -210,6 +171,54 @@ extension Refusal {
         case .draining: "1"
         case .unknownFunction, .neverFits, .broken: nil
         }
+    }
+}
+
+/// The header fields of a request on their way to a function.
+struct HeaderTranslation {
+    private var fields: [HeaderField] = []
+    private var host: String?
+    private var hasForwardedHost = false
+    private var hasForwardedFor = false
+    private var listed: [String] = []
+    private var label: String?
+    private var origin: String?
+    private var timeout: Duration?
+
+    init() { fields.reserveCapacity(16) }
+
+    /// - Throws: `BrumeError` (`invalid`) for a time limit that is none.
+    mutating func add(_ name: String, _ value: String) throws(BrumeError) {
+        switch HeaderNames.requestFate(of: name) {
+        case .pass, .contentLength, .date: break
+        // The gateway answers an expectation itself.
+        case .drop, .expect: return
+        case .connection:
+            listed += HeaderNames.listed(in: value)
+            return
+        case .callID:
+            if CallLabels.isAcceptable(value) { label = value }
+            return
+        case .host: host = value
+        case .origin: origin = value
+        case .forwardedFor: hasForwardedFor = true
+        case .forwardedHost: hasForwardedHost = true
+        case .timeout: timeout = try Duration(parsing: value)
+        }
+        fields.append(HeaderField(name, value))
+    }
+
+    /// Puts what was added into a request, with what the gateway says of it.
+    mutating func finish(into arrival: inout Arrival, remote: String, startTime: Instant) {
+        if !listed.isEmpty { fields.removeAll { listed.contains($0.name.lowercased()) } }
+        if let label { arrival.request.label = label }
+        if let timeout { arrival.request.timeout = timeout }
+        arrival.origin = origin
+        fields.append(HeaderField("X-Call-Id", arrival.request.label))
+        fields.append(HeaderField("X-Start-Time", String(startTime.nanoseconds)))
+        if !hasForwardedFor, !remote.isEmpty { fields.append(HeaderField("X-Forwarded-For", remote)) }
+        if !hasForwardedHost, let host { fields.append(HeaderField("X-Forwarded-Host", host)) }
+        arrival.request.headers = fields
     }
 }
 

@@ -108,8 +108,11 @@ struct FunctionRoutes<Node: NodeOperations>: Sendable where Node.Payload == Byte
         var labels = CallLabels()
         let fields = request.headers.map { ($0.name.rawName, $0.value) } + (request.head.authority.map { [("Host", $0)] } ?? [])
         var arrival = try front.arrival(
-            method: "POST", target: request.uri.string, prefix: "/async-function/", headers: fields, remote: context.remote,
-            label: labels.next(), at: now)
+            method: "POST", target: request.uri.string, prefix: "/async-function/",
+            headers: { (translation: inout HeaderTranslation) throws(BrumeError) in
+                for (name, value) in fields { try translation.add(name, value) }
+            },
+            remote: context.remote, label: labels.next(), at: now)
         let callback = try CallbackURL.validated(request.headers[.callbackURL])
         arrival.request.body = .whole(try await request.wholeBody(limit: front.settings.bodyBytesMax))
         let refusal = try await node.enqueue(arrival.request, callbackURL: callback)

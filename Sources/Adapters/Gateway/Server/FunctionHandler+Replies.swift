@@ -30,7 +30,7 @@ extension FunctionHandler {
         if answer.status == 304 { length = answer.contentLength ?? 0 }
         replyBytes.clear()
         replyBytes.write(statusOf: answer, version: head.version)
-        for (name, value) in answer.fields { replyBytes.write(field: name, value) }
+        replyBytes.write(fields: answer.fields)
         if answer.status != 204 { replyBytes.write(field: "Content-Length", "\(length)") }
         if let word = connectionWord(head) { replyBytes.write(field: "Connection", word) }
         replyBytes.writeStaticString("\r\n")
@@ -69,7 +69,7 @@ extension FunctionHandler {
         turn = .closing
         wantsBody = true
         held.removeAll()
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        guard let bound else { return }
         let promise = context.eventLoop.makePromise(of: Void.self)
         write(promise)
         promise.futureResult.whenComplete { _ in
@@ -81,7 +81,7 @@ extension FunctionHandler {
     /// Says that nothing more will come, and lets the client finish sending, so that it reads the reply instead of a reset.
     func linger(_ context: ChannelHandlerContext) {
         context.close(mode: .output, promise: nil)
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        guard let bound else { return }
         context.eventLoop.scheduleTask(in: Self.lingerTime) { bound.value.context?.close(promise: nil) }
         resumeReading()
     }
@@ -100,6 +100,30 @@ extension ByteBuffer {
         }
         let status = answer.httpStatus
         writeString("HTTP/\(version.major).\(version.minor) \(status.code) \(status.reasonPhrase)\r\n")
+    }
+
+    /// All at once: growing the buffer piece by piece would be a good part of what a reply costs.
+    fileprivate mutating func write(fields: [(String, String)]) {
+        var size = 0
+        for (name, value) in fields { size += name.utf8.count + value.utf8.count + 4 }
+        _ = unsafe writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
+            var end = 0
+            for (name, value) in fields {
+                end = unsafe Self.put(name, into: target, at: end)
+                end = unsafe Self.put(": ", into: target, at: end)
+                end = unsafe Self.put(value, into: target, at: end)
+                end = unsafe Self.put("\r\n", into: target, at: end)
+            }
+            return end
+        }
+    }
+
+    private static func put(_ text: String, into target: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+        var text = text
+        return text.withUTF8 { bytes in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: target[start...]).copyMemory(from: UnsafeRawBufferPointer(bytes))
+            return start + bytes.count
+        }
     }
 
     fileprivate mutating func write(field name: String, _ value: String) {

@@ -24,8 +24,10 @@ extension FunctionHandler {
         do throws(BrumeError) {
             let arrival = try front.arrival(
                 method: head.method.rawValue, target: head.uri, prefix: Self.functionPrefix,
-                headers: head.headers.lazy.map { ($0.name, $0.value) }, remote: remote, label: label,
-                at: now)
+                headers: { (translation: inout HeaderTranslation) throws(BrumeError) in
+                    for (name, value) in head.headers { try translation.add(name, value) }
+                },
+                remote: remote, label: label, at: now)
             if front.cors.isEnabled, head.method == .OPTIONS, head.headers.contains(name: "access-control-request-method") {
                 turn = .discarding
                 write(front.preflight(origin: arrival.origin, date: dateText(now)), request, context)
@@ -33,7 +35,7 @@ extension FunctionHandler {
             }
             guard length ?? 0 <= front.settings.bodyBytesMax else { throw tooLarge() }
             if length ?? 1 > 0 { answerExpectation(head, context) }
-            turn = .collecting(.init(head: request, arrival: arrival))
+            turn = .collecting(FunctionTurn(head: request, arrival: arrival))
         } catch {
             refuse(error, request, label: label, context)
         }
@@ -58,29 +60,26 @@ extension FunctionHandler {
         context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: .continue))), promise: nil)
     }
 
-    func collect(_ part: HTTPServerRequestPart, _ collection: ConnectionTurn.Collection, _ context: ChannelHandlerContext) {
-        var collection = collection
-        // The stored turn lets go of the buffer, so that appending to it copies nothing.
-        turn = .discarding
+    func collect(_ part: HTTPServerRequestPart, _ function: FunctionTurn, _ context: ChannelHandlerContext) {
         switch part {
         case .head: return
         case .body(var bytes):
-            collection.head.received += bytes.readableBytes
+            function.head.received += bytes.readableBytes
             lastActivity = NIODeadline.now()
-            guard collection.head.received <= front.settings.bodyBytesMax else {
-                refuse(tooLarge(), collection.head, label: collection.arrival.request.label, context)
+            guard function.head.received <= front.settings.bodyBytesMax else {
+                refuse(tooLarge(), function.head, label: function.arrival.request.label, context)
                 return
             }
-            if collection.body == nil { collection.body = bytes } else { collection.body?.writeBuffer(&bytes) }
-            turn = .collecting(collection)
+            if function.body == nil { function.body = bytes } else { function.body?.writeBuffer(&bytes) }
         case .end:
-            if let body = collection.body { collection.arrival.request.body = .whole(body) }
-            start(collection.arrival, collection.head, source: nil)
+            if let body = function.body { function.arrival.request.body = .whole(body) }
+            function.body = nil
+            start(function)
         }
     }
 
-    func beginStreaming(_ collection: ConnectionTurn.Collection, _ context: ChannelHandlerContext) {
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    func beginStreaming(_ function: FunctionTurn, _ context: ChannelHandlerContext) {
+        guard let bound else { return }
         let loop = context.eventLoop
         let inbound = InboundBody {
             loop.execute {
@@ -88,41 +87,39 @@ extension FunctionHandler {
                 bound.value.resumeReading()
             }
         }
-        var arrival = collection.arrival
-        arrival.request.body = .stream(inbound.chunks)
-        if let first = collection.body { _ = inbound.source.yield(first) }
-        start(arrival, collection.head, source: inbound.source)
+        function.arrival.request.body = .stream(inbound.chunks)
+        if let first = function.body { _ = inbound.source.yield(first) }
+        function.body = nil
+        function.source = inbound.source
+        start(function)
     }
 
-    func forward(_ part: HTTPServerRequestPart, _ calling: ConnectionTurn.Calling, _ context: ChannelHandlerContext) {
-        var calling = calling
+    func forward(_ part: HTTPServerRequestPart, _ function: FunctionTurn, _ context: ChannelHandlerContext) {
         switch part {
         case .head: break
         case .body(let bytes):
-            calling.head.received += bytes.readableBytes
-            turn = .calling(calling)
-            if calling.head.received > front.settings.bodyBytesMax {
-                exceed(calling, context)
-            } else if let source = calling.source, case .stopProducing = source.yield(bytes) {
+            function.head.received += bytes.readableBytes
+            if function.head.received > front.settings.bodyBytesMax {
+                exceed(function, context)
+            } else if let source = function.source, case .stopProducing = source.yield(bytes) {
                 wantsBody = false
             }
         case .end:
-            calling.source?.finish()
-            calling.source = nil
-            turn = .calling(calling)
+            function.source?.finish()
+            function.source = nil
         }
     }
 
     /// A body of unknown length turned out to be too long: the call ends, and so does the connection.
-    func exceed(_ calling: ConnectionTurn.Calling, _ context: ChannelHandlerContext) {
-        calling.source?.finish(tooLarge())
+    func exceed(_ function: FunctionTurn, _ context: ChannelHandlerContext) {
+        function.source?.finish(tooLarge())
         turn = .discarding
-        abandon(calling)
-        if calling.replyBegun {
+        abandon(function)
+        if function.replyBegun {
             turn = .closing
             context.close(promise: nil)
         } else {
-            refuse(tooLarge(), calling.head, label: calling.arrival.request.label, context)
+            refuse(tooLarge(), function.head, label: function.arrival.request.label, context)
         }
     }
 }

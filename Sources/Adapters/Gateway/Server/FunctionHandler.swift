@@ -27,6 +27,8 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     var remote = ""
     var executor: LoopExecutor?
     var context: ChannelHandlerContext?
+    /// The handler as others may hold it, made once for each connection.
+    var bound: NIOLoopBound<FunctionHandler>?
     /// Where replies that are bytes already go down the pipeline: past the encoder.
     var wire: ChannelHandlerContext?
     var replyBytes = ByteBuffer()
@@ -34,7 +36,6 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     var turn = ConnectionTurn.idle
     var held = CircularBuffer<HTTPServerRequestPart>()
     var isReleasing = false
-    var callNumber: UInt64 = 0
     var readIsPending = false
     var wantsBody = true
     private var discarded = 0
@@ -48,6 +49,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         wire = try? context.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
         executor = front.executors.executor(of: context.eventLoop)
         remote = context.remoteAddress?.ipAddress ?? ""
@@ -58,6 +60,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
         idleCheck?.cancel()
         abandon()
         self.context = nil
+        bound = nil
         wire = nil
     }
 
@@ -103,8 +106,8 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch turn {
         case .idle, .routed: context.fireErrorCaught(error)
-        case .collecting(let collection): breakOff(error, collection.head, collection.arrival, context)
-        case .calling(let calling) where !calling.replyBegun: breakOff(error, calling.head, calling.arrival, context)
+        case .collecting(let function): breakOff(error, function, context)
+        case .calling(let function) where !function.replyBegun: breakOff(error, function, context)
         case .calling, .discarding, .closing:
             abandon()
             context.close(promise: nil)
@@ -112,30 +115,30 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     }
 
     /// The connection failed, or what came is not HTTP: the client is told, if it still listens.
-    func breakOff(_ error: any Error, _ head: ConnectionTurn.RequestHead, _ arrival: Arrival, _ context: ChannelHandlerContext) {
+    private func breakOff(_ error: any Error, _ function: FunctionTurn, _ context: ChannelHandlerContext) {
         abandon()
         guard error is HTTPParserError else {
             context.close(promise: nil)
             return
         }
-        var head = head
-        head.keepsAlive = false
-        refuse(BrumeError(.invalid, "The request is not valid HTTP: \(error)."), head, label: arrival.request.label, context)
+        function.head.keepsAlive = false
+        let notHTTP = BrumeError(.invalid, "The request is not valid HTTP: \(error).")
+        refuse(notHTTP, function.head, label: function.arrival.request.label, context)
     }
 
     /// Ends a running call whose reply nobody will read.
     func abandon() {
-        if case .calling(let calling) = turn {
-            calling.source?.finish(ChannelError.inputClosed)
+        if case .calling(let function) = turn {
+            function.source?.finish(ChannelError.inputClosed)
             turn = .closing
-            abandon(calling)
+            abandon(function)
         }
         turn = .closing
     }
 
     func scheduleIdleCheck(_ context: ChannelHandlerContext) {
         let timeout = TimeAmount.nanoseconds(front.settings.idleTimeout.wholeNanoseconds)
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        guard let bound else { return }
         idleCheck = context.eventLoop.scheduleTask(deadline: lastActivity + timeout) { bound.value.checkIdle() }
     }
 
@@ -173,8 +176,8 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
 
     func channelReadComplete(context: ChannelHandlerContext) {
         // A body that did not come whole in one go, and whose length nobody told, is streamed.
-        if case .collecting(let collection) = turn, collection.head.contentLength ?? .max > Self.wholeBodyBytesMax {
-            beginStreaming(collection, context)
+        if case .collecting(let function) = turn, function.head.contentLength ?? .max > Self.wholeBodyBytesMax {
+            beginStreaming(function, context)
         }
         context.fireChannelReadComplete()
     }
@@ -184,7 +187,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
         switch turn {
         case .idle, .collecting, .discarding, .closing: true
         case .routed(let requestEnded, _): !requestEnded
-        case .calling(let calling): calling.source != nil
+        case .calling(let function): function.source != nil
         }
     }
 
@@ -196,8 +199,8 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
             lastActivity = NIODeadline.now()
             if case .end = part { turn = replyEnded ? .idle : .routed(requestEnded: true, replyEnded: false) }
             context.fireChannelRead(wrapInboundOut(part))
-        case .collecting(let collection): collect(part, collection, context)
-        case .calling(let calling): forward(part, calling, context)
+        case .collecting(let function): collect(part, function, context)
+        case .calling(let function): forward(part, function, context)
         case .discarding: discard(part, context)
         case .closing: break
         }
@@ -261,8 +264,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
 
     /// The next pipelined request has to wait until this write is through the pipeline.
     func wantsRelease(_ context: ChannelHandlerContext) {
-        guard !held.isEmpty else { return }
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        guard !held.isEmpty, let bound else { return }
         context.eventLoop.execute { if let context = bound.value.context { bound.value.release(context) } }
     }
 }

@@ -55,11 +55,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
                 self.fail(failure)
                 return
             }
-            self.exchange?.cause = failure
-            self.resume(exchange.call.id)
+            let id = exchange.call.id
+            exchange.cause = failure
+            self.resume(id)
             // Somebody who outlived the process may hold its end of the connection.
             self.eventLoop.scheduleTask(in: self.limits.causeGrace) {
-                guard self.exchange?.call.id == exchange.call.id else { return }
+                guard self.exchange?.call.id == id else { return }
                 self.fail(failure)
             }
         }
@@ -78,7 +79,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
             owner.invoke(call)
             return
         }
-        var exchange = Exchange(
+        let exchange = Exchange(
             call: call, parser: ReplyParser(headBytesMax: limits.headBytesMax, answersHead: call.request.method == "HEAD"))
         switch call.request.body {
         case .whole(let bytes):
@@ -92,7 +93,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
             } else {
                 context.writeAndFlush(wrapOutboundOut(first), promise: nil)
             }
-            self.exchange?.isUnread = false
+            exchange.isUnread = false
         case .stream(let chunks):
             exchange.unsent = call.announcedLength
             exchange.upload = Task { [self] in await upload(chunks, of: call.id) }
@@ -118,12 +119,12 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private func send(_ chunk: ByteBuffer, of id: CallID) -> EventLoopFuture<Void> {
-        guard let context, exchange?.call.id == id, exchange?.upload != nil else {
+        guard let context, let exchange, exchange.call.id == id, exchange.upload != nil else {
             return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
         }
-        if let unsent = exchange?.unsent {
+        if let unsent = exchange.unsent {
             guard chunk.readableBytes <= unsent else { return eventLoop.makeFailedFuture(UploadError()) }
-            exchange?.unsent = unsent - chunk.readableBytes
+            exchange.unsent = unsent - chunk.readableBytes
             return context.writeAndFlush(wrapOutboundOut(chunk))
         }
         // An empty chunk would end the body.
@@ -137,7 +138,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
             abandon(CallFailure(.abandoned, "The caller's request body ended too early."))
             return
         }
-        self.exchange?.upload = nil
+        exchange.upload = nil
         if exchange.unsent == nil { context.writeAndFlush(wrapOutboundOut(writer.lastChunk()), promise: nil) }
     }
 
@@ -150,18 +151,18 @@ final class UpstreamConnection: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let call = exchange?.call.id else {
+        guard let exchange else {
             context.close(promise: nil)
             return
         }
-        exchange?.parser.feed(unwrapInboundIn(data))
-        readParts(of: call)
+        exchange.parser.feed(unwrapInboundIn(data))
+        readParts(of: exchange)
     }
 
     /// Takes what is complete by now, as long as it belongs to the same call.
-    private func readParts(of call: CallID) {
+    private func readParts(of exchange: Exchange) {
         do throws(CallFailure) {
-            while exchange?.call.id == call, let part = try exchange?.parser.next() {
+            while self.exchange === exchange, let part = try exchange.parser.next() {
                 switch part {
                 case .head(let head): receiveHead(head)
                 case .body(let bytes): receiveBody(bytes)
@@ -174,7 +175,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private func receiveHead(_ head: ReplyHead) {
-        guard var exchange else { return }
+        guard let exchange else { return }
         let status = head.status
         guard (200...599).contains(status) else {
             fail(CallFailure(.badReply, "The function answered with the status \(status); 200 to 599 are possible here."))
@@ -192,7 +193,6 @@ final class UpstreamConnection: ChannelDuplexHandler {
         if !hasBody, let length = exchange.length { exchange.headers.append(HeaderField("Content-Length", String(length))) }
         exchange.phase = .collecting
         let declared = hasBody ? exchange.length ?? 0 : 0
-        self.exchange = exchange
         if declared > limits.replyBytesMax {
             failOverLimit()
         } else if declared > limits.wholeReplyBytesMax || (hasBody && isEventStream) {
@@ -201,21 +201,21 @@ final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     private func receiveBody(_ bytes: ByteBuffer) {
-        exchange?.received += bytes.readableBytes
-        guard let received = exchange?.received, let phase = exchange?.phase else { return }
-        guard received <= limits.replyBytesMax else {
+        guard let exchange else { return }
+        exchange.received += bytes.readableBytes
+        guard exchange.received <= limits.replyBytesMax else {
             failOverLimit()
             return
         }
-        switch phase {
+        switch exchange.phase {
         case .collecting:
-            if exchange?.collected == nil {
-                exchange?.collected = bytes
+            if exchange.collected == nil {
+                exchange.collected = bytes
             } else {
                 var bytes = bytes
-                exchange?.collected?.writeBuffer(&bytes)
+                exchange.collected?.writeBuffer(&bytes)
             }
-            if received > limits.wholeReplyBytesMax { stream() }
+            if exchange.received > limits.wholeReplyBytesMax { stream() }
         case .streaming:
             yield(bytes)
         case .awaitingHead, .discarding, .lost:
@@ -264,7 +264,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         // The length is not known and the end did not come with the same read: give it a moment, then stream.
         guard let exchange, exchange.phase == .collecting, exchange.length == nil, exchange.grace == nil else { return }
         let id = exchange.call.id
-        self.exchange?.grace = eventLoop.scheduleTask(in: limits.collectGrace) {
+        exchange.grace = eventLoop.scheduleTask(in: limits.collectGrace) {
             guard self.exchange?.call.id == id, self.exchange?.phase == .collecting else { return }
             self.stream()
         }
@@ -273,7 +273,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
     // MARK: Streaming
 
     private func stream() {
-        guard var exchange else { return }
+        guard let exchange else { return }
         guard !exchange.isCancelled else {
             fail(CallFailure(.abandoned, "The caller went away."))
             return
@@ -289,7 +289,6 @@ final class UpstreamConnection: ChannelDuplexHandler {
         exchange.collected = nil
         exchange.phase = .streaming
         exchange.source = stream.source
-        self.exchange = exchange
         exchange.call.reply(
             .success(
                 CallResponse(status: exchange.status, headers: exchange.headers, body: stream.body, failure: exchange.failure)))
@@ -325,17 +324,17 @@ final class UpstreamConnection: ChannelDuplexHandler {
     /// Nobody wants the reply. Work that can be ended is ended; other work is let finish, so that the replica is idle when it says so.
     private func abandon(_ failure: CallFailure) {
         guard let exchange, !exchange.isCancelled else { return }
-        self.exchange?.isCancelled = true
+        exchange.isCancelled = true
         if owner.endsWorkByClosing {
             // The agent kills the child, waits for its end and then closes its side, which is the news that this slot is idle.
             exchange.upload?.cancel()
             exchange.grace?.cancel()
             exchange.source?.finish(failure)
-            self.exchange?.upload = nil
-            self.exchange?.source = nil
-            self.exchange?.isReplied = exchange.source != nil
-            self.exchange?.phase = .discarding
-            self.exchange?.failure = failure
+            exchange.upload = nil
+            exchange.isReplied = exchange.source != nil
+            exchange.source = nil
+            exchange.phase = .discarding
+            exchange.failure = failure
             isPaused = false
             context?.close(mode: .output, promise: nil)
             if wantsRead {
@@ -415,7 +414,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         }
         exchange.upload?.cancel()
         exchange.grace?.cancel()
-        self.exchange?.phase = .lost
+        exchange.phase = .lost
         // The process may be dying: its exit tells more than the closed connection.
         eventLoop.scheduleTask(in: limits.causeGrace) {
             guard self.exchange?.call.id == id else { return }
@@ -427,8 +426,8 @@ final class UpstreamConnection: ChannelDuplexHandler {
 // Every mutable property is used on `eventLoop` alone.
 extension UpstreamConnection: @unchecked Sendable {}
 
-/// One call in the middle of a connection.
-private struct Exchange {
+/// One call in the middle of a connection; used on its event loop alone.
+private final class Exchange {
     enum Phase { case awaitingHead, collecting, streaming, discarding, lost }
 
     let call: UpstreamCall
@@ -453,4 +452,9 @@ private struct Exchange {
     var cause: CallFailure?
     /// Nothing of the request was read.
     var isUnread = false
+
+    init(call: UpstreamCall, parser: ReplyParser) {
+        self.call = call
+        self.parser = parser
+    }
 }

@@ -169,12 +169,14 @@ struct SpareTests {
                 #expect(await bench.driver.waitForSpare(spec))
                 _ = try await bench.start(spec, number)
             }
+            // The next spare must not be seen half made.
+            #expect(await bench.driver.waitForSpare(spec))
             for pid in HostState.processes(with: "handler.pyc\0--spare") {
                 groups.insert(HostState.text("/proc/\(pid)/cgroup"))
                 users.insert(
                     HostState.text("/proc/\(pid)/status").split(separator: "\n").first { $0.hasPrefix("Uid:") }.map(String.init) ?? "")
             }
-            #expect(groups.count >= 2 && users.count == groups.count && users.allSatisfy { !$0.contains("\t0") })
+            #expect(groups.count >= 3 && users.count == groups.count && users.allSatisfy { !$0.contains("\t0") })
         }
     }
 
