@@ -17,6 +17,9 @@ struct LabExperiment {
     let output: LabOutput
     let quiet: Bool
 
+    /// More than this part of the machine's CPU outside of the functions is not the node's own: that takes up to a tenth.
+    private static let othersMax = 0.15
+
     /// Shows progress and writes all files.
     ///
     /// - Throws: what a policy's run throws. Tables of policies that were done are written by then.
@@ -32,12 +35,20 @@ struct LabExperiment {
         for (index, turn) in turns.enumerated() {
             let words = "\(turn.policy.rawValue) (\(index + 1) of \(turns.count))"
             if !quiet, !Console.standard.errorIsTerminal { Console.standard.note("\(words)\(watch.left(done: index))") }
-            let run = try await ProgressDisplay.during(words, quiet: quiet || !Console.standard.errorIsTerminal) { display in
+            let result = try await ProgressDisplay.during(words, quiet: quiet || !Console.standard.errorIsTerminal) { display in
                 defer { display.finish() }
                 let runner = LabRunner(
                     suite: suite, traces: traces, node: LabNode(dataDirectory: directory, capacity: capacity),
                     tell: { display.now("\(words)\(watch.left(done: index)): \($0)") })
                 return try await runner.run(turn.policy)
+            }
+            let (run, others) = (result.run, result.othersShare)
+            if others > Self.othersMax {
+                Console.standard.complain(
+                    """
+                    Other programs used \(Wording.decimal(others * 100, places: 0)) % of the machine's CPU while \
+                    \(turn.policy.rawValue) ran: its figures are worse than they would be; end them and run this again.
+                    """)
             }
             try output.write(run, round: turn.round)
             experiment.runs.append(run)
@@ -100,6 +111,18 @@ final class LabClock: Sendable {
 
 /// The machine in a few words.
 enum LabMachine {
+    /// CPU time that all programs of the machine have used since it started, in seconds; nil where the kernel does not tell.
+    static func busySeconds() -> Double? {
+        guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8), let line = text.split(separator: "\n").first else {
+            return nil
+        }
+        // cpu user nice system idle iowait irq softirq steal
+        let fields = line.split(separator: " ").dropFirst().prefix(8).compactMap { Double($0) }
+        guard fields.count == 8 else { return nil }
+        let busy = fields.enumerated().filter { $0.offset != 3 && $0.offset != 4 }.reduce(0) { $0 + $1.element }
+        return busy / Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
+    }
+
     static func words() -> String {
         let lines = ((try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "").split(separator: "\n")
         let model = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last.map { $0.drop { $0 == " " } } ?? "a processor"

@@ -21,7 +21,13 @@ struct LabRunner {
     /// Told what is going on.
     let tell: @Sendable (String) -> Void
 
-    func run(_ policy: LabPolicy) async throws -> PolicyRun {
+    struct Result: Sendable {
+        var run: PolicyRun
+        /// CPU that was used beside the functions', as a part of the machine's: the node's own and that of strangers.
+        var othersShare: Double
+    }
+
+    func run(_ policy: LabPolicy) async throws -> Result {
         let used = suite.functions.filter { settings in traces.trace.functions.contains { $0.name == settings.id.callPath } }
         return try await node.during(policy) { address in
             try await NodeClient.with(address) { client in
@@ -35,12 +41,25 @@ struct LabRunner {
                 _ = try await play(traces.warmUp(replicas: replicas), address, doing: "warming the replicas")
                 _ = try await play(traces.training, address, doing: "learning")
                 try await Task.sleep(for: Self.pause)
+                let began = (ContinuousClock.now, LabMachine.busySeconds())
                 let run = try await measure(policy, address, client)
+                let others = Self.othersShare(run, began)
                 // The next node finds them without a replica, and starts none in vain.
                 try await deploy(used.map(\.atRest), client)
-                return run
+                return Result(run: run, othersShare: others)
             }
         }
+    }
+
+    private static func othersShare(_ run: PolicyRun, _ began: (at: ContinuousClock.Instant, busy: Double?)) -> Double {
+        guard let then = began.busy, let now = LabMachine.busySeconds() else { return 0 }
+        var (own, before) = (0.0, 0.0)
+        for point in run.utilisation {
+            own += (point.at.inSeconds - before) * Double(point.usedMillicores) / 1000
+            before = point.at.inSeconds
+        }
+        let seconds = max(0.001, (ContinuousClock.now - began.at).inSeconds)
+        return max(0, now - then - own) / (seconds * Double(Machine.coreCount))
     }
 
     private func measure(_ policy: LabPolicy, _ address: NodeAddress, _ client: NodeClient) async throws -> PolicyRun {

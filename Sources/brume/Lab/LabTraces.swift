@@ -4,10 +4,10 @@ import BrumeWorkload
 
 /// What is played in an experiment: a short burst that warms every replica, calls to learn from, and the trace itself.
 struct LabTraces {
-    /// Calls to learn from: some eight of each function, twice what the profiler needs before it predicts.
-    private static let trainingCalls = 80
-    /// The gaps between them: as many calls a second as the default trace has, so that they do not only queue.
-    private static let trainingGap = Duration.milliseconds(400)
+    /// Calls to learn from: some twelve of each function; the profiler predicts from eight on.
+    private static let trainingCalls = 120
+    /// The gaps between them: about as many calls a second as the default trace has, so that they do not only queue.
+    private static let trainingGap = Duration.milliseconds(300)
 
     /// In words, for the report.
     let name: String
