@@ -54,7 +54,10 @@ struct Plots {
         let plot = UtilisationPlot(kind, rounds.map(\.first))
         let word = kind == .cpu ? "CPU" : "Memory"
         return section(
-            "\(word) over time", "What calls used, and the sum of the limits of those that ran, as parts of the node.",
+            "\(word) over time",
+            kind == .cpu
+                ? "What calls used, and the sum of the limits of those that ran, as parts of the node."
+                : "What replicas held, idle ones too, and the sum of the limits of calls that ran, as parts of the node.",
             rounds.enumerated().map { ($0.element.policy, plot.panel($0.element.first, id: "\(prefix)-\(kind.rawValue)-\($0.offset)")) })
     }
 
@@ -64,7 +67,10 @@ struct Plots {
         guard !others.isEmpty else { return "" }
         return section(
             "Speedup by function",
-            "Each dot is a call: how many times faster than the same call under static limits. Orange ones were over 5 % slower.",
+            """
+            Each dot is a call: how many times faster than the same call under static limits. The numbers are medians; orange calls were over \
+            5 % slower.
+            """,
             others.enumerated().map { item in
                 let comparison = Comparison(item.element.runs, with: baseline.runs)
                 return (
