@@ -97,6 +97,7 @@ let package = Package(
         layer(
             "BrumeSimulator", "Lab/Simulator",
             ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
+        layer("BrumeReport", "Lab/Report", ["BrumeModel", "BrumeWorkload"]),
         layer(
             "BrumeTestbeds", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"]),
         layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
@@ -125,8 +126,7 @@ let package = Package(
             name: "brume",
             dependencies: [
                 "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "BrumeLoad",
-                "BrumeSandbox", "BrumeStore",
-                "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
+                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,
                 .subprocess, .systemPackage,
@@ -140,6 +140,7 @@ let package = Package(
         tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"], exclude: ["Fixtures"]),
         tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
         tests("TestbedsTests", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeSimulator", "BrumeTestbeds"]),
+        tests("ReportTests", "Lab/Report", ["BrumeModel", "BrumeWorkload", "BrumeReport"], exclude: ["Fixtures"]),
         tests("LoadTests", "Lab/LoadGenerator", ["BrumeLoad", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1]),
         tests(
             "SandboxTests", "Adapters/Sandbox",

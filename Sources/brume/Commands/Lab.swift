@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 
+/// `brume lab`: experiments that compare ways of running calls.
 struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
         abstract: "Run the experiments behind Brume's claims.",
         discussion: """
-            Example:
+            Examples:
+              brume lab harvest --quick
               brume lab testbeds --only single --output results
             """,
-        subcommands: [LabTestbeds.self])
+        subcommands: [LabHarvest.self, LabTestbeds.self])
 }

@@ -46,6 +46,7 @@ struct Layer: Sendable {
             target: "BrumeSimulator", folder: "Sources/Lab/Simulator",
             own: ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload"],
             outside: ["collections", "synchronization"]),
+        Layer(target: "BrumeReport", folder: "Sources/Lab/Report", own: ["BrumeModel", "BrumeWorkload"], outside: []),
         Layer(
             target: "BrumeTestbeds", folder: "Sources/Lab/Testbeds",
             own: ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"], outside: []),
@@ -71,8 +72,7 @@ struct Layer: Sendable {
             target: "brume", folder: "Sources/brume",
             own: [
                 "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds",
-                "BrumeLoad", "BrumeSandbox",
-                "BrumeStore",
+                "BrumeLoad", "BrumeReport", "BrumeSandbox", "BrumeStore",
                 "BrumeGateway", "BrumeTelemetry", "BrumeNode",
             ],
             outside: [
@@ -83,7 +83,7 @@ struct Layer: Sendable {
     /// The folders of decisions and virtual time: no I/O, no clocks, no chance of their own.
     static let pure = [
         "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Harvest", "Sources/Core/Engine", "Sources/Lab/Workload",
-        "Sources/Lab/Simulator", "Sources/Lab/Testbeds",
+        "Sources/Lab/Simulator", "Sources/Lab/Testbeds", "Sources/Lab/Report",
     ]
 
     /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service.

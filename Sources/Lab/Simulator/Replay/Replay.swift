@@ -135,9 +135,12 @@ public struct Replay: Sendable {
     private mutating func begin() {
         for node in nodes.indices {
             for (index, function) in plan.functions.enumerated() {
+                let most = function.replicasMax ?? Swift.max(1, plan.calls.count)
                 var policy = FunctionPolicy(
-                    requests: function.allocation, scale: Scale(min: 0, max: Swift.max(1, plan.calls.count), keepAlive: plan.keepAlive),
-                    timeout: .seconds(86_400))
+                    requests: function.allocation, scale: Scale(min: 0, max: most, keepAlive: plan.keepAlive), timeout: .seconds(86_400))
+                if self.policy.overcommits {
+                    policy.requests.millicores = Swift.min(policy.requests.millicores, ReplayPolicy.overcommittedMillicores)
+                }
                 if let harvest = self.policy.harvest, !harvest.reservesForStarts { policy.requests.millicores = 0 }
                 policy.allocation = function.allocation
                 submit(.deploy(FunctionHandle(index), policy), node)

@@ -10,6 +10,10 @@ public struct ReplayPolicy: Sendable {
     public var sharing: CPUSharing
     /// Nil where each call keeps its own limits.
     public var harvest: Harvest?
+    /// Whether replicas reserve almost no CPU, as a real node's do where a spec names limits alone: CPU is promised several times over.
+    public var overcommits = false
+    /// What such a replica reserves; see `FunctionSpec.requests`.
+    static let overcommittedMillicores = 50
 
     public struct Harvest: Sendable {
         /// Whether a replica that starts takes up its user's CPU, or only a call that runs does.

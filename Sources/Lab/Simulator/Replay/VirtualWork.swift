@@ -54,6 +54,8 @@ public struct VirtualFunction: Hashable, Sendable {
     public var name: String
     /// The user's allocation.
     public var allocation: Resources
+    /// Nil for as many as there are calls.
+    public var replicasMax: Int?
 
     public init(_ name: String, allocation: Resources) {
         self.name = name

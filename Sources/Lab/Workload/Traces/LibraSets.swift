@@ -16,11 +16,13 @@ public struct SuiteFunction: Hashable, Sendable {
     public let parallel: Int?
     /// Milliseconds for which it waits for others between two pieces of work; nil where it never waits.
     public let wait: Int?
+    /// Units of size in one piece of work; nil where it never waits.
+    public let pieceSize: Int?
 
     /// Sizes are scaled so that the largest take one to a few seconds on one core; Libra's own fit other code.
     public static let libra: [SuiteFunction] = [
-        SuiteFunction("dh", "dynamic-html", base: 1000, parallel: nil, wait: 4),
-        SuiteFunction("eg", "email-generation", base: 10, parallel: nil, wait: 20),
+        SuiteFunction("dh", "dynamic-html", base: 1000, parallel: nil, wait: (4, every: 100)),
+        SuiteFunction("eg", "email-generation", base: 10, parallel: nil, wait: (20, every: 5)),
         SuiteFunction("ip", "image-processing", base: 1, span: 40, parallel: 2),
         SuiteFunction("vp", "video-processing", base: 1, span: 10, parallel: 1),
         SuiteFunction("ir", "image-recognition", base: 1, span: 20, parallel: 1),
@@ -31,13 +33,14 @@ public struct SuiteFunction: Hashable, Sendable {
         SuiteFunction("dv", "dna-visualization", base: 20_000, parallel: nil),
     ]
 
-    private init(_ id: String, _ name: String, base: Int, span: Int = 100, parallel: Int?, wait: Int? = nil) {
+    private init(_ id: String, _ name: String, base: Int, span: Int = 100, parallel: Int?, wait: (Int, every: Int)? = nil) {
         self.id = id
         self.name = name
         sizes = base...(base * span)
         multiSize = max(base, base * span / 5)
         self.parallel = parallel
-        self.wait = wait
+        self.wait = wait?.0
+        pieceSize = wait?.every
     }
 }
 
