@@ -18,7 +18,7 @@ TRIPS_EACH = (200, 40)  # of each resource: in full, and in a hurry
 QUIET_CALLS = 29  # between two trips: more than one in fifteen, and the safeguard leaves the function alone
 OWN_MILLICORES, OWN_MIB = 1000, 256
 # Of SafeguardSettings: near a limit is 80 % of it, averaged over a window, and less than the margin left of memory.
-THRESHOLD_PERCENT, WINDOW_MS, MARGIN = 80, 20, 16 << 20
+THRESHOLD_PERCENT, WINDOW_MS, MARGIN = 80, 40, 16 << 20
 IDLE_MS = 40  # before a trip, so that its window is empty and the memory in use can be read
 SLEEPERS = 16  # calls that do nothing, for the cost of watching
 WATCH_SECONDS = 4

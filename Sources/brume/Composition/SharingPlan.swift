@@ -10,6 +10,7 @@ enum SharingChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     case `static`, weights, harvest
     case harvestWeights = "harvest-weights"
     case density
+    case densityWeights = "density-weights"
 
     /// Whether calls lend to each other.
     var harvests: Bool { self != .static && self != .weights }
@@ -32,7 +33,7 @@ struct SharingPlan: Hashable, Sendable {
         guard parts.isEmpty || choice.harvests else {
             throw CommandFailure.words(
                 "--sharing \(choice.rawValue) lends nothing, so --sharing-without has nothing to leave out; give --sharing harvest, "
-                    + "harvest-weights or density with it.")
+                    + "harvest-weights, density or density-weights with it.")
         }
         self.choice = choice
         without = Set(parts)
@@ -43,7 +44,7 @@ struct SharingPlan: Hashable, Sendable {
     var cpuControl: CPUControl {
         switch choice {
         case .static, .harvestWeights: .quotaAndWeight
-        case .weights: .weight
+        case .weights, .densityWeights: .weight
         case .harvest, .density: .quota
         }
     }
@@ -55,7 +56,15 @@ struct SharingPlan: Hashable, Sendable {
     func harvesterSettings(capacity: Resources) -> HarvesterSettings? {
         guard harvests else { return nil }
         var settings = HarvesterSettings(capacity: capacity)
-        if choice == .density { settings.admission = .predictedDemand }
+        switch choice {
+        case .density: settings.admission = .predictedDemand
+        case .densityWeights:
+            settings.admission = .predictedUse
+            settings.waitingOrder = .expectedEnd
+            // No quota is lowered, so nobody comes near one.
+            settings.guardsCPU = false
+        case .static, .weights, .harvest, .harvestWeights: break
+        }
         settings.usesSafeguard = !without.contains(.safeguard)
         settings.pool.topsUp = !without.contains(.topUp)
         // What the paper calls Libra-NP: the most of the latest five calls, and nothing is tried out.

@@ -14,6 +14,7 @@ enum LabPolicy: String, CaseIterable, Sendable, ExpressibleByArgument {
     case harvestWithoutProfiler = "harvest-without-profiler"
     case harvestWithoutTopUp = "harvest-without-top-up"
     case density
+    case densityWeights = "density-weights"
 
     /// For a first look.
     static let quick: [LabPolicy] = [.static, .weights, .harvest]
@@ -29,6 +30,7 @@ enum LabPolicy: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .harvestWithoutProfiler: ["--sharing", "harvest", "--sharing-without", "profiler"]
         case .harvestWithoutTopUp: ["--sharing", "harvest", "--sharing-without", "top-up"]
         case .density: ["--sharing", "density"]
+        case .densityWeights: ["--sharing", "density-weights"]
         }
     }
 

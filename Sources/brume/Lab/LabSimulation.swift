@@ -25,6 +25,7 @@ extension LabPolicy {
             case .harvestWithoutProfiler: .withoutProfiler
             case .harvestWithoutTopUp: .withoutTopUp
             case .density: .density
+            case .densityWeights: .shared
             }
         policy.overcommits = self == .overcommit || self == .weights
         policy.name = rawValue

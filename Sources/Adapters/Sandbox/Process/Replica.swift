@@ -63,7 +63,9 @@ final class Replica: Sendable {
     private func limitFiles() -> LimitFiles? {
         state.withLock { state in
             guard state.ready, !state.ended, let group = state.cell?.group else { return nil }
-            if state.limits == nil { state.limits = try? LimitFiles(group, spec.limits, host.settings.memoryHold) }
+            if state.limits == nil {
+                state.limits = try? LimitFiles(group, spec.limits, host.settings.memoryHold, host.settings.cpuControl)
+            }
             return state.limits
         }
     }

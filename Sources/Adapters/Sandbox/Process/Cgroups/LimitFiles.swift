@@ -43,6 +43,7 @@ final class LimitFiles: Sendable {
     private let isUnified: Bool
     private let group: ReplicaCgroup
     private let hold: MemoryHold
+    private let hasQuota: Bool
     private let state: Mutex<State>
 
     /// Opens the files of a group that has its limits, and gives its CPU limit the period for changing it.
@@ -50,10 +51,14 @@ final class LimitFiles: Sendable {
     /// - Parameters:
     ///   - limits: what it has by right.
     ///   - hold: what becomes of it beyond a lower limit of memory.
+    ///   - control: without quotas a limit of CPU is what the books say, and weights alone share the CPU.
     /// - Throws: `BrumeError` where the group is gone or has no such files; its limits are then as they were.
-    init(_ group: ReplicaCgroup, _ limits: Resources, _ hold: MemoryHold = .pause) throws(BrumeError) {
+    init(
+        _ group: ReplicaCgroup, _ limits: Resources, _ hold: MemoryHold = .pause, _ control: CPUControl = .quota
+    ) throws(BrumeError) {
         self.group = group
         self.hold = hold
+        hasQuota = control.hasQuota
         allocation = limits
         cores = group.tree.cores
         guard let paths = group.limitPaths else { throw BrumeError(.unsupported, "Without control groups no limit can be changed.") }
@@ -68,6 +73,7 @@ final class LimitFiles: Sendable {
             close()
             throw HostFiles.failure("open the limits of", paths.cpu, error)
         }
+        guard hasQuota else { return }
         let before = paths.period.flatMap { HostFiles.number($0) }
         var error: CInt = 0
         if let period = paths.period {
@@ -100,6 +106,10 @@ final class LimitFiles: Sendable {
             guard kind == .cpu else { return setMemory(amount, &state) }
             let millicores = max(amount, Self.millicoresMin)
             guard millicores != state.limits.millicores, state.cpu >= 0 else { return state.limits.millicores }
+            guard hasQuota else {
+                state.limits.millicores = millicores
+                return millicores
+            }
             let burst = burst(at: millicores)
             // The kernel takes no burst above its quota: it sinks before the quota and rises after it.
             if burst < state.burst { setBurst(burst, &state) }
