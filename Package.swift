@@ -17,6 +17,9 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// What is run by hand and not for each call: small rather than fast.
+let small: [SwiftSetting] = strict + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+
 /// Links a C program without any shared library, so that it starts in under a millisecond and runs in any root file system.
 let staticC: [LinkerSetting] = [
     .unsafeFlags([
@@ -52,8 +55,10 @@ extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
 }
 
-func layer(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Sources/\(path)", resources: resources, swiftSettings: strict)
+func layer(
+    _ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], settings: [SwiftSetting] = strict
+) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(path)", resources: resources, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
@@ -97,9 +102,10 @@ let package = Package(
         layer(
             "BrumeSimulator", "Lab/Simulator",
             ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
-        layer("BrumeReport", "Lab/Report", ["BrumeModel", "BrumeWorkload"]),
+        layer("BrumeReport", "Lab/Report", ["BrumeModel", "BrumeWorkload"], settings: small),
         layer(
-            "BrumeTestbeds", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"]),
+            "BrumeTestbeds", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"],
+            settings: small),
         layer("BrumeLoad", "Lab/LoadGenerator", ["BrumeModel", "BrumeWorkload", .nioCore, .nioPosix, .nioHTTP1, .histogram]),
         // Native: C.
         .target(name: "CBrumeLinux", path: "Sources/Native/CBrumeLinux", cSettings: strictC),
@@ -131,7 +137,7 @@ let package = Package(
                 .nioHTTP1,
                 .subprocess, .systemPackage,
             ],
-            path: "Sources/brume", swiftSettings: strict),
+            path: "Sources/brume", swiftSettings: small),
         // Tests mirror the folders.
         tests("ModelTests", "Core/Model", ["BrumeModel"]),
         tests("BrokerTests", "Core/Broker", ["BrumeModel", "BrumeBroker"]),

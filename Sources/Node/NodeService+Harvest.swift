@@ -30,7 +30,10 @@ extension NodeService {
 
     /// Writes limits in order, what shrinks before what grows. Where one stays higher than it should, the engine is told before anything
     /// grows, and what it then says takes the place of what was not written yet.
-    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) {
+    ///
+    /// - Returns: the limits about which the engine has said something newer meanwhile.
+    @discardableResult
+    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) -> Set<LimitKey> {
         var report = WriteReport(logger)
         defer { report.tell() }
         for (index, limit) in batch.enumerated() {
@@ -41,16 +44,22 @@ extension NodeService {
             var outputs: [Output] = []
             books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
             var replaced: Set<LimitKey> = []
-            for case .limit(let limits) in outputs { replaced.formUnion(limits.map { LimitKey($0) }) }
             for output in outputs {
                 metrics.count(output)
-                translate(output, &books, &actions)
+                guard case .limit(let limits) = output else {
+                    translate(output, &books, &actions)
+                    continue
+                }
+                // These may be refused in their turn, and what is said then is newer still.
+                replaced.formUnion(limits.map { LimitKey($0) })
+                replaced.formUnion(write(limits, &books, &actions))
             }
             for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
                 writeLimit(other, &books, &report)
             }
-            return
+            return replaced
         }
+        return []
     }
 
     /// - Returns: what is in force, or nil if the replica is gone.
@@ -107,11 +116,12 @@ private struct WriteReport {
     }
 }
 
-private struct LimitKey: Hashable {
+/// Which limit of which replica.
+struct LimitKey: Hashable {
     let replica: ReplicaID
     let kind: ResourceKind
 
-    init(_ limit: ReplicaLimit) { (replica, kind) = (limit.replica, limit.kind) }
+    fileprivate init(_ limit: ReplicaLimit) { (replica, kind) = (limit.replica, limit.kind) }
 }
 
 extension ReplicaSample {
