@@ -17,7 +17,7 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-/// What is run by hand and not for each call: small rather than fast.
+/// What no call waits for: small rather than fast.
 let small: [SwiftSetting] = strict + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
 
 /// Links a C program without any shared library, so that it starts in under a millisecond and runs in any root file system.
@@ -93,15 +93,15 @@ let package = Package(
     ],
     targets: [
         // Core: pure decisions.
-        layer("BrumeModel", "Core/Model", []),
+        layer("BrumeModel", "Core/Model", [], settings: small),
         layer("BrumeBroker", "Core/Broker", ["BrumeModel", .deque, .heap]),
         layer("BrumeHarvest", "Core/Harvest", ["BrumeModel", .heap]),
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", "BrumeHarvest", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
-        layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"]),
+        layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"], settings: small),
         layer(
             "BrumeSimulator", "Lab/Simulator",
-            ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", .deque, .heap]),
+            ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", .deque, .heap], settings: small),
         layer("BrumeReport", "Lab/Report", ["BrumeModel", "BrumeWorkload"], settings: small),
         layer(
             "BrumeTestbeds", "Lab/Testbeds", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator"],
@@ -116,7 +116,7 @@ let package = Package(
             "BrumeSandbox", "Adapters/Sandbox",
             ["BrumeModel", "CBrumeLinux", .nioCore, .nioPosix, .nioHTTP1, .systemPackage, .subprocess, .logging],
             resources: [.embedInCode("Shims/handler.py"), .embedInCode("Shims/handler.mjs")]),
-        layer("BrumeStore", "Adapters/Store", ["BrumeModel", .grdb, .crypto, .nioCore, .logging]),
+        layer("BrumeStore", "Adapters/Store", ["BrumeModel", .grdb, .crypto, .nioCore, .logging], settings: small),
         layer(
             "BrumeGateway", "Adapters/Gateway",
             [
@@ -124,7 +124,7 @@ let package = Package(
                 .crypto,
             ],
             resources: [.embedInCode("openapi.json")]),
-        layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics]),
+        layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
         // The shell round the engine.
         layer(
             "BrumeNode", "Node", ["BrumeModel", "BrumeHarvest", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),

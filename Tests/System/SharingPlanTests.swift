@@ -24,9 +24,11 @@ struct SharingPlanTests {
     func harvesters() throws {
         for choice in SharingChoice.allCases {
             let settings = try Self.settings(choice)
-            #expect((settings != nil) == [.harvest, .harvestWeights, .density].contains(choice), "\(choice)")
+            #expect((settings != nil) == [.harvest, .harvestWeights, .density, .densityWeights].contains(choice), "\(choice)")
             #expect(settings.map { $0.usesSafeguard && $0.pool.topsUp && $0.profiler.method == .learned } ?? true, "\(choice)")
             #expect((settings?.admission == .predictedDemand) == (choice == .density), "\(choice)")
+            #expect((settings?.admission == .predictedUse) == (choice == .densityWeights), "\(choice)")
+            #expect((settings?.guardsCPU == false) == (choice == .densityWeights), "\(choice)")
         }
     }
 
@@ -34,6 +36,7 @@ struct SharingPlanTests {
     func control() throws {
         let expected: [(SharingChoice, CPUControl)] = [
             (.static, .quotaAndWeight), (.weights, .weight), (.harvest, .quota), (.harvestWeights, .quotaAndWeight), (.density, .quota),
+            (.densityWeights, .weight),
         ]
         for (choice, control) in expected {
             let plan = try SharingPlan(choice)

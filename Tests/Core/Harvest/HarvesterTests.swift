@@ -183,7 +183,10 @@ struct HarvesterTests {
             }
         }
         #expect(counts[.allocation] == 4)
-        #expect(try #require(counts[.predictedDemand]) >= 10)
+        let byDemand = try #require(counts[.predictedDemand])
+        let byUse = try #require(counts[.predictedUse])
+        // What it is expected to use on average has no room for a margin: it is the least that can be set aside.
+        #expect(byDemand >= 10 && byUse > byDemand)
     }
 
     @Test("memory in use by a borrower is not taken from it", arguments: [1, 2, 3] as [UInt64])

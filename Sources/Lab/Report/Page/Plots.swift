@@ -68,8 +68,8 @@ struct Plots {
         return section(
             "Speedup by function",
             """
-            Each dot is a call: how many times faster than the same call under static limits. The numbers are medians; orange calls were over \
-            5 % slower.
+            Each dot is a call: how many times faster than the same call under static limits. The numbers are medians; orange calls were \
+            over 5 % slower.
             """,
             others.enumerated().map { item in
                 let comparison = Comparison(item.element.runs, with: baseline.runs)
