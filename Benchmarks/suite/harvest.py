@@ -19,7 +19,7 @@ QUIET_CALLS = 29  # between two trips: more than one in fifteen, and the safegua
 OWN_MILLICORES, OWN_MIB = 1000, 256
 # Of SafeguardSettings: near a limit is 80 % of it, averaged over a window, and less than the margin left of memory.
 THRESHOLD_PERCENT, WINDOW_MS, MARGIN = 80, 40, 16 << 20
-IDLE_MS = 40  # before a trip, so that its window is empty and the memory in use can be read
+IDLE_MS = 100  # before a trip, so that its window is empty and the memory in use can be read
 SLEEPERS = 16  # calls that do nothing, for the cost of watching
 WATCH_SECONDS = 4
 

@@ -55,7 +55,7 @@ public struct Page: Sendable {
 
     private func facts(_ summary: ExperimentSummary) -> String {
         let cores = Figure.decimal(Double(summary.capacity.millicores) / 1000, 2)
-        let capacity = "\(cores) cores and \(Resources.describe(bytes: summary.capacity.memoryBytes)) of memory for calls"
+        let capacity = "\(cores) cores and \(summary.capacity.memoryBytes >> 20) MiB of memory for calls"
         let rows = [
             ("Trace", "\(summary.trace), \(Figure.milliseconds(summary.traceSeconds * 1000)) long, seed \(summary.seed)"),
             ("Node", capacity), ("Machine", summary.machine),
