@@ -108,7 +108,10 @@ struct HarvestEngineTests {
     }
 
     /// Runs calls of one function, one after the other, that use the given peaks.
-    static func teach(_ node: inout Node, _ function: FunctionHandle, from number: UInt64, count: Int, peak: Resources) {
+    static func teach(
+        _ node: inout Node, _ function: FunctionHandle, from number: UInt64, count: Int, peak: Resources,
+        lasting: Duration = .milliseconds(100)
+    ) {
         for call in number..<number + UInt64(count) {
             node.step(.arrive(CallID(call), function, timeout: nil, features: CallFeatures(inputBytes: 100)))
             startAll(&node)
@@ -117,7 +120,7 @@ struct HarvestEngineTests {
                     CallID(call), .succeeded,
                     usage: CallUsage(
                         cpuTime: .milliseconds(20), peakMillicores: peak.millicores, peakMemoryBytes: peak.memoryBytes)),
-                after: .milliseconds(100))
+                after: lasting)
         }
     }
 
@@ -186,6 +189,25 @@ struct HarvestEngineTests {
         #expect(node.running[CallID(2)] != nil)
         node.step(.finished(CallID(2), .succeeded), after: .milliseconds(10))
         #expect(node.engine.footprint.calls == 0)
+        #expect(node.violation == nil, "\(node.violation ?? "")")
+    }
+
+    @Test("of calls that are held back the first to come goes first, or the first to end", arguments: WaitingOrder.allCases)
+    func waitingOrder(order: WaitingOrder) {
+        var node = Node(Resources(millicores: 1000, memoryBytes: 1024 * Self.mebibyte)) { $0.waitingOrder = order }
+        let own = Resources(millicores: 800, memoryBytes: 64 * Self.mebibyte)
+        let functions = (0..<3).map { Self.deploy(&node, $0, own, max: 1) }
+        let lasting: [Duration] = [.milliseconds(50), .seconds(2), .milliseconds(100)]
+        for (index, function) in functions.enumerated() {
+            Self.teach(&node, function, from: UInt64(1 + 100 * index), count: 20, peak: own, lasting: lasting[index])
+        }
+        for (index, function) in functions.enumerated() {
+            node.step(.arrive(CallID(UInt64(1000 + index)), function, timeout: nil, features: CallFeatures(inputBytes: 100)))
+        }
+        #expect(node.running.keys.sorted() == [CallID(1000)], "there is room for one")
+        node.step(.finished(CallID(1000), .succeeded), after: .milliseconds(50))
+        // The second came before the third and takes two seconds longer.
+        #expect(node.running.keys.sorted() == [CallID(order == .expectedEnd ? 1002 : 1001)])
         #expect(node.violation == nil, "\(node.violation ?? "")")
     }
 
