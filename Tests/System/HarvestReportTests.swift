@@ -129,6 +129,7 @@ struct HarvestReportTests {
             value(#"brume_harvest_core_seconds_total{movement="lent"}"#), value(#"brume_harvest_core_seconds_total{movement="borrowed"}"#)
         )
         #expect(lent ?? 0 > 0.05 && lent == borrowed, "\(metrics)")
+        #expect(metrics.contains("\nbrume_watch_looks ") && metrics.contains("\nbrume_watch_skipped "))
         #expect(value(#"brume_limit_writes_total{resource="cpu"}"#) ?? 0 > 0)
         #expect(value("brume_harvest_idle_millicores") == 1500 && value("brume_harvest_lent_millicores") == 0)
     }
@@ -143,7 +144,7 @@ struct HarvestReportTests {
             let refused = try await node.http(.GET, "/v1/harvest")
             #expect(refused.status == 409)
             let metrics = try await node.http(.GET, "/metrics").text
-            #expect(!metrics.contains("brume_harvest"))
+            #expect(!metrics.contains("brume_harvest") && !metrics.contains("brume_watch"))
         }
     }
 }

@@ -80,6 +80,7 @@ struct Assembly {
         try await node.restore()
 
         let storeMetrics = StoreMetrics()
+        let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
         let gateway = Gateway(
             node: node,
             settings: GatewaySettings(
@@ -88,6 +89,7 @@ struct Assembly {
             renderMetrics: {
                 node.publishMetrics()
                 storeMetrics.publish(store.dropped)
+                if let counts = node.driver.watchCounts { watchMetrics?.publish(counts) }
                 return String(decoding: registry.render(), as: UTF8.self)
             },
             logger: Logger(label: "brume.gateway"),

@@ -2,6 +2,7 @@
 
 import BrumeGateway
 import BrumeNode
+import BrumeSandbox
 import BrumeStore
 import BrumeTelemetry
 import Metrics
@@ -10,7 +11,10 @@ import Metrics
 enum NodeRegistry {
     static func make() -> PrometheusRegistry {
         var settings = PrometheusSettings()
-        let texts = [NodeMetrics.descriptions, NodeMetrics.harvestDescriptions, GatewayMetrics.descriptions, StoreMetrics.descriptions]
+        let texts = [
+            NodeMetrics.descriptions, NodeMetrics.harvestDescriptions, GatewayMetrics.descriptions, StoreMetrics.descriptions,
+            WatchMetrics.descriptions,
+        ]
         for (name, help) in texts.joined() { settings.descriptions[name] = MetricDescription(help: help) }
         return PrometheusRegistry(settings: settings)
     }
@@ -33,5 +37,25 @@ struct StoreMetrics: Sendable {
         calls.record(dropped.calls)
         lines.record(dropped.lines)
         results.record(dropped.results)
+    }
+}
+
+/// What the watcher of running calls has done, on a node that harvests.
+struct WatchMetrics: Sendable {
+    static let descriptions = [
+        "brume_watch_looks": "Looks at what a running replica uses, since the start.",
+        "brume_watch_skipped": "Looks since the start at which a counter could not be read, because its group was just going.",
+        "brume_watch_pauses": "Times since the start that a replica was paused until it had the memory that it had lent.",
+    ]
+
+    private let looks = Gauge(label: "brume_watch_looks")
+    private let skipped = Gauge(label: "brume_watch_skipped")
+    private let pauses = Gauge(label: "brume_watch_pauses")
+
+    /// Brings the figures up to date; call before they are rendered.
+    func publish(_ counts: WatchCounts) {
+        looks.record(counts.looks)
+        skipped.record(counts.skipped)
+        pauses.record(counts.pauses)
     }
 }
