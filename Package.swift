@@ -96,6 +96,9 @@ let package = Package(
         layer("BrumeModel", "Core/Model", [], settings: small),
         layer("BrumeBroker", "Core/Broker", ["BrumeModel", .deque, .heap]),
         layer("BrumeHarvest", "Core/Harvest", ["BrumeModel", .heap]),
+        layer("BrumeCRDT", "Core/CRDT", [.heap]),
+        layer("BrumeState", "Core/State", ["BrumeModel", "BrumeCRDT", .deque, .heap]),
+        layer("BrumeMembership", "Core/Membership", ["BrumeModel", .deque]),
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", "BrumeHarvest", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
         layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"], settings: small),
@@ -124,6 +127,9 @@ let package = Package(
                 .crypto,
             ],
             resources: [.embedInCode("openapi.json")]),
+        layer(
+            "BrumeRedis", "Adapters/Redis",
+            ["BrumeModel", "BrumeCRDT", "BrumeState", .nioCore, .nioPosix, .lifecycle, .logging, .metrics, .crypto]),
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
         // The shell round the engine.
         layer(
@@ -142,6 +148,9 @@ let package = Package(
         tests("ModelTests", "Core/Model", ["BrumeModel"]),
         tests("BrokerTests", "Core/Broker", ["BrumeModel", "BrumeBroker"]),
         tests("HarvestTests", "Core/Harvest", ["BrumeModel", "BrumeHarvest"], exclude: ["Fixtures"]),
+        tests("CRDTTests", "Core/CRDT", ["BrumeCRDT"]),
+        tests("StateTests", "Core/State", ["BrumeModel", "BrumeCRDT", "BrumeState"]),
+        tests("MembershipTests", "Core/Membership", ["BrumeModel", "BrumeMembership"]),
         tests("EngineTests", "Core/Engine", ["BrumeModel", "BrumeHarvest", "BrumeEngine"], exclude: ["Scenarios"]),
         tests("WorkloadTests", "Lab/Workload", ["BrumeModel", "BrumeWorkload"], exclude: ["Fixtures"]),
         tests("SimulatorTests", "Lab/Simulator", ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeSimulator", "BrumeWorkload"]),
@@ -162,6 +171,9 @@ let package = Package(
                 "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
                 .logging,
             ]),
+        tests(
+            "RedisTests", "Adapters/Redis",
+            ["BrumeModel", "BrumeCRDT", "BrumeState", "BrumeRedis", .nioCore, .nioPosix, .nioEmbedded, .lifecycle, .logging]),
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests(
             "NodeTests", "Node",

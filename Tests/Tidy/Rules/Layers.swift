@@ -38,6 +38,9 @@ struct Layer: Sendable {
         Layer(target: "BrumeModel", folder: "Sources/Core/Model", own: [], outside: []),
         Layer(target: "BrumeBroker", folder: "Sources/Core/Broker", own: ["BrumeModel"], outside: ["collections"]),
         Layer(target: "BrumeHarvest", folder: "Sources/Core/Harvest", own: ["BrumeModel"], outside: ["collections"]),
+        Layer(target: "BrumeCRDT", folder: "Sources/Core/CRDT", own: [], outside: ["collections"]),
+        Layer(target: "BrumeState", folder: "Sources/Core/State", own: ["BrumeModel", "BrumeCRDT"], outside: ["collections"]),
+        Layer(target: "BrumeMembership", folder: "Sources/Core/Membership", own: ["BrumeModel"], outside: ["collections"]),
         Layer(
             target: "BrumeEngine", folder: "Sources/Core/Engine", own: ["BrumeModel", "BrumeBroker", "BrumeHarvest"],
             outside: ["collections"]),
@@ -63,6 +66,9 @@ struct Layer: Sendable {
             target: "BrumeGateway", folder: "Sources/Adapters/Gateway", own: ["BrumeModel"],
             outside: ["hummingbird", "crypto", "nio", "lifecycle", "system", "telemetry", "foundation"]),
         Layer(
+            target: "BrumeRedis", folder: "Sources/Adapters/Redis", own: ["BrumeModel", "BrumeCRDT", "BrumeState"],
+            outside: ["nio", "lifecycle", "system", "telemetry", "crypto", "collections", "foundation"]),
+        Layer(
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
             outside: ["telemetry", "system", "foundation"]),
         Layer(
@@ -82,7 +88,8 @@ struct Layer: Sendable {
 
     /// The folders of decisions and virtual time: no I/O, no clocks, no chance of their own.
     static let pure = [
-        "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Harvest", "Sources/Core/Engine", "Sources/Lab/Workload",
+        "Sources/Core/Model", "Sources/Core/Broker", "Sources/Core/Harvest", "Sources/Core/CRDT", "Sources/Core/State",
+        "Sources/Core/Membership", "Sources/Core/Engine", "Sources/Lab/Workload",
         "Sources/Lab/Simulator", "Sources/Lab/Testbeds", "Sources/Lab/Report",
     ]
 
