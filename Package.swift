@@ -73,6 +73,7 @@ let package = Package(
         .executable(name: "brume", targets: ["brume"]),
         .executable(name: "brume-spawner", targets: ["brume-spawner"]),
         .executable(name: "brume-agent", targets: ["brume-agent"]),
+        .library(name: "BrumeFunctions", targets: ["BrumeFunctions"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -118,7 +119,7 @@ let package = Package(
         layer(
             "BrumeSandbox", "Adapters/Sandbox",
             ["BrumeModel", "CBrumeLinux", .nioCore, .nioPosix, .nioHTTP1, .systemPackage, .subprocess, .logging],
-            resources: [.embedInCode("Shims/handler.py"), .embedInCode("Shims/handler.mjs")]),
+            resources: [.embedInCode("Shims/handler.py"), .embedInCode("Shims/handler.mjs"), .embedInCode("Shims/brume.py")]),
         layer("BrumeStore", "Adapters/Store", ["BrumeModel", .grdb, .crypto, .nioCore, .logging], settings: small),
         layer(
             "BrumeGateway", "Adapters/Gateway",
@@ -131,6 +132,8 @@ let package = Package(
             "BrumeRedis", "Adapters/Redis",
             ["BrumeModel", "BrumeCRDT", "BrumeState", .nioCore, .nioPosix, .lifecycle, .logging, .metrics, .crypto]),
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
+        // For functions written in Swift: their state, by the socket in their sandbox.
+        layer("BrumeFunctions", "Functions", [.nioCore, .nioPosix]),
         // The shell round the engine.
         layer(
             "BrumeNode", "Node", ["BrumeModel", "BrumeHarvest", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),
@@ -175,6 +178,7 @@ let package = Package(
             "RedisTests", "Adapters/Redis",
             ["BrumeModel", "BrumeCRDT", "BrumeState", "BrumeRedis", .nioCore, .nioPosix, .nioEmbedded, .lifecycle, .logging]),
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
+        tests("FunctionsTests", "Functions", ["BrumeFunctions", .nioCore]),
         tests(
             "NodeTests", "Node",
             ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
