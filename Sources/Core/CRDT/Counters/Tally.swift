@@ -56,6 +56,7 @@ public struct Tally<Amount: TallyAmount>: DotValue {
 
     public var digest: UInt64 { Mixing.hash(sum.bits, UInt64(folded)) }
     public var heapBytes: Int { 0 }
+    public var isFixed: Bool { folded == 0 }
 
     public func encode(into writer: inout ByteWriter) {
         sum.encode(into: &writer)
@@ -91,7 +92,8 @@ extension DotFun where Value: Tallying {
     /// What the site's own last addition has added is taken into the new one if it is in the delta that this one joins: nobody else has
     /// seen it then, and no reset can have seen the one and not the other.
     mutating func addTally(
-        _ amount: Value.Amount, by site: SiteID, context: inout CausalContext, _ deltaStore: inout DotFun, _ deltaContext: inout CausalContext
+        _ amount: Value.Amount, by site: SiteID, context: inout CausalContext, _ deltaStore: inout DotFun,
+        _ deltaContext: inout CausalContext
     ) throws(CRDTError) {
         var last: Entry?
         var tallies = 0
@@ -112,7 +114,8 @@ extension DotFun where Value: Tallying {
         insert(Tally(amount), context.next(for: site), &deltaStore, &deltaContext)
     }
 
-    private mutating func insert(_ tally: Tally<Value.Amount>, _ dot: Dot, _ deltaStore: inout DotFun, _ deltaContext: inout CausalContext) {
+    private mutating func insert(_ tally: Tally<Value.Amount>, _ dot: Dot, _ deltaStore: inout DotFun, _ deltaContext: inout CausalContext)
+    {
         put(dot, Value(tally: tally))
         deltaStore.put(dot, Value(tally: tally))
         deltaContext.insert(dot)

@@ -6,6 +6,12 @@ public protocol DotValue: Sendable, Equatable, BinaryCodable {
     mutating func merge(_ other: Self)
     var digest: UInt64 { get }
     var heapBytes: Int { get }
+    /// Whether the dot alone determines the value, so that who has seen the dot needs it no more.
+    var isFixed: Bool { get }
+}
+
+extension DotValue {
+    public var isFixed: Bool { true }
 }
 
 /// A value for each live dot: the writes that nobody has overwritten.
@@ -114,10 +120,9 @@ public struct DotFun<Value: DotValue>: DotStore {
 
     public func part(unknownTo known: CausalContext, omitted: inout [Dot]) -> DotFun {
         let mine = entries
-        let dots = mine.map(\.dot)
         // Whole or not at all: the parts of one value are small and belong together.
-        if dots.allSatisfy(known.contains) {
-            omitted += dots
+        if mine.allSatisfy({ known.contains($0.dot) && $0.value.isFixed }) {
+            omitted += mine.map(\.dot)
             return DotFun()
         }
         return self
@@ -164,7 +169,7 @@ extension DotFun {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        let count = try reader.count(entryBytes: 3)
+        let count = try reader.count(entryBytes: 2)
         var list: [Entry] = []
         for _ in 0..<count {
             let dot = try reader.dot()

@@ -16,6 +16,8 @@ public struct ORMap<Value: DotStore>: DotStore {
 
     /// Up to this many keys are looked at one by one rather than indexed by their dots.
     private static var scanMax: Int { 32 }
+    /// For how many keys memory is taken on the word of an encoding alone.
+    private static var reservedMax: Int { 1024 }
 
     private(set) var table = KeyTable<Entry>()
     private var index: DotIndex?
@@ -205,6 +207,7 @@ public struct ORMap<Value: DotStore>: DotStore {
     ///
     /// `body` gets the value, this map's context and the delta of the value, to hand on to one of the value's mutators. If it throws it
     /// must have changed nothing.
+    @discardableResult
     public mutating func update<R, E: Error>(
         _ key: Bytes, context: inout CausalContext, into delta: inout Causal<ORMap>,
         _ body: (inout Value, inout CausalContext, inout Causal<Value>) throws(E) -> R
@@ -284,19 +287,15 @@ extension ORMap {
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         let count = try reader.count(entryBytes: 2)
-        table.reserveCapacity(min(count, 1 << 16))
-        self = try reader.nested { [table] reader throws(DecodingFailure) in
-            var map = ORMap()
-            map.table = table
-            for _ in 0..<count {
-                let key = try reader.string()
-                let value = try Value(from: &reader)
-                // An empty value would make two forms of one state.
-                guard !value.isBottom else { throw reader.failure(.impossible) }
-                guard map.table.find(key) == nil else { throw reader.failure(.outOfOrder) }
-                map.put(value, key, at: nil)
-            }
-            return map
+        // Maps that lie in one another must not all reserve what only one of them can hold.
+        table.reserveCapacity(min(count, Self.reservedMax))
+        for _ in 0..<count {
+            let key = try reader.string()
+            let value = try reader.nested { reader throws(DecodingFailure) in try Value(from: &reader) }
+            // An empty value would make two forms of one state.
+            guard !value.isBottom else { throw reader.failure(.impossible) }
+            guard table.find(key) == nil else { throw reader.failure(.outOfOrder) }
+            put(value, key, at: nil)
         }
     }
 }
@@ -305,6 +304,7 @@ extension Causal {
     public func value<Value: DotStore>(_ key: Bytes) -> Value? where Store == ORMap<Value> { store[key] }
 
     /// Changes the value of a key and joins the delta to `delta`; see ``ORMap/update(_:context:into:_:)``.
+    @discardableResult
     public mutating func update<Value: DotStore, R, E: Error>(
         _ key: Bytes, into delta: inout Causal, _ body: (inout Value, inout CausalContext, inout Causal<Value>) throws(E) -> R
     ) throws(E) -> R where Store == ORMap<Value> {
