@@ -38,7 +38,7 @@ extension ReplicatedList {
                 } else {
                     let new = run.part(part)
                     runs.append(new)
-                    if known.contains(new.parent) { repeatPlaceholders(above: new.parent, known, into: &runs, &repeated) }
+                    if known.contains(new.parent) { repeatPlaceholders(above: new, known, into: &runs, &repeated) }
                 }
             }
         }
@@ -62,10 +62,10 @@ extension ReplicatedList {
         }
     }
 
-    /// Adds the removed elements above `parent` that a receiver may have forgotten.
-    private func repeatPlaceholders(above parent: Dot, _ known: CausalContext, into runs: inout [Run<Element>], _ repeated: inout CausalContext) {
-        guard let tree = storage?.tree, let place = tree.locate(parent), !tree.blocks[Int(place.block)].isLive else { return }
-        for run in tree.placeholders(from: place.block, max: Self.placeholdersMax) {
+    /// Adds the removed elements above a run that a receiver may have forgotten.
+    private func repeatPlaceholders(above new: Run<Element>, _ known: CausalContext, into runs: inout [Run<Element>], _ repeated: inout CausalContext) {
+        guard let tree = storage?.tree, let place = tree.locate(new.parent), !tree.blocks[Int(place.block)].isLive else { return }
+        for run in tree.placeholders(from: place.block, new.side, max: Self.placeholdersMax) {
             var parts: [Range<UInt64>] = []
             // What is not known is sent for itself.
             known.forEachPart(of: run.site, run.range) { part, isKnown in

@@ -15,7 +15,7 @@ extension ReplicatedList {
         context.insert(site, range)
         let (anchor, chain) = withTree { tree in
             let anchor = tree.insert(elements[...], at: position, tree.makeSiteIndex(site), range)
-            return (anchor, anchor.removed.map { tree.placeholders(from: $0, max: Self.placeholdersMax) } ?? [])
+            return (anchor, anchor.removed.map { tree.placeholders(from: $0, anchor.side, max: Self.placeholdersMax) } ?? [])
         }
         var delta = ReplicatedList()
         delta.isDelta = true
