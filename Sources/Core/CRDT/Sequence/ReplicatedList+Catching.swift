@@ -21,6 +21,7 @@ extension ReplicatedList {
     /// A delta for somebody whose ``known`` is given: merging it does what merging this whole list would do. O(n).
     ///
     /// Whoever does not know all that ``collect(stable:)`` has forgotten here gets the whole list.
+    @specialized(where Element == Bytes)
     public func delta(since known: CausalContext) -> ReplicatedList {
         guard !isDelta, collected.entries.allSatisfy({ known.prefix(of: $0.site) >= $0.sequence }) else { return self }
         var delta = ReplicatedList()
@@ -86,6 +87,7 @@ extension ReplicatedList {
     /// `stable` is what every member has merged, as they said; and what they wrote before they said so must have been merged here first.
     /// A block may be forgotten on one site and not on another; lists converge all the same. O(n).
     @discardableResult
+    @specialized(where Element == Bytes)
     public mutating func collect(stable: VersionVector) -> Int {
         guard !isDelta, storage != nil else { return 0 }
         let forgotten = withTree { $0.collect(stable: stable) }

@@ -107,9 +107,12 @@ struct RunTree<Element: ListElement>: Sendable {
     }
 
     func locate(_ site: UInt32, _ sequence: UInt64) -> Place? {
-        let block = stores[Int(site)].block(at: sequence)
-        guard block != Block.none, sequence < blocks[Int(block)].end else { return nil }
-        return Place(block: block, offset: Int(sequence - blocks[Int(block)].start))
+        let id = stores[Int(site)].block(at: sequence)
+        guard id != Block.none else { return nil }
+        // Where no block is, the store may name one that is gone, and whose number another one has now.
+        let block = blocks[Int(id)]
+        guard block.site == site, block.start <= sequence, sequence < block.end else { return nil }
+        return Place(block: id, offset: Int(sequence - block.start))
     }
 
     /// The place of the visible element at a position.

@@ -124,7 +124,6 @@ struct FugueModel {
     }
 
     mutating func remove(_ range: Range<Int>, by site: SiteID) -> [Operation] {
-        _ = nextDot(site)
         let operations = visible[range].map { Operation.remove($0.dot) }
         apply(operations)
         return operations

@@ -6,11 +6,12 @@ import Testing
 
 @Suite("Sequences: laws and specification")
 struct SequenceLawTests {
-    @Test("after any history each replica shows what the plain model of the order shows", arguments: 0..<60)
+    @Test("after any history each replica shows what the plain model of the order shows", arguments: 0..<30)
     func modelAgrees(seed: Int) {
         var history = ListHistory(seed: UInt64(seed), replicas: 3 + seed % 3)
         for step in 0..<160 {
             history.step()
+            guard step % 4 == 0 else { continue }
             for replica in history.replicas where replica.text.string != replica.model.string {
                 Issue.record("seed \(seed), step \(step): \(replica.text.string) is not \(replica.model.string)")
                 return
@@ -28,7 +29,7 @@ struct SequenceLawTests {
         }
     }
 
-    @Test("merging is commutative, associative and idempotent, for states and for deltas", arguments: 0..<40)
+    @Test("merging is commutative, associative and idempotent, for states and for deltas", arguments: 0..<20)
     func laws(seed: Int) {
         var history = ListHistory(seed: 1_000 + UInt64(seed), replicas: 3)
         for _ in 0..<60 { history.step() }
@@ -55,7 +56,7 @@ struct SequenceLawTests {
         return result
     }
 
-    @Test("the join of all deltas in any order is the full state", arguments: 0..<40)
+    @Test("the join of all deltas in any order is the full state", arguments: 0..<20)
     func deltaJoin(seed: Int) {
         var history = ListHistory(seed: 2_000 + UInt64(seed), replicas: 4)
         for _ in 0..<120 { history.step() }
@@ -74,7 +75,7 @@ struct SequenceLawTests {
         #expect(taken.string == whole.string, "seed \(seed)")
     }
 
-    @Test("a delta for what is known does what the whole state does", arguments: 0..<40)
+    @Test("a delta for what is known does what the whole state does", arguments: 0..<20)
     func catchingUp(seed: Int) {
         var history = ListHistory(seed: 3_000 + UInt64(seed), replicas: 4)
         for _ in 0..<120 { history.step() }
