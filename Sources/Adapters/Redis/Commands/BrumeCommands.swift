@@ -31,11 +31,10 @@ enum BrumeCommands {
     /// `BRUME.SESSION` answers with a token of all that was written and read here; `BRUME.SESSION TOKEN` waits until this node has it.
     static func session(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard turn.count <= 2 else { return turn.reply.wrongArity("brume.session") }
-        guard turn.count == 2 else { return turn.reply.bulk(replica.sessionToken().text) }
+        guard turn.count == 2 else { return turn.reply.bulk(replica.token().text) }
         guard !turn.isWithinTransaction else { return turn.reply.error("ERR BRUME.SESSION with a token is not allowed in transactions") }
-        let token = try SessionToken(parsing: turn.text(1))
-        if !replica.covers(token) { session.waitForNeed(.session(token)) } else { turn.reply.ok() }
-        turn.endsRun = true
+        let token = try SessionToken(text: turn.text(1))
+        session.waitForNeed(.session(token))
     }
 }
 

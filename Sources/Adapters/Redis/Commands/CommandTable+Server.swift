@@ -59,10 +59,10 @@ extension CommandTable {
             ServerCommands.role),
         Command(
             "flushdb", arity: -1, flags: "write", keys: (0, 0, 0), categories: "keyspace write slow dangerous", since: "1.0.0",
-            ServerCommands.flushdb),
+            KeyCommands.flushdb),
         Command(
             "flushall", arity: -1, flags: "write", keys: (0, 0, 0), categories: "keyspace write slow dangerous", since: "1.0.0",
-            ServerCommands.flushall),
+            KeyCommands.flushall),
     ]
 
     static let keys: [Command] = [
@@ -71,7 +71,7 @@ extension CommandTable {
             KeyCommands.object),
         Command(
             "wait", arity: 3, flags: "noscript", keys: (0, 0, 0), categories: "slow connection", since: "3.0.0",
-            KeyCommands.wait),
+            ServerCommands.wait),
         Command(
             "del", arity: -2, flags: "write", keys: (1, -1, 1), categories: "keyspace write slow", since: "1.0.0",
             KeyCommands.del),

@@ -272,13 +272,14 @@ enum ConnectionCommands {
 
     private static func unblock(_ session: Session, _ turn: inout Turn) {
         guard let id = turn.integer(2) else { return turn.reply.notAnInteger() }
-        turn.reply.flag(peers(session).first { $0.id == id }?.unblock(withError: turn.count == 4 && turn.word(3, is: "ERROR")) ?? false)
+        let withError = turn.count == 4 && turn.word(3, is: "ERROR")
+        turn.reply.flag(peers(session).first { $0.id == id }?.unblock(withError: withError) ?? false)
     }
 
     /// One line of `CLIENT LIST`, with the fields of Redis that mean something here.
     private static func line(_ session: Session, _ isThree: Bool) -> String {
-        let age = Int((session.server.now - session.created).inSeconds)
-        let idle = Int((session.server.now - session.lastHeard).inSeconds)
+        let age = Int(session.server.elapsed(since: session.created))
+        let idle = Int(session.server.elapsed(since: session.lastHeard))
         let queued = session.transaction?.queued.count ?? -1
         let user = session.user.map { session.server.rules.user($0).name } ?? "default"
         let flags = session.isListening ? "P" : session.transaction != nil ? "x" : "N"

@@ -32,7 +32,7 @@ enum TransactionCommands {
         guard !open.isSpoiled else { return turn.reply.error("EXECABORT Transaction discarded because of previous errors.") }
         guard watched.allSatisfy({ replica.version(of: $0.key, turn.time) == $0.version }) else { return turn.reply.nullArray() }
         turn.reply.array(open.queued.count)
-        replica.atomically(turn.time) { replica in session.executeQueued(open.queued, &turn, &replica) }
+        replica.atomically { replica in session.executeQueued(open.queued, &turn, &replica) }
     }
 
     static func watch(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {

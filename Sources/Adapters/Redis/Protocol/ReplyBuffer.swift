@@ -36,9 +36,9 @@ struct ReplyBuffer {
 
     mutating func ok() { raw("+OK\r\n") }
 
-    mutating func simple(_ text: StaticString) {
+    mutating func simple(_ text: String) {
         bytes.append(UInt8(ascii: "+"))
-        raw(text)
+        bytes.append(contentsOf: text.utf8)
         raw("\r\n")
     }
 
@@ -76,7 +76,7 @@ struct ReplyBuffer {
     }
 
     mutating func bulk(_ text: UnsafeRawBufferPointer) {
-        unsafe line(UInt8(ascii: "$"), Int64(text.count))
+        line(UInt8(ascii: "$"), Int64(text.count))
         unsafe bytes.append(contentsOf: text)
         raw("\r\n")
     }

@@ -5,7 +5,7 @@ package import BrumeState
 package import Logging
 import NIOCore
 import NIOPosix
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Serves state to clients of Redis, on Unix sockets and TCP: one loop of one thread, since the replica is under one lock anyway.

@@ -58,6 +58,9 @@ final class ServerCore {
     private(set) var channels = ChannelTable()
     private var changes: StateSubscription?
     private let clock: () -> Instant
+    var chance: RandomChoice
+    /// What has to be asked of the state once the lock is free: asking under it would wait for itself.
+    private var deferred: [(ServerCore) -> Void] = []
 
     init(
         access: any StateAccess, settings: RedisSettings, clock: @escaping () -> Instant, post: @escaping @Sendable (ServerEvent) -> Void
@@ -70,10 +73,28 @@ final class ServerCore {
         self.clock = clock
         self.started = clock()
         self.post = post
+        var generator = SystemRandomNumberGenerator()
+        chance = RandomChoice(seed: generator.next())
+    }
+
+    func afterLock(_ body: @escaping (ServerCore) -> Void) { deferred.append(body) }
+
+    /// Does what was put off while the lock was held.
+    func unlocked() {
+        guard !deferred.isEmpty else { return }
+        let bodies = deferred
+        deferred = []
+        for body in bodies { body(self) }
     }
 
     /// The loop's own clock; only differences of it mean anything.
     var now: Instant { clock() }
+
+    /// Seconds since a moment of the loop's clock.
+    func elapsed(since moment: Instant) -> Double { (now - moment).inSeconds }
+
+    /// Clients whose last command waits for something.
+    var blockedCount: Int { sessions.values.count { $0.wait != nil } }
 
     // MARK: Sessions
 
@@ -95,6 +116,7 @@ final class ServerCore {
         session.transport = nil
         sessions[session.id] = nil
         leaveAll(session)
+        unlocked()
     }
 
     /// Sessions in the order they came.
@@ -123,12 +145,20 @@ final class ServerCore {
     func join(_ session: Session, _ name: Bytes, isPattern: Bool) {
         channels.add(session.id, ChannelName(namespace: session.namespace, name: name), isPattern: isPattern)
         let mayMeanKeys = isPattern || name.array.starts(with: Array("__key".utf8))
-        guard mayMeanKeys, changes == nil else { return }
-        changes = access.subscribe({ _ in true }, { [post] in post(.changes($0)) })
+        if mayMeanKeys { afterLock { $0.listenToChanges() } }
     }
 
     func leave(_ session: Session, _ name: Bytes, isPattern: Bool) {
         channels.remove(session.id, ChannelName(namespace: session.namespace, name: name), isPattern: isPattern)
+        if channels.isEmpty { afterLock { $0.stopListening() } }
+    }
+
+    private func listenToChanges() {
+        guard changes == nil, !channels.isEmpty else { return }
+        changes = access.subscribe({ _ in true }, { [post] in post(.changes($0)) })
+    }
+
+    private func stopListening() {
         guard channels.isEmpty, let changes else { return }
         access.unsubscribe(changes)
         self.changes = nil

@@ -12,11 +12,13 @@ extension Session {
         let reached = ReachedCount()
         let asked = min(count, Self.replicasMax)
         let number = waitForCommand { reply, _ in reply.integer(reached.value) }
-        let post = server.post
-        for others in 1...asked {
-            server.access.whenSettled(mark, .replicas(others + 1), within: limit) { [id] error in
-                if error == nil { reached.raise(to: others) }
-                if error != nil || others == asked { post(.resume(session: id, wait: number, nil)) }
+        server.afterLock { [id] server in
+            let post = server.post
+            for others in 1...asked {
+                server.access.whenSettled(mark, .replicas(others + 1), within: limit) { error in
+                    if error == nil { reached.raise(to: others) }
+                    if error != nil || others == asked { post(.resume(session: id, wait: number, nil)) }
+                }
             }
         }
     }
@@ -29,9 +31,11 @@ extension Session {
         let number = waitForCommand { reply, error in
             if let error { reply.error("UNAVAILABLE \(error.message)") } else { reply.ok() }
         }
-        let post = server.post
-        server.access.whenReady(need, within: RedisSettings.settlementLimit) { [id] error in
-            post(.resume(session: id, wait: number, error))
+        server.afterLock { [id] server in
+            let post = server.post
+            server.access.whenReady(need, within: RedisSettings.settlementLimit) { error in
+                post(.resume(session: id, wait: number, error))
+            }
         }
     }
 }

@@ -102,7 +102,7 @@ final class Session {
     func receive(_ bytes: UnsafeRawBufferPointer) {
         guard !isClosing else { return }
         lastHeard = server.now
-        unsafe server.statistics.bytesIn &+= UInt64(bytes.count)
+        server.statistics.bytesIn &+= UInt64(bytes.count)
         unsafe turn.input.append(contentsOf: bytes)
         if wait == nil { proceed() } else { pauseIfFull() }
     }
@@ -158,6 +158,7 @@ final class Session {
             return (turn.hasWritten ? replica.mark : .nothing, level)
         }
         isExecuting = false
+        server.unlocked()
         // A request that was read but not executed is still there.
         hasRequest = !parser.arguments.isEmpty && !parser.isWithinRequest
         isPrepared = false
@@ -242,9 +243,9 @@ final class Session {
         turn.origin = parser.start
         if parser.isUnquoted { turn.useWords(parser.unquoted) }
         defer { turn.restoreInput() }
-        guard let index = server.table.index(of: turn.slice(0)) else { return nil }
+        guard let index = server.table.index(of: turn.input, turn.origin, turn.arguments[0]) else { return nil }
         return server.access.withReplica { replica, _ in
-            guard let space = try? replica.space(namespace, database: database) else { return nil }
+            guard let name = try? SpaceName(namespace, database: database), let space = try? replica.space(name) else { return nil }
             let command = server.table.commands[index]
             if command.name == "exec", let transaction {
                 return transaction.queued.flatMap { request in
@@ -285,6 +286,13 @@ final class Session {
             finish(&turn.reply, error)
         }
         proceed()
+    }
+
+    /// Ends the wait of a command that waits by itself, before what it waits for came; answers whether there was one.
+    func unblock(withError: Bool) -> Bool {
+        guard case .command(let number, _) = wait, !isExecuting else { return false }
+        resume(number, withError ? StateError(.unavailable, "client unblocked via CLIENT UNBLOCK") : nil)
+        return true
     }
 
     // MARK: Bytes out

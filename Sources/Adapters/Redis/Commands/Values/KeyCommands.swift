@@ -28,7 +28,7 @@ enum KeyCommands {
     }
 
     static func type(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.simple(Bytes(replica.kind(try turn.key(1), turn.time)?.name ?? "none"))
+        turn.reply.simple(replica.kind(try turn.key(1), turn.time)?.name ?? "none")
     }
 
     static func randomkey(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {

@@ -99,7 +99,7 @@ enum ListCommands {
         _ = try replica.listCount(target, time)
         let place = from == .front ? 0 : count - 1
         guard let element = try replica.listElements(source, place..<(place + 1), time).first else { return nil }
-        try replica.atomically(time) { replica throws(StateError) in
+        try replica.atomically { replica throws(StateError) in
             try replica.listRemove(source, place..<(place + 1), time)
             try replica.listInsert(target, at: to == .front ? 0 : try replica.listCount(target, time), [element], time)
         }

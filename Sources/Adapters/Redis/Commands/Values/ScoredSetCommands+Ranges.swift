@@ -42,7 +42,7 @@ extension ScoredSetCommands {
         _ entries: [(member: Bytes, score: Double)], _ turn: inout Turn, _ replica: inout Replica
     ) throws(StateError) {
         let target = try turn.key(1)
-        try replica.atomically(turn.time) { replica throws(StateError) in
+        try replica.atomically { replica throws(StateError) in
             _ = replica.removeObject(target, turn.time)
             for entry in entries { try replica.scoredSet(target, entry.member, entry.score, turn.time) }
         }

@@ -55,7 +55,7 @@ enum SetCommands {
         _ = try replica.setCount(target, turn.time)
         guard isThere else { return turn.reply.flag(false) }
         if source != target {
-            try replica.atomically(turn.time) { replica throws(StateError) in
+            try replica.atomically { replica throws(StateError) in
                 _ = try replica.setRemove(source, element, turn.time)
                 _ = try replica.setAdd(target, element, turn.time)
             }
@@ -165,7 +165,7 @@ enum SetCommands {
     private static func store(_ operation: Operation, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let elements = try combine(operation, 2..<turn.count, turn, replica)
         let target = try turn.key(1)
-        try replica.atomically(turn.time) { replica throws(StateError) in
+        try replica.atomically { replica throws(StateError) in
             _ = replica.removeObject(target, turn.time)
             for element in elements { _ = try replica.setAdd(target, element, turn.time) }
         }

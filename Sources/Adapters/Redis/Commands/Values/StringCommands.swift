@@ -116,7 +116,7 @@ enum StringCommands {
 
     /// Several keys in one batch, so that every node sees all of them or none.
     private static func setAll(_ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        try replica.atomically(turn.time) { replica throws(StateError) in
+        try replica.atomically { replica throws(StateError) in
             for index in stride(from: 1, to: turn.count, by: 2) {
                 try replica.setString(try turn.key(index), turn.bytes(index + 1), .forever, turn.time)
             }
