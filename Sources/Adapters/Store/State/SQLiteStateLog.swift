@@ -17,7 +17,7 @@ package final class SQLiteStateLog: StateLog {
     private let path: String
     private let settings: StateLogSettings
     private let logger: Logger
-    private let queue: DatabaseQueue
+    let queue: DatabaseQueue
     private let writer: StateLogWriter
     private let slices = Mutex(Slices())
     /// What the opening found before anything was read.
