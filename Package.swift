@@ -73,6 +73,7 @@ let package = Package(
         .executable(name: "brume", targets: ["brume"]),
         .executable(name: "brume-spawner", targets: ["brume-spawner"]),
         .executable(name: "brume-agent", targets: ["brume-agent"]),
+        .library(name: "BrumeCRDT", targets: ["BrumeCRDT"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
