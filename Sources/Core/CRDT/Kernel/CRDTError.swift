@@ -11,6 +11,8 @@ public struct CRDTError: Error, Hashable, Sendable, CustomStringConvertible {
         case notNumber
         /// This site holds too few rights for the decrement.
         case insufficientRights
+        /// The path has too many keys.
+        case tooDeep
         /// The amount must be positive.
         case invalidAmount
     }

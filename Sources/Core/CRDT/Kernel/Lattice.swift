@@ -21,6 +21,8 @@ public struct DotChanges: Sendable {
     public internal(set) var dropped: [Dot] = []
     /// Whether anybody asks; if not, nothing is collected.
     let collects: Bool
+    /// How many dots were dropped; always counted.
+    public private(set) var droppedCount: UInt64 = 0
 
     public init(collects: Bool) { self.collects = collects }
 
@@ -28,7 +30,11 @@ public struct DotChanges: Sendable {
         if collects { added.append(dot) }
     }
 
+    /// Counts dots that were dropped while nobody asked which.
+    mutating func count(dropped: UInt64) { droppedCount += dropped }
+
     public mutating func drop(_ dot: Dot) {
+        droppedCount += 1
         if collects { dropped.append(dot) }
     }
 }
@@ -40,6 +46,8 @@ public struct DotChanges: Sendable {
 public protocol DotStore: Sendable, Equatable, BinaryCodable {
     /// Without any dot.
     init()
+    /// Whether it may hold many dots, so that listing them all is to be avoided.
+    static var isContainer: Bool { get }
     /// Whether no dot is left.
     var isBottom: Bool { get }
     /// A wrapping sum over the live content: equal stores have equal digests.
@@ -58,6 +66,8 @@ public protocol DotStore: Sendable, Equatable, BinaryCodable {
 }
 
 extension DotStore {
+    public static var isContainer: Bool { true }
+
     /// All live dots.
     public var dots: [Dot] {
         var dots: [Dot] = []

@@ -56,6 +56,8 @@ public enum StateOutput: Sendable {
     case ready(StateTicket, StateError?)
     /// Objects changed, here or elsewhere; only while somebody watches.
     case changed([StateChange])
+    /// The replica goes on under another identity: write that down before anything else.
+    case incarnation(UInt64)
     /// Something a person should know.
     case note(StateNote)
 }

@@ -45,7 +45,7 @@ extension Replica {
         let space = spaces[key.space.index]
         let hash = space.hash(key.name)
         if let object = space.table.find(hash, key.name), object.kind == Content.kind, object.side == nil,
-            object.flags.isDisjoint(with: [.sibling, .shell])
+            object.flags.isDisjoint(with: [.sibling, .shell, .unnumbered])
         {
             return unsafe unsafeDowncast(object, to: ContentObject<Content>.self)
         }
@@ -66,6 +66,7 @@ extension Replica {
             if object.hasContent, !object.isVisible(at: moment) { remove(object, now) }
             if !collectIfStable(object) {
                 try checkQuota(space, creates: !object.hasContent)
+                number(object)
                 return object
             }
         }
@@ -74,9 +75,16 @@ extension Replica {
         }
         try checkQuota(space, creates: true)
         let object = make(key.name, hash, space.id)
-        if floor > 0 { object.beginNumbering(of: site, after: floor) }
         insert(object, besides: space.table.all(hash, key.name), in: space)
+        number(object)
         return object
+    }
+
+    /// Makes sure that this site's numbers for the object were never used for an earlier object of its name.
+    private func number(_ object: StateObject) {
+        guard object.flags.contains(.unnumbered) else { return }
+        object.flags.remove(.unnumbered)
+        object.beginNumbering(of: site, after: floor)
     }
 
     /// Puts a new object into its table, beside others of its name and other kinds.
@@ -85,6 +93,7 @@ extension Replica {
             object.flags.insert(.sibling)
             for other in others { other.flags.insert(.sibling) }
         }
+        if floor > 0 { object.flags.insert(.unnumbered) }
         space.table.insert(object)
     }
 

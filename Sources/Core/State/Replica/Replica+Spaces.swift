@@ -30,7 +30,9 @@ extension Replica {
         if index < namespaces.count, namespaces[index].name == name { return namespaces[index] }
         let made = Namespace(name: name, settings: settings.settings(for: name))
         namespaces.insert(made, at: index)
-        decideInterest(in: made)
+        // What a policy keeps was kept before anybody named it: others have sent all there is.
+        made.interest.isPinned = isPinned(name, made.settings.interest)
+        made.interest.isHeld = made.interest.isPinned
         return made
     }
 

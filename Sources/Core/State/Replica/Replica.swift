@@ -35,6 +35,18 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     /// The number of the batch that the next flush makes.
     var nextBatch: UInt64 = 1
     var nextRecord: UInt64 = 1
+    /// Records up to here are on disk.
+    var loggedRecord: UInt64 = 0
+    /// This incarnation's batches up to here are durable.
+    var durableBatch: UInt64 = 0
+    var durables = DurableQueue()
+    var isVectorUnsaved = false
+    /// What was merged when the snapshot that is being written began.
+    var roundVector: VersionVector?
+    /// While a log is read: when the record that is read was written; the end of time otherwise.
+    var replaying = HybridTime.max
+    /// The moment of the last step: for what has no time of its own.
+    var lastInstant = Instant.zero
 
     /// The highest number this site ever used in an object that was collected since: numbers are never used again.
     var floor: UInt64 = 0

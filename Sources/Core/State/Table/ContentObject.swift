@@ -13,7 +13,7 @@ protocol ObjectContent: Lattice {
     var overwritten: Stamp { get }
     /// Removes what is seen and joins the delta to `delta`.
     mutating func removeAll(at stamp: Stamp, into delta: inout Self)
-    mutating func beginNumbering(of site: SiteID, after floor: UInt64)
+    mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self)
     func lastNumber(of site: SiteID) -> UInt64
 }
 
@@ -21,7 +21,7 @@ extension ObjectContent {
     static var onlyGrows: Bool { false }
     var overwritten: Stamp { .zero }
     mutating func removeAll(at stamp: Stamp, into delta: inout Self) {}
-    mutating func beginNumbering(of site: SiteID, after floor: UInt64) {}
+    mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self) {}
     func lastNumber(of site: SiteID) -> UInt64 { 0 }
 }
 
@@ -71,7 +71,10 @@ final class ContentObject<Content: ObjectContent>: StateObject {
         if delta != nil { delta = Content() }
     }
 
-    override func beginNumbering(of site: SiteID, after floor: UInt64) { content.beginNumbering(of: site, after: floor) }
+    override func beginNumbering(of site: SiteID, after floor: UInt64) {
+        change { content, delta in content.beginNumbering(of: site, after: floor, into: &delta) }
+    }
+    override func forgetDelta() { delta = nil }
     override func lastNumber(of site: SiteID) -> UInt64 { content.lastNumber(of: site) }
     override func resendAll() { delta = content }
 

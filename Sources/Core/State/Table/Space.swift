@@ -84,6 +84,23 @@ final class Space {
         return sums
     }
 
+    // MARK: Reading a log
+
+    /// While a log is read: up to when each range holds everything; empty otherwise.
+    private var savedAt: [HybridTime] = []
+
+    func noteSaved(_ top: Int, at time: HybridTime) {
+        if savedAt.isEmpty { savedAt = [HybridTime](repeating: .zero, count: Self.topCount) }
+        savedAt[top] = max(savedAt[top], time)
+    }
+
+    func forgetSaved() { savedAt = [] }
+
+    /// Whether a part of the snapshot holds what a record of the time says about the object.
+    @inline(__always) func isSaved(_ hash: UInt64, at time: HybridTime) -> Bool {
+        !savedAt.isEmpty && savedAt[Self.top(hash)] >= time
+    }
+
     /// Takes an object out for good.
     func drop(_ object: StateObject) {
         adopt(0, of: object)

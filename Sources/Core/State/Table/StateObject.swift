@@ -59,6 +59,8 @@ class StateObject {
     func beginNumbering(of site: SiteID, after floor: UInt64) {}
     /// The last number that a site used here.
     func lastNumber(of site: SiteID) -> UInt64 { 0 }
+    /// Forgets what waits to be sent.
+    func forgetDelta() {}
     /// Makes the whole content travel with the next delta.
     func resendAll() {}
 }
@@ -117,8 +119,8 @@ struct ObjectFlags: OptionSet {
     static let shell = ObjectFlags(rawValue: 16)
     /// Was taken out of its table: whoever still holds it must let go.
     static let dropped = ObjectFlags(rawValue: 32)
-    /// Was created here, and others were not asked for it yet.
-    static let unchecked = ObjectFlags(rawValue: 64)
+    /// An object of its name may have existed before; this site's numbering must begin behind it.
+    static let unnumbered = ObjectFlags(rawValue: 64)
 }
 
 /// A moment after which an object is gone: the last writer decides, and of equal stamps the later moment.

@@ -36,6 +36,7 @@ final class StringObject: StateObject {
     override var overwritten: Stamp { content.stamp }
     override var hasDelta: Bool { pending != .nothing }
     override func resendAll() { pending = .all }
+    override func forgetDelta() { pending = .nothing }
 
     override func encodeDelta(into writer: inout ByteWriter) {
         if pending == .increment, let part = ownIncrement() { part.encode(into: &writer) } else { content.encode(into: &writer) }
