@@ -39,13 +39,17 @@ struct StateShell {
     /// Whether the next turn flushes whatever the time.
     var isUrgent = false
     var lastFlush = Instant.zero
+    /// Where the last record that was appended lies in the log.
+    var lastPosition: UInt64 = 0
     /// The turn that looks after timers, and when.
     var timer: (at: Instant, scheduled: Scheduled<Void>)?
     /// Who waits for what, by ticket.
     var waiters: [UInt64: StateWaiter] = [:]
     /// Records up to here are on disk; the replica was told up to there.
     var logged = LoggedNumbers()
+    /// Whether the end has begun: nothing is put on its way any more.
     var isStopped = false
+    var isEnding = false
     var figures = StateShellFigures()
 }
 
@@ -89,6 +93,8 @@ struct StateShellFigures {
     var framesSent = 0
     var bytesSent = 0
     var framesRefused = 0
+    var framesReceived = 0
+    var bytesReceived = 0
     var recordsAppended = 0
     var recordBytes = 0
     var snapshots = 0

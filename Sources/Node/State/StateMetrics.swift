@@ -22,10 +22,15 @@ struct StateMetrics: Sendable {
     private let snapshots = Gauge(label: "brume_state_snapshots")
     private let damaged = Gauge(label: "brume_state_damaged_pieces")
     private let waiters = Gauge(label: "brume_state_waiters")
+    private let batches = Gauge(label: "brume_state_batches")
+    private let flushedObjects = Gauge(label: "brume_state_flushed_objects")
+    private let kindConflicts = Gauge(label: "brume_state_kind_conflicts")
+    private let peersUp = Gauge(label: "brume_state_peers_up")
+    private let unacknowledged = Gauge(label: "brume_state_unacknowledged_bytes")
 
     func publish(_ report: StateReport) {
-        objects.record(report.objects)
-        bytes.record(report.bytes)
+        objects.record(report.replica.objects)
+        bytes.record(report.replica.bytes)
         flushes.record(report.flushes)
         framesSent.record(report.framesSent)
         bytesSent.record(report.bytesSent)
@@ -40,6 +45,11 @@ struct StateMetrics: Sendable {
         snapshots.record(report.snapshots)
         damaged.record(report.damagedPieces)
         waiters.record(report.waiters)
+        batches.record(report.counts.batches)
+        flushedObjects.record(report.counts.flushedObjects)
+        kindConflicts.record(report.counts.kindConflicts)
+        peersUp.record(report.replica.peersUp)
+        unacknowledged.record(report.replica.pendingBytes)
     }
 
     /// What each figure says, by name.
@@ -59,6 +69,11 @@ struct StateMetrics: Sendable {
         "brume_state_log_trouble": "1 while the log cannot be written.",
         "brume_state_snapshots": "Snapshots finished since the start.",
         "brume_state_damaged_pieces": "Pieces of the log that could not be read at the start.",
+        "brume_state_batches": "Batches of deltas made since the start.",
+        "brume_state_flushed_objects": "Objects whose changes went into those batches.",
+        "brume_state_kind_conflicts": "Keys that two nodes made with two kinds.",
+        "brume_state_peers_up": "Nodes that frames of state reach.",
+        "brume_state_unacknowledged_bytes": "Batches that some node lacks; those are kept until it has them, or compares.",
         "brume_state_waiters": "Calls that wait for a write to settle or for a session.",
     ]
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import BrumeModel
-import BrumeState
+package import BrumeState
 
 /// What a node's state is and does at the moment.
 package struct StateReport: Sendable {
-    package var objects = 0
-    package var bytes = 0
+    /// What the replica holds, and what it has done.
+    package var replica = StateFigures()
+    package var counts = StateCounts()
     package var flushes = 0
     package var framesSent = 0
     package var bytesSent = 0
@@ -25,9 +26,8 @@ extension StateService {
     package func report() -> StateReport {
         var report = core.locked { replica, shell in
             var report = StateReport()
-            for space in replica.allSpaces() {
-                report.objects += replica.count(in: space)
-            }
+            report.replica = replica.figures
+            report.counts = replica.counts
             report.flushes = shell.figures.flushes
             report.framesSent = shell.figures.framesSent
             report.bytesSent = shell.figures.bytesSent
@@ -48,4 +48,25 @@ extension StateService {
 
     /// Brings the gauges up to date; call before the metrics are rendered.
     package func publishMetrics() { metrics.publish(report()) }
+}
+
+extension StateReport {
+    /// Every figure by a name of its own, for people and programs.
+    package var figures: [(name: String, value: Double)] {
+        let lines: [(String, Int)] = [
+            ("objects", replica.objects), ("bytes", replica.bytes), ("shells", replica.shells), ("peers-up", replica.peersUp),
+            ("pending-batches", replica.pendingBatches), ("pending-bytes", replica.pendingBytes), ("batches", counts.batches),
+            ("flushed-objects", counts.flushedObjects), ("merged-batches", counts.mergedBatches), ("resent-batches", counts.resentBatches),
+            ("refused-frames", counts.refusedFrames), ("comparisons", counts.pulls), ("pulled-objects", counts.pulledObjects),
+            ("kind-conflicts", counts.kindConflicts), ("duplicate-identities", counts.duplicateIdentities), ("expired", counts.expired),
+            ("frames-sent", framesSent), ("bytes-sent", bytesSent), ("frames-received", framesReceived),
+            ("bytes-received", bytesReceived), ("waiters", waiters), ("subscriptions", subscriptions), ("snapshots", snapshots),
+            ("damaged-pieces", damagedPieces), ("log-record-bytes", log.recordBytes), ("log-snapshot-bytes", log.partBytes),
+            ("log-pending-bytes", log.pendingBytes), ("log-commits", log.commits), ("log-records", log.records),
+            ("log-trouble", log.trouble == nil ? 0 : 1),
+        ]
+        return lines.map { ($0.0, Double($0.1)) } + [
+            ("log-last-commit-ms", log.lastCommit.inMilliseconds), ("mean-wait-ms", meanWait.inMilliseconds),
+        ]
+    }
 }

@@ -11,8 +11,8 @@ extension StateService {
         let now = world.now()
         let wake = core.locked { replica, shell -> Wake in
             switch event {
-            case .up(let peer): replica.linkUp(peer, now)
-            case .down(let peer, _): replica.linkDown(peer, now)
+            case .up(let peer): replica.peerUp(peer, now)
+            case .down(let peer, _): replica.peerDown(peer, now)
             case .received(let frame, let kind, let peer):
                 guard kind == .state || kind == .bulk else { return .none }
                 shell.figures.framesReceived += 1

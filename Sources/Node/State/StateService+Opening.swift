@@ -99,8 +99,8 @@ extension StateService {
     /// Flushes, writes everything down and closes the log, so that the incarnation may go on at the next start.
     package func stop() async {
         let hasEnded = core.locked { _, shell in
-            defer { shell.isStopped = true }
-            return shell.isStopped
+            defer { shell.isEnding = true }
+            return shell.isEnding
         }
         guard !hasEnded else { return }
         if log.figures.recordBytes > settings.recordBytesMax / 4 { await makeSnapshot() }

@@ -11,10 +11,11 @@ extension StateService {
         let now = world.now()
         let outputs = core.locked { replica, shell -> [StateOutput] in
             shell.isFlushComing = false
+            guard !shell.isStopped else { return [] }
             shell.figures.turns += 1
             if shell.logged.through > shell.logged.told {
                 shell.logged.told = shell.logged.through
-                replica.logged(through: shell.logged.told, now: now)
+                replica.logged(through: shell.logged.told, now)
             }
             if replica.isDirty, shell.isUrgent || shell.lastFlush + settings.flushSpacing <= now.instant {
                 replica.flush(now)
@@ -35,7 +36,7 @@ extension StateService {
         let wake = core.locked { replica, shell -> Wake in
             let wake = self.wake(&replica, &shell, now)
             if case .now = wake { return wake }
-            let next = replica.nextWake(now)
+            let next = replica.wake
             if let timer = shell.timer, let next, timer.at == next { return wake }
             shell.timer?.scheduled.cancel()
             shell.timer = nil
@@ -46,6 +47,21 @@ extension StateService {
             return wake
         }
         act(on: wake)
+    }
+
+    /// The last turn: everything goes to the log, and nothing after it. Answers whether nothing is held back.
+    func lastTurn() -> Bool {
+        let now = world.now()
+        let (outputs, waiters) = core.locked { replica, shell -> ([StateOutput], [StateWaiter]) in
+            replica.flush(now)
+            shell.isStopped = true
+            shell.timer?.scheduled.cancel()
+            defer { shell.waiters = [:] }
+            return (replica.takeOutputs(), shell.waiters.sorted { $0.key < $1.key }.map(\.value))
+        }
+        perform(outputs)
+        for waiter in waiters { waiter.done(StateError(.unavailable, "The node is being stopped; ask another one.")) }
+        return held.value == nil
     }
 
     private func timerFired() {
@@ -106,18 +122,18 @@ extension StateService {
     }
 
     private func append(_ record: [UInt8], _ number: UInt64, _ isUrgent: Bool) {
-        core.locked { _, shell in
-            shell.logged.appended = max(shell.logged.appended, number)
-            shell.figures.recordsAppended += 1
-            shell.figures.recordBytes += record.count
-        }
         let position = log.append(record, urgency: isUrgent ? .now : .interval) { settled in
             switch settled {
             case .durable: self.logged(number)
             case .delayed(let error), .lost(let error): self.notLogged(error)
             }
         }
-        positions.withLock { $0.note(number: number, position: position) }
+        core.locked { _, shell in
+            shell.logged.appended = number
+            shell.lastPosition = position
+            shell.figures.recordsAppended += 1
+            shell.figures.recordBytes += record.count
+        }
     }
 
     private func logged(_ number: UInt64) {

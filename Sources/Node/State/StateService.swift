@@ -19,6 +19,8 @@ package final class StateService: StateAccess, Service {
     let log: any StateLog
     let logger: Logger
     let subscriptions = StateSubscriptions()
+    /// Pieces of the log that could not be read at the start.
+    let damagedPieces = Atomic<Int>(0)
     let metrics = StateMetrics()
     /// What is to be done in the order of its decisions, by the service's own task.
     let control: AsyncStream<StateControl>
@@ -57,32 +59,38 @@ package final class StateService: StateAccess, Service {
         _ mark: WriteMark, _ level: Settlement, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void
     ) {
         if level == .accepted { return done(nil) }
-        begin(isForLog: level == .durable, limit, done) { replica, now in
-            replica.wait(for: mark, level, until: now.instant + limit, now)
+        begin(isForLog: level == .durable, done) { replica, now throws(StateError) in
+            try replica.wait(for: mark, level, until: now.instant + limit, now)
         }
     }
 
     package func whenReady(_ need: StateNeed, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void) {
-        begin(isForLog: false, limit, done) { replica, now in
-            replica.wait(for: need, until: now.instant + limit, now)
+        begin(isForLog: false, done) { replica, now throws(StateError) in
+            try replica.wait(for: need, until: now.instant + limit, now)
         }
     }
 
-    /// Begins a wait; a flush is made at once, so that what is waited for gets on its way.
+    /// Begins a wait; what the replica puts on its way for it is handed on in a turn at once.
     private func begin(
-        isForLog: Bool, _ limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void,
-        _ wait: (inout Replica, StateTime) -> StateTicket?
+        isForLog: Bool, _ done: @escaping @Sendable (StateError?) -> Void,
+        _ wait: (inout Replica, StateTime) throws(StateError) -> StateTicket?
     ) {
         let now = world.now()
-        let (isOver, wake) = core.locked { replica, shell -> (Bool, Wake) in
-            guard let ticket = wait(&replica, now) else { return (true, self.wake(&replica, &shell, now)) }
-            shell.waiters[ticket.number] = StateWaiter(isForLog: isForLog, began: now.instant, done: done)
-            guard !shell.isUrgent else { return (false, .none) }
-            shell.isUrgent = true
-            return (false, .now)
+        var wake = Wake.none
+        do throws(StateError) {
+            let isOver = try core.locked { replica, shell throws(StateError) -> Bool in
+                defer { wake = self.wake(&replica, &shell, now) }
+                if shell.isStopped { throw StateError(.unavailable, "The node is being stopped; ask another one.") }
+                guard let ticket = try wait(&replica, now) else { return true }
+                shell.waiters[ticket.number] = StateWaiter(isForLog: isForLog, began: now.instant, done: done)
+                return false
+            }
+            act(on: wake)
+            if isOver { done(nil) }
+        } catch {
+            act(on: wake)
+            done(error)
         }
-        act(on: wake)
-        if isOver { done(nil) }
     }
 
     package func subscribe(
@@ -130,6 +138,11 @@ package final class StateService: StateAccess, Service {
 
     /// Gives the node a way to others; until then it works alone.
     package func attach(_ link: any PeerLink) { linkBox.withLock { $0 = link } }
+
+    /// Tells who belongs to the cluster: all that were not removed for good, reachable or not.
+    package func members(_ list: [StateMember]) {
+        withReplica { replica, now in replica.members(list, now) }
+    }
 }
 
 /// What the service's own task does.
