@@ -37,7 +37,7 @@ final class Cell: Sendable {
     func makeSocketDirectory() throws(BrumeError) { try HostFiles.makeDirectory(socketDirectory) }
 
     /// Shows the function its state: nothing where the node keeps none.
-    func showState(of function: FunctionID) async throws(BrumeError) {
+    func showState(of function: FunctionSpec) async throws(BrumeError) {
         guard let socket = host.settings.stateSocket else { return }
         let path = try await socket(function, host.settings.stateSocketDirectory)
         let error = HostFiles.link(path, "\(socketDirectory)/\(Inside.stateSocketName)")

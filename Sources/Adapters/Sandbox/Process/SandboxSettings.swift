@@ -60,7 +60,7 @@ package struct SandboxSettings: Sendable {
     /// Returns the path of a socket in `directory` that listens for this function, the same for all its replicas.
     ///
     /// Each sandbox gets a hard link to it, so that a function's sockets are one listener however many replicas it has.
-    package typealias StateSocket = @Sendable (_ function: FunctionID, _ directory: String) async throws(BrumeError) -> String
+    package typealias StateSocket = @Sendable (_ function: FunctionSpec, _ directory: String) async throws(BrumeError) -> String
 
     /// What holds the CPU of replicas to their allocations.
     package var cpuControl = CPUControl.quotaAndWeight

@@ -74,7 +74,7 @@ struct StateSocketTests {
         var settings = SandboxSettings(stateDirectory: "\(root)/sandbox", isolation: isolation, spares: spares)
         settings.stateSocket = { function, directory async throws(BrumeError) in
             if let refusal { throw refusal }
-            return try await tellers.socket(of: function, in: directory)
+            return try await tellers.socket(of: function.id, in: directory)
         }
         let driver = try await LinuxSandbox(
             settings: settings, group: group, events: { recorder.record($0) },
