@@ -30,6 +30,7 @@ struct NodePlan: Sendable {
     var bodyBytesMax: Int
     var corsOrigins: [String]
     var logLevel: Logger.Level
+    var state = StatePlan()
 }
 
 extension NodePlan {
@@ -78,6 +79,9 @@ struct Assembly {
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
+        let state = try await stateAssembly.makeService()
+        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
@@ -86,8 +90,10 @@ struct Assembly {
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
+            state: state, stateFigures: { state.report().figures },
             renderMetrics: {
                 node.publishMetrics()
+                state.publishMetrics()
                 storeMetrics.publish(store.dropped)
                 if let counts = node.driver.watchCounts { watchMetrics?.publish(counts) }
                 return String(decoding: registry.render(), as: UTF8.self)
@@ -104,7 +110,10 @@ struct Assembly {
         defer { directory.withdraw() }
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
+                // Ended in the opposite order: what may still write to state ends before it.
                 services: [
+                    .init(service: state, successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: redis, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: node, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
