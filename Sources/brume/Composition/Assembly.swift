@@ -68,7 +68,10 @@ struct Assembly {
         let callbacks = CallbackClient(client: .shared)
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
-        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
+        let state = try await stateAssembly.makeService()
+        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
+        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
@@ -79,9 +82,6 @@ struct Assembly {
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
-        let state = try await stateAssembly.makeService()
-        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
