@@ -70,7 +70,10 @@ struct Assembly {
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
         let state = try await stateAssembly.makeService()
-        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
+        let redis = try stateAssembly.makeRedis(state) { [console] address in
+            // The sockets of functions are nobody's to type.
+            if case .tcp = address { console.note("  redis      \(address)") }
+        }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
