@@ -7,7 +7,7 @@ import BrumeState
 /// INFO, and what can be asked about one key.
 extension ServerCommands {
     static func dbsize(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) {
-        turn.reply.integer(turn.space.map { replica.count(in: $0) } ?? 0)
+        turn.reply.integer(turn.space.map { replica.size(of: $0) } ?? 0)
     }
 
     static func info(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) {
@@ -59,7 +59,7 @@ extension ServerCommands {
     }
 
     private static func memory(_ session: Session, _ turn: borrowing Turn, _ replica: borrowing Replica) -> [String] {
-        let used = turn.space.map { replica.bytes(inNamespaceOf: $0) } ?? 0
+        let used = turn.space.map { replica.usage(of: $0).bytes } ?? 0
         return ["used_memory:\(used)", "used_memory_dataset:\(used)", "maxmemory:0", "maxmemory_policy:noeviction"]
     }
 
@@ -77,8 +77,8 @@ extension ServerCommands {
 
     private static func keyspace(_ session: Session, _ replica: borrowing Replica) -> [String] {
         (0..<ServerCore.databases).compactMap { database in
-            guard let name = try? SpaceName(session.namespace, database: database), let space = replica.existingSpace(name) else { return nil }
-            let keys = replica.count(in: space)
+            guard let space = session.spaces[database] else { return nil }
+            let keys = replica.size(of: space)
             return keys > 0 ? "db\(database):keys=\(keys),expires=0,avg_ttl=0" : nil
         }
     }
@@ -90,7 +90,7 @@ extension ServerCommands {
         switch (name, turn.count) {
         case ("usage", 3), ("usage", 5):
             guard turn.count == 3 || turn.word(3, is: "SAMPLES") else { return turn.reply.syntaxError() }
-            if let bytes = replica.memory(of: try turn.key(2), turn.time) { turn.reply.integer(bytes) } else { turn.reply.null() }
+            if let bytes = replica.memoryBytes(of: try turn.key(2), turn.time) { turn.reply.integer(bytes) } else { turn.reply.null() }
         case ("doctor", 2): turn.reply.verbatim("brume state stats tells how much memory state takes.")
         case ("purge", 2): turn.reply.ok()
         case ("stats", 2), ("malloc-stats", 2):
@@ -114,7 +114,7 @@ extension KeyCommands {
         default: return turn.reply.unknownSubcommand(turn.text(1), of: "object")
         }
         let key = try turn.key(2)
-        guard let kind = replica.kind(key, turn.time) else { return turn.reply.null() }
+        guard let kind = replica.kind(of: key, turn.time) else { return turn.reply.null() }
         switch name {
         case "encoding": turn.reply.bulk(try encoding(key, kind, turn, replica))
         case "freq":
@@ -136,21 +136,21 @@ extension KeyCommands {
         let compactBytes = 64
         switch kind {
         case .string:
-            guard let value = try replica.string(key, turn.time) else { return "embstr" }
+            guard let value = try replica.get(key, turn.time) else { return "embstr" }
             if value.decimal != nil { return "int" }
             // 44 bytes fit beside Redis' header into one piece of memory.
             return value.count <= 44 ? "embstr" : "raw"
         case .hash:
-            let entries = try replica.hashEntries(key, turn.time)
-            let isCompact = entries.count <= 512 && entries.allSatisfy { $0.0.count <= compactBytes && $0.1.count <= compactBytes }
+            let entries = try replica.hashAll(key, turn.time)
+            let isCompact = entries.count <= 512 && entries.allSatisfy { $0.field.count <= compactBytes && $0.value.count <= compactBytes }
             return isCompact ? "listpack" : "hashtable"
         case .set:
-            let elements = try replica.setElements(key, turn.time)
+            let elements = try replica.setMembers(key, turn.time)
             return elements.count <= 512 && elements.allSatisfy { $0.decimal != nil } ? "intset" : "hashtable"
         case .scoredSet:
-            let count = try replica.scoredCount(key, turn.time)
+            let count = try replica.scoreCount(key, turn.time)
             guard count <= compactCount else { return "skiplist" }
-            let entries = try replica.scoredEntries(key, 0..<count, turn.time)
+            let entries = try replica.scoreAll(key, turn.time)
             return entries.allSatisfy { $0.member.count <= compactBytes } ? "listpack" : "skiplist"
         case .list: return "quicklist"
         case .hyperLogLog: return "raw"

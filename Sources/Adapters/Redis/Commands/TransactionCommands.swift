@@ -6,7 +6,8 @@ import BrumeState
 /// An object that must not have changed when EXEC comes.
 struct WatchedKey {
     var key: ObjectKey
-    var version: UInt64
+    /// Nil where there was none.
+    var version: UInt64?
 }
 
 /// MULTI and what belongs to it: one batch that arrives whole on every node.

@@ -47,7 +47,7 @@ enum HashCommands {
     }
 
     static func hgetall(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let entries = try replica.hashEntries(try turn.key(1), turn.time)
+        let entries = try replica.hashAll(try turn.key(1), turn.time)
         turn.reply.map(entries.count)
         for (field, value) in entries {
             turn.reply.bulk(field)
@@ -56,22 +56,20 @@ enum HashCommands {
     }
 
     static func hkeys(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let entries = try replica.hashEntries(try turn.key(1), turn.time)
+        let entries = try replica.hashAll(try turn.key(1), turn.time)
         turn.reply.array(entries.count)
         for (field, _) in entries { turn.reply.bulk(field) }
     }
 
     static func hvals(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let entries = try replica.hashEntries(try turn.key(1), turn.time)
+        let entries = try replica.hashAll(try turn.key(1), turn.time)
         turn.reply.array(entries.count)
         for (_, value) in entries { turn.reply.bulk(value) }
     }
 
     static func hdel(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        var removed = 0
-        for index in 2..<turn.count where try replica.hashRemove(key, turn.bytes(index), turn.time) { removed += 1 }
-        turn.reply.integer(removed)
+        turn.reply.integer(try replica.hashRemove(key, (2..<turn.count).map { turn.bytes($0) }, turn.time))
     }
 
     static func hlen(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -89,7 +87,7 @@ enum HashCommands {
     static func hincrby(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let amount = turn.integer(3) else { return turn.reply.notAnInteger() }
         do throws(StateError) {
-            turn.reply.integer(try replica.hashAdd(try turn.key(1), turn.bytes(2), amount, turn.time))
+            turn.reply.integer(try replica.hashIncrement(try turn.key(1), turn.bytes(2), by: amount, turn.time))
         } catch where error.kind == .notInteger {
             turn.reply.error("ERR hash value is not an integer")
         }
@@ -114,12 +112,12 @@ enum HashCommands {
     static func hrandfield(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
         guard turn.count > 2 else {
-            return turn.reply.bulkOrNull(session.server.chance.element(try replica.hashEntries(key, turn.time))?.0)
+            return turn.reply.bulkOrNull(session.server.chance.element(try replica.hashAll(key, turn.time))?.field)
         }
         guard let count = turn.integer(2) else { return turn.reply.notAnInteger() }
         let withValues = turn.count == 4 && turn.word(3, is: "WITHVALUES")
         guard turn.count == 3 || withValues else { return turn.reply.syntaxError() }
-        let entries = try replica.hashEntries(key, turn.time)
+        let entries = try replica.hashAll(key, turn.time)
         guard count >= -(Int64.max / 2), let chosen = session.server.chance.choose(entries, count, limit: RandomChoice.repeatsMax) else {
             return turn.reply.error("ERR value is out of range")
         }
@@ -133,7 +131,7 @@ enum HashCommands {
 
     static func hscan(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let scan = ScanOptions.read(&turn, cursorAt: 2, allowsType: false) else { return }
-        let page = scan.page(try replica.hashEntries(try turn.key(1), turn.time)) { $0.0 }
+        let page = scan.page(try replica.hashAll(try turn.key(1), turn.time)) { $0.field }
         turn.reply.array(2)
         turn.reply.bulk(integer: page.next)
         turn.reply.array(page.items.count * 2)

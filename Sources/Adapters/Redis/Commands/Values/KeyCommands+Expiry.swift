@@ -74,21 +74,19 @@ extension KeyCommands {
             return turn.reply.error("ERR invalid expire time in '\(name)' command")
         }
         let key = try turn.key(1)
-        guard replica.kind(key, turn.time) != nil else { return turn.reply.flag(false) }
-        guard condition.allows(deadline, instead: replica.deadline(key, turn.time)) else { return turn.reply.flag(false) }
-        if deadline <= Int64(clamping: turn.time.wallMilliseconds) {
-            _ = replica.removeObject(key, turn.time)
-        } else {
-            _ = try replica.setDeadline(key, deadline, turn.time)
+        let old: Int64?
+        switch replica.expiry(of: key, turn.time) {
+        case .absent: return turn.reply.flag(false)
+        case .never: old = nil
+        case .at(let moment): old = moment
         }
-        turn.reply.flag(true)
+        guard condition.allows(deadline, instead: old) else { return turn.reply.flag(false) }
+        // A moment before 1970 is one in the past like others.
+        turn.reply.flag(try replica.expire(key, at: max(deadline, 0), .always, turn.time))
     }
 
     static func persist(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let key = try turn.key(1)
-        guard replica.kind(key, turn.time) != nil, replica.deadline(key, turn.time) != nil else { return turn.reply.flag(false) }
-        _ = try replica.setDeadline(key, nil, turn.time)
-        turn.reply.flag(true)
+        turn.reply.flag(replica.persist(try turn.key(1), turn.time))
     }
 
     static func ttl(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -110,9 +108,10 @@ extension KeyCommands {
     private static func tellDeadline(
         _ turn: inout Turn, _ replica: borrowing Replica, _ show: (_ deadline: Int64, _ now: Int64) -> Int64
     ) throws(StateError) {
-        let key = try turn.key(1)
-        guard replica.kind(key, turn.time) != nil else { return turn.reply.integer(-2) }
-        guard let deadline = replica.deadline(key, turn.time) else { return turn.reply.integer(-1) }
-        turn.reply.integer(show(deadline, Int64(clamping: turn.time.wallMilliseconds)))
+        switch replica.expiry(of: try turn.key(1), turn.time) {
+        case .absent: turn.reply.integer(-2)
+        case .never: turn.reply.integer(-1)
+        case .at(let deadline): turn.reply.integer(show(deadline, Int64(clamping: turn.time.wallMilliseconds)))
+        }
     }
 }

@@ -9,7 +9,7 @@ enum KeyCommands {
 
     static func del(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         var removed = 0
-        for index in 1..<turn.count where replica.removeObject(try turn.key(index), turn.time) { removed += 1 }
+        for index in 1..<turn.count { removed += replica.delete([try turn.key(index)], turn.time) }
         turn.reply.integer(removed)
     }
 
@@ -19,7 +19,7 @@ enum KeyCommands {
 
     static func exists(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         var found = 0
-        for index in 1..<turn.count where replica.kind(try turn.key(index), turn.time) != nil { found += 1 }
+        for index in 1..<turn.count where replica.exists(try turn.key(index), turn.time) { found += 1 }
         turn.reply.integer(found)
     }
 
@@ -28,19 +28,19 @@ enum KeyCommands {
     }
 
     static func type(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.simple(replica.kind(try turn.key(1), turn.time)?.name ?? "none")
+        turn.reply.simple(replica.kind(of: try turn.key(1), turn.time)?.name ?? "none")
     }
 
     static func randomkey(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let space = turn.space else { return turn.reply.null() }
-        turn.reply.bulkOrNull(replica.randomKey(in: space, turn.time))
+        turn.reply.bulkOrNull(replica.sample(space, turn.time))
     }
 
     static func flushdb(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard turn.count == 1 || turn.count == 2 && (turn.word(1, is: "ASYNC") || turn.word(1, is: "SYNC")) else {
             return turn.reply.syntaxError()
         }
-        if let space = turn.space { replica.removeAll(in: space, turn.time) }
+        if let space = turn.space { _ = replica.clear(space, turn.time) }
         turn.reply.ok()
     }
 
@@ -50,7 +50,7 @@ enum KeyCommands {
         }
         for database in 0..<ServerCore.databases {
             let name = try SpaceName(session.namespace, database: database)
-            if let space = replica.existingSpace(name) { replica.removeAll(in: space, turn.time) }
+            _ = replica.clear(try replica.space(name), turn.time)
         }
         turn.reply.ok()
     }
@@ -61,16 +61,24 @@ enum KeyCommands {
         let glob = GlobPattern(turn.array(1))
         var found: [Bytes] = []
         if let space = turn.space {
-            replica.forEachKey(in: space, turn.time) { name, _ in if glob.matches(name.array) { found.append(name) } }
+            var cursor: UInt64 = 0
+            repeat {
+                let page = replica.scan(space, cursor: cursor, count: Self.keysPerScan, turn.time)
+                found += page.keys.map(\.name).filter { glob.matches($0.array) }
+                cursor = page.next
+            } while cursor != 0
         }
         turn.reply.array(found.count)
         for name in found { turn.reply.bulk(name) }
     }
 
+    /// Keys that KEYS takes from the replica at once: it walks through all of them anyway.
+    private static let keysPerScan = 10_000
+
     static func scan(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let scan = ScanOptions.read(&turn, cursorAt: 1, allowsType: true) else { return }
         guard let space = turn.space else { return turn.reply.error("ERR invalid cursor") }
-        let page = replica.scan(space, from: scan.cursor, count: scan.count, turn.time)
+        let page = replica.scan(space, cursor: scan.cursor, count: scan.count, turn.time)
         let found = page.keys.filter { key in
             scan.matches(key.name) && (scan.type.map { $0 == Array(key.kind.name.utf8) } ?? true)
         }
@@ -85,18 +93,12 @@ enum KeyCommands {
     static func rename(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let source = try turn.key(1)
         let target = try turn.key(2)
-        guard replica.kind(source, turn.time) != nil else { return turn.reply.noSuchKey() }
-        if source != target { try replica.copyObject(source, target, removesSource: true, turn.time) }
+        _ = try replica.rename(source, to: target, ifAbsent: false, turn.time)
         turn.reply.ok()
     }
 
     static func renamenx(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let source = try turn.key(1)
-        let target = try turn.key(2)
-        guard replica.kind(source, turn.time) != nil else { return turn.reply.noSuchKey() }
-        guard source != target, replica.kind(target, turn.time) == nil else { return turn.reply.flag(false) }
-        try replica.copyObject(source, target, removesSource: true, turn.time)
-        turn.reply.flag(true)
+        turn.reply.flag(try replica.rename(try turn.key(1), to: try turn.key(2), ifAbsent: true, turn.time))
     }
 
     static func copy(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -120,10 +122,6 @@ enum KeyCommands {
         let space = database == session.database ? source.space : try replica.space(try SpaceName(session.namespace, database: database))
         let target = ObjectKey(space, turn.bytes(2))
         guard source != target else { return turn.reply.error("ERR source and destination objects are the same") }
-        guard replica.kind(source, turn.time) != nil, replaces || replica.kind(target, turn.time) == nil else {
-            return turn.reply.flag(false)
-        }
-        try replica.copyObject(source, target, removesSource: false, turn.time)
-        turn.reply.flag(true)
+        turn.reply.flag(try replica.copy(source, to: target, replace: replaces, turn.time))
     }
 }

@@ -26,13 +26,9 @@ enum ListCommands {
     private static func push(
         atFront: Bool, onlyIfPresent: Bool, _ turn: inout Turn, _ replica: inout Replica
     ) throws(StateError) {
-        let key = try turn.key(1)
-        let count = try replica.listCount(key, turn.time)
-        guard !onlyIfPresent || count > 0 else { return turn.reply.integer(0) }
-        var elements = (2..<turn.count).map { turn.bytes($0) }
-        if atFront { elements.reverse() }
-        try replica.listInsert(key, at: atFront ? 0 : count, elements, turn.time)
-        turn.reply.integer(count + elements.count)
+        let elements = (2..<turn.count).map { turn.bytes($0) }
+        turn.reply.integer(
+            try replica.listPush(try turn.key(1), elements, atHead: atFront, onlyIfExists: onlyIfPresent, turn.time))
     }
 
     static func lpop(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -51,26 +47,15 @@ enum ListCommands {
             asked = Int(given)
         }
         let key = try turn.key(1)
-        let count = try replica.listCount(key, turn.time)
+        let count = try replica.listLength(key, turn.time)
         guard count > 0 else { return turn.count == 3 ? turn.reply.nullArray() : turn.reply.null() }
-        let elements = try take(key, min(asked, count), of: count, atFront: atFront, turn, &replica)
+        let elements = try replica.listPop(key, count: asked, fromHead: atFront, turn.time)
         if turn.count == 3 {
             turn.reply.array(elements.count)
             for element in elements { turn.reply.bulk(element) }
         } else {
             turn.reply.bulkOrNull(elements.first)
         }
-    }
-
-    /// Removes elements from an end; the outermost comes first.
-    static func take(
-        _ key: ObjectKey, _ size: Int, of count: Int, atFront: Bool, _ turn: borrowing Turn, _ replica: inout Replica
-    ) throws(StateError) -> [Bytes] {
-        let range = atFront ? 0..<size : (count - size)..<count
-        var elements = try replica.listElements(key, range, turn.time)
-        try replica.listRemove(key, range, turn.time)
-        if !atFront { elements.reverse() }
-        return elements
     }
 
     static func lmove(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -94,45 +79,36 @@ enum ListCommands {
         let source = try turn.key(1)
         let target = try turn.key(2)
         let time = turn.time
-        let count = try replica.listCount(source, time)
-        guard count > 0 else { return nil }
-        _ = try replica.listCount(target, time)
-        let place = from == .front ? 0 : count - 1
-        guard let element = try replica.listElements(source, place..<(place + 1), time).first else { return nil }
-        try replica.atomically { replica throws(StateError) in
-            try replica.listRemove(source, place..<(place + 1), time)
-            try replica.listInsert(target, at: to == .front ? 0 : try replica.listCount(target, time), [element], time)
+        guard try replica.listLength(source, time) > 0 else { return nil }
+        // Read first: an object of another kind at the target must not cost the element.
+        _ = try replica.listLength(target, time)
+        return try replica.atomically { replica throws(StateError) in
+            guard let element = try replica.listPop(source, count: 1, fromHead: from == .front, time).first else { return nil }
+            _ = try replica.listPush(target, [element], atHead: to == .front, onlyIfExists: false, time)
+            return element
         }
-        return element
     }
 
     // MARK: Reading
 
     static func llen(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.integer(try replica.listCount(try turn.key(1), turn.time))
+        turn.reply.integer(try replica.listLength(try turn.key(1), turn.time))
     }
 
     static func lrange(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let first = turn.integer(2), let last = turn.integer(3) else { return turn.reply.notAnInteger() }
         let key = try turn.key(1)
-        guard let range = Ranges.clamped(first, last, count: try replica.listCount(key, turn.time)) else { return turn.reply.array(0) }
-        let elements = try replica.listElements(key, range, turn.time)
+        let elements = try replica.listRange(key, start: Int(first), end: Int(last), turn.time)
         turn.reply.array(elements.count)
         for element in elements { turn.reply.bulk(element) }
     }
 
     static func lindex(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        let count = try replica.listCount(key, turn.time)
+        let count = try replica.listLength(key, turn.time)
         guard count > 0 else { return turn.reply.null() }
         guard let index = turn.integer(2) else { return turn.reply.notAnInteger() }
-        guard let place = place(index, of: count) else { return turn.reply.null() }
-        turn.reply.bulkOrNull(try replica.listElements(key, place..<(place + 1), turn.time).first)
-    }
-
-    private static func place(_ index: Int64, of count: Int) -> Int? {
-        let place = index < 0 ? index + Int64(count) : index
-        return (0..<Int64(count)).contains(place) ? Int(place) : nil
+        turn.reply.bulkOrNull(try replica.listElement(key, at: Int(index), turn.time))
     }
 
     static func lpos(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -166,7 +142,7 @@ enum ListCommands {
         }
         let key = try turn.key(1)
         let element = turn.bytes(2)
-        let all = try replica.listElements(key, 0..<(try replica.listCount(key, turn.time)), turn.time)
+        let all = try replica.listRange(key, start: 0, end: -1, turn.time)
         let order = rank > 0 ? Array(all.indices) : all.indices.reversed()
         let looked = lookMax == 0 ? order[...] : order.prefix(Int(clamping: lookMax))
         let found = looked.filter { all[$0] == element }.dropFirst(Int(clamping: rank.magnitude) - 1)
@@ -185,51 +161,28 @@ enum ListCommands {
 
     static func lset(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        let count = try replica.listCount(key, turn.time)
+        let count = try replica.listLength(key, turn.time)
         guard count > 0 else { return turn.reply.noSuchKey() }
         guard let index = turn.integer(2) else { return turn.reply.notAnInteger() }
-        guard let place = place(index, of: count) else { return turn.reply.outOfRange() }
-        let element = turn.bytes(3)
-        try replica.listReplace(key, at: place, element, turn.time)
+        try replica.listSet(key, at: Int(index), turn.bytes(3), turn.time)
         turn.reply.ok()
     }
 
     static func linsert(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let isAfter = turn.word(2, is: "AFTER")
         guard isAfter || turn.word(2, is: "BEFORE") else { return turn.reply.syntaxError() }
-        let key = try turn.key(1)
-        let count = try replica.listCount(key, turn.time)
-        guard count > 0 else { return turn.reply.integer(0) }
-        let pivot = turn.bytes(3)
-        guard let place = try replica.listElements(key, 0..<count, turn.time).firstIndex(of: pivot) else { return turn.reply.integer(-1) }
-        try replica.listInsert(key, at: isAfter ? place + 1 : place, [turn.bytes(4)], turn.time)
-        turn.reply.integer(count + 1)
+        turn.reply.integer(
+            try replica.listInsert(try turn.key(1), turn.bytes(4), before: !isAfter, pivot: turn.bytes(3), turn.time))
     }
 
     static func lrem(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        guard let asked = turn.integer(2) else { return turn.reply.notAnInteger() }
-        let key = try turn.key(1)
-        let element = turn.bytes(3)
-        let all = try replica.listElements(key, 0..<(try replica.listCount(key, turn.time)), turn.time)
-        let places = all.indices.filter { all[$0] == element }
-        let size = asked == 0 ? places.count : Int(clamping: asked.magnitude)
-        let chosen = asked < 0 ? places.suffix(size) : places.prefix(size)
-        // From the back, so that the places that are still to come stay what they are.
-        for place in chosen.reversed() { try replica.listRemove(key, place..<(place + 1), turn.time) }
-        turn.reply.integer(chosen.count)
+        guard let count = turn.integer(2) else { return turn.reply.notAnInteger() }
+        turn.reply.integer(try replica.listRemove(try turn.key(1), count: Int(count), turn.bytes(3), turn.time))
     }
 
     static func ltrim(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let first = turn.integer(2), let last = turn.integer(3) else { return turn.reply.notAnInteger() }
-        let key = try turn.key(1)
-        let count = try replica.listCount(key, turn.time)
-        let kept = Ranges.clamped(first, last, count: count) ?? 0..<0
-        if kept.isEmpty {
-            if count > 0 { try replica.listRemove(key, 0..<count, turn.time) }
-        } else {
-            if kept.upperBound < count { try replica.listRemove(key, kept.upperBound..<count, turn.time) }
-            if kept.lowerBound > 0 { try replica.listRemove(key, 0..<kept.lowerBound, turn.time) }
-        }
+        try replica.listTrim(try turn.key(1), start: Int(first), end: Int(last), turn.time)
         turn.reply.ok()
     }
 }

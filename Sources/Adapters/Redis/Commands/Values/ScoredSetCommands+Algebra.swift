@@ -66,7 +66,7 @@ extension ScoredSetCommands {
         /// The entries in order of score and member; nil where the question is wrong and that was written.
         mutating func run(
             _ turn: inout Turn, _ replica: borrowing Replica, countAt place: Int
-        ) throws(StateError) -> [(member: Bytes, score: Double)]? {
+        ) throws(StateError) -> [ScoredMember]? {
             guard let count = turn.integer(place) else {
                 turn.reply.notAnInteger()
                 return nil
@@ -79,7 +79,7 @@ extension ScoredSetCommands {
                 turn.reply.syntaxError()
                 return nil
             }
-            var sources: [[(member: Bytes, score: Double)]] = []
+            var sources: [[ScoredMember]] = []
             for index in (place + 1)...(place + Int(count)) {
                 sources.append(try Self.source(try turn.key(index), turn, replica))
             }
@@ -90,11 +90,11 @@ extension ScoredSetCommands {
 
         private static func source(
             _ key: ObjectKey, _ turn: borrowing Turn, _ replica: borrowing Replica
-        ) throws(StateError) -> [(member: Bytes, score: Double)] {
-            if replica.kind(key, turn.time) == .set {
-                return try replica.setElements(key, turn.time).map { (member: $0, score: 1) }
+        ) throws(StateError) -> [ScoredMember] {
+            if replica.kind(of: key, turn.time) == .set {
+                return try replica.setMembers(key, turn.time).map { ScoredMember(member: $0, score: 1) }
             }
-            return try replica.scoredEntries(key, 0..<(try replica.scoredCount(key, turn.time)), turn.time)
+            return try replica.scoreAll(key, turn.time)
         }
 
         private mutating func readOptions(_ turn: inout Turn, from start: Int) -> Bool {
@@ -137,7 +137,7 @@ extension ScoredSetCommands {
             return turn.word(index, is: "MAX") ? .greatest : nil
         }
 
-        private func combine(_ sources: [[(member: Bytes, score: Double)]]) -> [(member: Bytes, score: Double)] {
+        private func combine(_ sources: [[ScoredMember]]) -> [ScoredMember] {
             if operation == .difference {
                 let others = Set(sources.dropFirst().joined().map(\.member))
                 return (sources.first ?? []).filter { !others.contains($0.member) }
@@ -155,7 +155,7 @@ extension ScoredSetCommands {
                 }
             }
             let needed = operation == .intersection ? sources.count : 1
-            return sums.compactMap { $0.value.count >= needed ? (member: $0.key, score: $0.value.score) : nil }
+            return sums.compactMap { $0.value.count >= needed ? ScoredMember(member: $0.key, score: $0.value.score) : nil }
         }
 
         private func joined(_ left: Double, _ right: Double) -> Double {

@@ -39,12 +39,12 @@ extension ScoredSetCommands {
     }
 
     static func store(
-        _ entries: [(member: Bytes, score: Double)], _ turn: inout Turn, _ replica: inout Replica
+        _ entries: [ScoredMember], _ turn: inout Turn, _ replica: inout Replica
     ) throws(StateError) {
         let target = try turn.key(1)
         try replica.atomically { replica throws(StateError) in
-            _ = replica.removeObject(target, turn.time)
-            for entry in entries { try replica.scoredSet(target, entry.member, entry.score, turn.time) }
+            _ = replica.delete([target], turn.time)
+            if !entries.isEmpty { _ = try replica.scoreAdd(target, entries, ScoreOptions(), turn.time) }
         }
         turn.reply.integer(entries.count)
     }
@@ -73,7 +73,7 @@ extension ScoredSetCommands {
         /// The entries that are asked for; nil where the question is wrong and that was written.
         mutating func entries(
             _ turn: inout Turn, _ replica: borrowing Replica, keyAt place: Int
-        ) throws(StateError) -> [(member: Bytes, score: Double)]? {
+        ) throws(StateError) -> [ScoredMember]? {
             guard readOptions(&turn, from: place + 3) else { return nil }
             let order = order ?? .rank
             let isReversed = isReversed ?? false
@@ -88,44 +88,16 @@ extension ScoredSetCommands {
             let key = try turn.key(place)
             let first = order != .rank && isReversed ? place + 2 : place + 1
             let last = order != .rank && isReversed ? place + 1 : place + 2
-            let ranks: Range<Int>
-            switch order {
-            case .rank:
-                guard let low = turn.integer(first), let high = turn.integer(last) else {
-                    turn.reply.notAnInteger()
-                    return nil
+            let found: ScoreRange? =
+                switch order {
+                case .rank: RangeText.ranks(&turn, first, last)
+                case .score: RangeText.scores(&turn, first, last)
+                case .member: RangeText.members(&turn, first, last)
                 }
-                let count = try replica.scoredCount(key, turn.time)
-                let found = Ranges.clamped(low, high, count: count) ?? 0..<0
-                ranks = isReversed && !found.isEmpty ? (count - found.upperBound)..<(count - found.lowerBound) : found
-            case .score:
-                guard let low = ScoreRange.score(turn.slice(first)), let high = ScoreRange.score(turn.slice(last)) else {
-                    turn.reply.error("ERR min or max is not a float")
-                    return nil
-                }
-                ranks = try ScoreRange.ranks(key, low, high, turn, replica)
-            case .member:
-                guard let low = ScoreRange.lexical(turn.slice(first)), let high = ScoreRange.lexical(turn.slice(last)) else {
-                    turn.reply.error("ERR min or max not valid string range item")
-                    return nil
-                }
-                ranks = try ScoreRange.ranks(key, low, high, turn, replica)
-            }
-            let chosen = limited(ranks, isReversed)
-            let found = try replica.scoredEntries(key, chosen, turn.time)
-            return isReversed ? found.reversed() : found
-        }
-
-        /// What LIMIT leaves of a range, counted from its front, or from its back where it is read backwards.
-        private func limited(_ ranks: Range<Int>, _ isReversed: Bool) -> Range<Int> {
-            guard let limit else { return ranks }
+            guard let found else { return nil }
             // A negative offset leaves nothing, a negative limit everything.
-            guard offset >= 0, offset < Int64(ranks.count) else { return 0..<0 }
-            let left = ranks.count - Int(offset)
-            let size = limit < 0 ? left : min(left, Int(limit))
-            return isReversed
-                ? (ranks.upperBound - Int(offset) - size)..<(ranks.upperBound - Int(offset))
-                : (ranks.lowerBound + Int(offset))..<(ranks.lowerBound + Int(offset) + size)
+            let count = limit.flatMap { $0 < 0 ? nil : Int($0) }
+            return try replica.scoreRange(key, found, reversed: isReversed, offset: Int(offset), count: count, turn.time)
         }
 
         private mutating func readOptions(_ turn: inout Turn, from start: Int) -> Bool {

@@ -27,6 +27,15 @@ enum ScoredSetCommands {
         var countsChanged = false
         var isIncrement = false
 
+        /// The same for the replica.
+        var conditions: ScoreOptions {
+            var options = ScoreOptions()
+            options.condition = onlyNew ? .ifAbsent : onlyKnown ? .ifPresent : .always
+            options.onlyIfGreater = onlyGreater
+            options.onlyIfLess = onlyLess
+            return options
+        }
+
         /// Reads the options; answers with the place of the first score.
         mutating func read(_ turn: borrowing Turn, from start: Int) -> Int {
             var index = start
@@ -73,70 +82,44 @@ enum ScoredSetCommands {
         }
         let key = try turn.key(1)
         if options.isIncrement { return try increment(options, key, turn.bytes(start + 1), scores[0], &turn, &replica) }
-        var added = 0
-        var updated = 0
+        var members: [ScoredMember] = []
         for (index, score) in scores.enumerated() {
-            let member = turn.bytes(start + index * 2 + 1)
-            let old = try replica.score(key, member, turn.time)
-            guard allows(options, old, score) else { continue }
-            if old == nil { added += 1 } else if old != score { updated += 1 } else { continue }
-            try replica.scoredSet(key, member, score, turn.time)
+            members.append(ScoredMember(member: turn.bytes(start + index * 2 + 1), score: score))
         }
-        turn.reply.integer(options.countsChanged ? added + updated : added)
-    }
-
-    private static func allows(_ options: AddOptions, _ old: Double?, _ new: Double) -> Bool {
-        guard let old else { return !options.onlyKnown }
-        if options.onlyNew { return false }
-        return !(options.onlyGreater && new <= old) && !(options.onlyLess && new >= old)
+        let outcome = try replica.scoreAdd(key, members, options.conditions, turn.time)
+        turn.reply.integer(options.countsChanged ? outcome.added + outcome.changed : outcome.added)
     }
 
     private static func increment(
         _ options: AddOptions, _ key: ObjectKey, _ member: Bytes, _ amount: Double, _ turn: inout Turn, _ replica: inout Replica
     ) throws(StateError) {
-        let old = try replica.score(key, member, turn.time)
-        let new = (old ?? 0) + amount
-        guard !new.isNaN else { return turn.reply.error("ERR resulting score is not a number (NaN)") }
-        guard allows(options, old, new) else { return turn.reply.null() }
-        turn.reply.double(try replica.scoredAdd(key, member, amount, turn.time))
+        let present = try replica.score(key, member, turn.time) ?? 0
+        guard !(present + amount).isNaN else { return turn.reply.error("ERR resulting score is not a number (NaN)") }
+        if let sum = try replica.scoreIncrement(key, member, by: amount, options.conditions, turn.time) {
+            turn.reply.double(sum)
+        } else {
+            turn.reply.null()
+        }
     }
 
     static func zrem(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let key = try turn.key(1)
-        var removed = 0
-        for index in 2..<turn.count where try replica.scoredRemove(key, turn.bytes(index), turn.time) { removed += 1 }
-        turn.reply.integer(removed)
+        let members = (2..<turn.count).map { turn.bytes($0) }
+        turn.reply.integer(try replica.scoreRemove(try turn.key(1), members, turn.time))
     }
 
     static func zremrangebyrank(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        guard let first = turn.integer(2), let last = turn.integer(3) else { return turn.reply.notAnInteger() }
-        let key = try turn.key(1)
-        let ranks = Ranges.clamped(first, last, count: try replica.scoredCount(key, turn.time)) ?? 0..<0
-        turn.reply.integer(try remove(key, ranks, turn, &replica))
+        guard let range = RangeText.ranks(&turn, 2, 3) else { return }
+        turn.reply.integer(try replica.scoreRemoveRange(try turn.key(1), range, turn.time))
     }
 
     static func zremrangebyscore(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        guard let low = ScoreRange.score(turn.slice(2)), let high = ScoreRange.score(turn.slice(3)) else {
-            return turn.reply.error("ERR min or max is not a float")
-        }
-        let key = try turn.key(1)
-        turn.reply.integer(try remove(key, try ScoreRange.ranks(key, low, high, turn, replica), turn, &replica))
+        guard let range = RangeText.scores(&turn, 2, 3) else { return }
+        turn.reply.integer(try replica.scoreRemoveRange(try turn.key(1), range, turn.time))
     }
 
     static func zremrangebylex(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        guard let low = ScoreRange.lexical(turn.slice(2)), let high = ScoreRange.lexical(turn.slice(3)) else {
-            return turn.reply.error("ERR min or max not valid string range item")
-        }
-        let key = try turn.key(1)
-        turn.reply.integer(try remove(key, try ScoreRange.ranks(key, low, high, turn, replica), turn, &replica))
-    }
-
-    private static func remove(
-        _ key: ObjectKey, _ ranks: Range<Int>, _ turn: borrowing Turn, _ replica: inout Replica
-    ) throws(StateError) -> Int {
-        let entries = try replica.scoredEntries(key, ranks, turn.time)
-        for entry in entries { _ = try replica.scoredRemove(key, entry.member, turn.time) }
-        return entries.count
+        guard let range = RangeText.members(&turn, 2, 3) else { return }
+        turn.reply.integer(try replica.scoreRemoveRange(try turn.key(1), range, turn.time))
     }
 
     static func zpopmin(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -154,12 +137,7 @@ enum ScoredSetCommands {
             guard let asked = turn.integer(2), asked >= 0 else { return turn.reply.mustBePositive() }
             limit = Int(asked)
         }
-        let key = try turn.key(1)
-        let count = try replica.scoredCount(key, turn.time)
-        let size = min(limit, count)
-        var entries = try replica.scoredEntries(key, isGreatest ? (count - size)..<count : 0..<size, turn.time)
-        if isGreatest { entries.reverse() }
-        for entry in entries { _ = try replica.scoredRemove(key, entry.member, turn.time) }
+        let entries = try replica.scorePop(try turn.key(1), count: limit, highest: isGreatest, turn.time)
         write(entries, withScores: true, isNested: turn.reply.isThree && turn.count == 3, &turn)
     }
 
@@ -180,44 +158,44 @@ enum ScoredSetCommands {
     }
 
     static func zcard(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.integer(try replica.scoredCount(try turn.key(1), turn.time))
+        turn.reply.integer(try replica.scoreCount(try turn.key(1), turn.time))
     }
 
     static func zrank(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        if let rank = try replica.scoredRank(try turn.key(1), turn.bytes(2), turn.time) { turn.reply.integer(rank) } else { turn.reply.null() }
+        try tellRank(reversed: false, &turn, replica)
     }
 
     static func zrevrank(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let key = try turn.key(1)
-        guard let rank = try replica.scoredRank(key, turn.bytes(2), turn.time) else { return turn.reply.null() }
-        turn.reply.integer(try replica.scoredCount(key, turn.time) - 1 - rank)
+        try tellRank(reversed: true, &turn, replica)
+    }
+
+    private static func tellRank(reversed: Bool, _ turn: inout Turn, _ replica: borrowing Replica) throws(StateError) {
+        if let rank = try replica.scoreRank(try turn.key(1), turn.bytes(2), reversed: reversed, turn.time) {
+            turn.reply.integer(rank)
+        } else {
+            turn.reply.null()
+        }
     }
 
     static func zcount(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        guard let low = ScoreRange.score(turn.slice(2)), let high = ScoreRange.score(turn.slice(3)) else {
-            return turn.reply.error("ERR min or max is not a float")
-        }
-        turn.reply.integer(try ScoreRange.ranks(try turn.key(1), low, high, turn, replica).count)
+        guard let range = RangeText.scores(&turn, 2, 3) else { return }
+        turn.reply.integer(try replica.scoreCount(try turn.key(1), in: range, turn.time))
     }
 
     static func zlexcount(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        guard let low = ScoreRange.lexical(turn.slice(2)), let high = ScoreRange.lexical(turn.slice(3)) else {
-            return turn.reply.error("ERR min or max not valid string range item")
-        }
-        turn.reply.integer(try ScoreRange.ranks(try turn.key(1), low, high, turn, replica).count)
+        guard let range = RangeText.members(&turn, 2, 3) else { return }
+        turn.reply.integer(try replica.scoreCount(try turn.key(1), in: range, turn.time))
     }
 
     static func zrandmember(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
         guard turn.count > 2 else {
-            let count = try replica.scoredCount(key, turn.time)
-            let place = session.server.chance.element(Array(0..<count)) ?? 0
-            return turn.reply.bulkOrNull(try replica.scoredEntries(key, place..<min(place + 1, count), turn.time).first?.member)
+            return turn.reply.bulkOrNull(session.server.chance.element(try replica.scoreAll(key, turn.time))?.member)
         }
         guard let count = turn.integer(2) else { return turn.reply.notAnInteger() }
         let withScores = turn.count == 4 && turn.word(3, is: "WITHSCORES")
         guard turn.count == 3 || withScores else { return turn.reply.syntaxError() }
-        let entries = try replica.scoredEntries(key, 0..<(try replica.scoredCount(key, turn.time)), turn.time)
+        let entries = try replica.scoreAll(key, turn.time)
         guard count >= -(Int64.max / 2), let chosen = session.server.chance.choose(entries, count, limit: RandomChoice.repeatsMax) else {
             return turn.reply.error("ERR value is out of range")
         }
@@ -227,7 +205,7 @@ enum ScoredSetCommands {
     static func zscan(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let scan = ScanOptions.read(&turn, cursorAt: 2, allowsType: false) else { return }
         let key = try turn.key(1)
-        let entries = try replica.scoredEntries(key, 0..<(try replica.scoredCount(key, turn.time)), turn.time)
+        let entries = try replica.scoreAll(key, turn.time)
         let page = scan.page(entries) { $0.member }
         turn.reply.array(2)
         turn.reply.bulk(integer: page.next)
@@ -239,7 +217,7 @@ enum ScoredSetCommands {
     }
 
     /// Writes members, with their scores behind each; RESP3 makes pairs of them.
-    static func write(_ entries: [(member: Bytes, score: Double)], withScores: Bool, isNested: Bool, _ turn: inout Turn) {
+    static func write(_ entries: [ScoredMember], withScores: Bool, isNested: Bool, _ turn: inout Turn) {
         turn.reply.array(withScores && !isNested ? entries.count * 2 : entries.count)
         for entry in entries {
             if isNested { turn.reply.array(2) }

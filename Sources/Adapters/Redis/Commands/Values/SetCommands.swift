@@ -11,20 +11,15 @@ enum SetCommands {
             turn.reply.flag(try replica.setAdd(key, turn.bytes(2), turn.time))
             return
         }
-        var added = 0
-        for index in 2..<turn.count where try replica.setAdd(key, turn.bytes(index), turn.time) { added += 1 }
-        turn.reply.integer(added)
+        turn.reply.integer(try replica.setAdd(key, (2..<turn.count).map { turn.bytes($0) }, turn.time))
     }
 
     static func srem(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        let key = try turn.key(1)
-        var removed = 0
-        for index in 2..<turn.count where try replica.setRemove(key, turn.bytes(index), turn.time) { removed += 1 }
-        turn.reply.integer(removed)
+        turn.reply.integer(try replica.setRemove(try turn.key(1), (2..<turn.count).map { turn.bytes($0) }, turn.time))
     }
 
     static func smembers(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        write(try replica.setElements(try turn.key(1), turn.time), &turn)
+        write(try replica.setMembers(try turn.key(1), turn.time), &turn)
     }
 
     private static func write(_ elements: [Bytes], _ turn: inout Turn) {
@@ -50,17 +45,10 @@ enum SetCommands {
         let source = try turn.key(1)
         let target = try turn.key(2)
         let element = turn.bytes(3)
-        guard replica.kind(source, turn.time) != nil else { return turn.reply.flag(false) }
-        let isThere = try replica.setContains(source, element, turn.time)
+        guard replica.kind(of: source, turn.time) != nil else { return turn.reply.flag(false) }
+        _ = try replica.setCount(source, turn.time)
         _ = try replica.setCount(target, turn.time)
-        guard isThere else { return turn.reply.flag(false) }
-        if source != target {
-            try replica.atomically { replica throws(StateError) in
-                _ = try replica.setRemove(source, element, turn.time)
-                _ = try replica.setAdd(target, element, turn.time)
-            }
-        }
-        turn.reply.flag(true)
+        turn.reply.flag(try replica.setMove(source, to: target, element, turn.time))
     }
 
     // MARK: Chance
@@ -73,9 +61,7 @@ enum SetCommands {
             guard let count = turn.integer(2), count >= 0 else { return turn.reply.mustBePositive() }
             limit = Int(min(count, Int64(Int32.max)))
         }
-        let elements = try replica.setElements(key, turn.time)
-        let chosen = session.server.chance.sample(elements, limit)
-        for element in chosen { _ = try replica.setRemove(key, element, turn.time) }
+        let chosen = try replica.setPop(key, count: limit, turn.time)
         if turn.count == 3 {
             write(chosen, &turn)
         } else {
@@ -87,10 +73,10 @@ enum SetCommands {
         guard turn.count <= 3 else { return turn.reply.syntaxError() }
         let key = try turn.key(1)
         guard turn.count == 3 else {
-            return turn.reply.bulkOrNull(session.server.chance.element(try replica.setElements(key, turn.time)))
+            return turn.reply.bulkOrNull(try replica.setSample(key, count: 1, distinct: true, turn.time).first)
         }
         guard let count = turn.integer(2), count >= -(Int64.max / 2) else { return turn.reply.notAnInteger() }
-        let chosen = session.server.chance.choose(try replica.setElements(key, turn.time), count, limit: RandomChoice.repeatsMax)
+        let chosen = session.server.chance.choose(try replica.setMembers(key, turn.time), count, limit: RandomChoice.repeatsMax)
         guard let chosen else { return turn.reply.error("ERR value is out of range") }
         turn.reply.array(chosen.count)
         for element in chosen { turn.reply.bulk(element) }
@@ -147,7 +133,7 @@ enum SetCommands {
     ) throws(StateError) -> [Bytes] {
         let keys = places.lowerBound..<places.upperBound
         var sets: [[Bytes]] = []
-        for index in keys { sets.append(try replica.setElements(try turn.key(index), turn.time)) }
+        for index in keys { sets.append(try replica.setMembers(try turn.key(index), turn.time)) }
         guard let first = sets.first else { return [] }
         switch operation {
         case .union:
@@ -165,16 +151,12 @@ enum SetCommands {
     private static func store(_ operation: Operation, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let elements = try combine(operation, 2..<turn.count, turn, replica)
         let target = try turn.key(1)
-        try replica.atomically { replica throws(StateError) in
-            _ = replica.removeObject(target, turn.time)
-            for element in elements { _ = try replica.setAdd(target, element, turn.time) }
-        }
-        turn.reply.integer(elements.count)
+        turn.reply.integer(try replica.setReplace(target, elements, turn.time))
     }
 
     static func sscan(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let scan = ScanOptions.read(&turn, cursorAt: 2, allowsType: false) else { return }
-        let elements = try replica.setElements(try turn.key(1), turn.time)
+        let elements = try replica.setMembers(try turn.key(1), turn.time)
         let page = scan.page(elements) { $0 }
         turn.reply.array(2)
         turn.reply.bulk(integer: page.next)

@@ -6,7 +6,7 @@ import BrumeState
 /// Strings and the counters in them.
 enum StringCommands {
     static func get(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.bulkOrNull(try replica.string(try turn.key(1), turn.time))
+        turn.reply.bulkOrNull(try replica.get(try turn.key(1), turn.time))
     }
 
     static func mget(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -14,25 +14,25 @@ enum StringCommands {
         for index in 1..<turn.count {
             let key = try turn.key(index)
             // A key of another kind is answered like one that is not there.
-            guard replica.kind(key, turn.time) == .string else {
+            guard replica.kind(of: key, turn.time) == .string else {
                 turn.reply.null()
                 continue
             }
-            turn.reply.bulkOrNull(try replica.string(key, turn.time))
+            turn.reply.bulkOrNull(try replica.get(key, turn.time))
         }
     }
 
     static func set(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         if turn.count == 3 {
-            try replica.setString(try turn.key(1), turn.bytes(2), .forever, turn.time)
+            try replica.set(try turn.key(1), turn.bytes(2), turn.time)
             turn.reply.ok()
             return
         }
-        var options = SetOptions()
+        var options = WriteOptions()
         guard options.read(&turn, from: 3, isSet: true) else { return }
         let key = try turn.key(1)
-        let kind = replica.kind(key, turn.time)
-        let old = options.wantsOld ? try replica.string(key, turn.time) : nil
+        let kind = replica.kind(of: key, turn.time)
+        let old = options.wantsOld ? try replica.get(key, turn.time) : nil
         let isAllowed = options.condition == .always || (options.condition == .ifAbsent) == (kind == nil)
         if isAllowed {
             try replica.setString(key, turn.bytes(2), options.expiry, turn.time)
@@ -48,8 +48,8 @@ enum StringCommands {
 
     static func setnx(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        let isAbsent = replica.kind(key, turn.time) == nil
-        if isAbsent { try replica.setString(key, turn.bytes(2), .forever, turn.time) }
+        let isAbsent = replica.kind(of: key, turn.time) == nil
+        if isAbsent { try replica.set(key, turn.bytes(2), turn.time) }
         turn.reply.flag(isAbsent)
     }
 
@@ -74,28 +74,28 @@ enum StringCommands {
 
     static func getset(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        turn.reply.bulkOrNull(try replica.string(key, turn.time))
-        try replica.setString(key, turn.bytes(2), .forever, turn.time)
+        turn.reply.bulkOrNull(try replica.get(key, turn.time))
+        try replica.set(key, turn.bytes(2), turn.time)
     }
 
     static func getdel(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        let old = try replica.string(key, turn.time)
+        let old = try replica.get(key, turn.time)
         turn.reply.bulkOrNull(old)
-        if old != nil { _ = replica.removeObject(key, turn.time) }
+        if old != nil { _ = replica.delete([key], turn.time) }
     }
 
     static func getex(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        var options = SetOptions()
+        var options = WriteOptions()
         guard options.read(&turn, from: 2, isSet: false) else { return }
         let key = try turn.key(1)
-        let value = try replica.string(key, turn.time)
+        let value = try replica.get(key, turn.time)
         turn.reply.bulkOrNull(value)
         guard value != nil else { return }
         switch options.expiry {
         case .keep: break
-        case .forever: _ = try replica.setDeadline(key, nil, turn.time)
-        case .at(let deadline): _ = try replica.setDeadline(key, deadline, turn.time)
+        case .forever: _ = replica.persist(key, turn.time)
+        case .at(let deadline): _ = try replica.expire(key, at: deadline, .always, turn.time)
         }
     }
 
@@ -107,7 +107,7 @@ enum StringCommands {
 
     static func msetnx(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard turn.count % 2 == 1 else { return turn.reply.wrongArity("msetnx") }
-        for index in stride(from: 1, to: turn.count, by: 2) where replica.kind(try turn.key(index), turn.time) != nil {
+        for index in stride(from: 1, to: turn.count, by: 2) where replica.kind(of: try turn.key(index), turn.time) != nil {
             return turn.reply.flag(false)
         }
         try setAll(&turn, &replica)
@@ -118,7 +118,7 @@ enum StringCommands {
     private static func setAll(_ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         try replica.atomically { replica throws(StateError) in
             for index in stride(from: 1, to: turn.count, by: 2) {
-                try replica.setString(try turn.key(index), turn.bytes(index + 1), .forever, turn.time)
+                try replica.set(try turn.key(index), turn.bytes(index + 1), turn.time)
             }
         }
     }
@@ -126,27 +126,27 @@ enum StringCommands {
     // MARK: Counters
 
     static func incr(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.integer(try replica.addToString(try turn.key(1), 1, turn.time))
+        turn.reply.integer(try replica.increment(try turn.key(1), by: 1, turn.time))
     }
 
     static func decr(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.integer(try replica.addToString(try turn.key(1), -1, turn.time))
+        turn.reply.integer(try replica.increment(try turn.key(1), by: -1, turn.time))
     }
 
     static func incrby(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let amount = turn.integer(2) else { return turn.reply.notAnInteger() }
-        turn.reply.integer(try replica.addToString(try turn.key(1), amount, turn.time))
+        turn.reply.integer(try replica.increment(try turn.key(1), by: amount, turn.time))
     }
 
     static func decrby(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let amount = turn.integer(2) else { return turn.reply.notAnInteger() }
         guard amount != .min else { return turn.reply.error("ERR decrement would overflow") }
-        turn.reply.integer(try replica.addToString(try turn.key(1), -amount, turn.time))
+        turn.reply.integer(try replica.increment(try turn.key(1), by: -amount, turn.time))
     }
 
     static func incrbyfloat(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        let old = try replica.string(key, turn.time)
+        let old = try replica.get(key, turn.time)
         guard let value = DecimalText.long(old?.array ?? [UInt8(ascii: "0")]), let amount = DecimalText.long(turn.slice(2)) else {
             return turn.reply.notAFloat()
         }
@@ -160,12 +160,12 @@ enum StringCommands {
     // MARK: Parts of strings
 
     static func strlen(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
-        turn.reply.integer(try replica.string(try turn.key(1), turn.time)?.count ?? 0)
+        turn.reply.integer(try replica.get(try turn.key(1), turn.time)?.count ?? 0)
     }
 
     static func append(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         let key = try turn.key(1)
-        let old = try replica.string(key, turn.time)
+        let old = try replica.get(key, turn.time)
         var text = old?.array ?? []
         text.append(contentsOf: turn.slice(2))
         guard text.count <= session.server.settings.valueBytesMax else { return tooLong(&turn, session) }
@@ -179,7 +179,7 @@ enum StringCommands {
 
     static func getrange(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
         guard let first = turn.integer(2), let last = turn.integer(3) else { return turn.reply.notAnInteger() }
-        let text = try replica.string(try turn.key(1), turn.time)?.array ?? []
+        let text = try replica.get(try turn.key(1), turn.time)?.array ?? []
         // An end before the text means its first byte here, unlike in lists.
         let end = last < 0 ? max(last + Int64(text.count), 0) : last
         guard !(first < 0 && last < 0 && first > last), let range = Ranges.clamped(first, end, count: text.count) else {
@@ -196,7 +196,7 @@ enum StringCommands {
         guard let offset = turn.integer(2) else { return turn.reply.notAnInteger() }
         guard offset >= 0 else { return turn.reply.error("ERR offset is out of range") }
         let key = try turn.key(1)
-        var text = try replica.string(key, turn.time)?.array ?? []
+        var text = try replica.get(key, turn.time)?.array ?? []
         let part = turn.slice(3)
         guard !part.isEmpty else { return turn.reply.integer(text.count) }
         guard offset <= Int64(session.server.settings.valueBytesMax), Int(offset) + part.count <= session.server.settings.valueBytesMax else {
@@ -211,7 +211,7 @@ enum StringCommands {
 }
 
 /// When a value that is written ends.
-enum Expiry: Equatable {
+enum WriteExpiry: Equatable {
     case forever
     /// As it was.
     case keep
@@ -220,12 +220,12 @@ enum Expiry: Equatable {
 }
 
 /// What follows `SET key value` and `GETEX key`.
-struct SetOptions {
+struct WriteOptions {
     enum Condition { case always, ifAbsent, ifPresent }
 
     var condition = Condition.always
     var wantsOld = false
-    var expiry = Expiry.forever
+    var expiry = WriteExpiry.forever
 
     /// Reads the options; where they are wrong, writes why and answers false.
     mutating func read(_ turn: inout Turn, from start: Int, isSet: Bool) -> Bool {
