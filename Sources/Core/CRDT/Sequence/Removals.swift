@@ -78,8 +78,12 @@ struct Removals: Sendable, Equatable {
         while index < entries.count, entries[index].site == site, entries[index].lower < range.upperBound {
             let entry = entries[index]
             var rest: [Removal] = []
-            if entry.lower < range.lowerBound { rest.append(Removal(site: site, lower: entry.lower, upper: range.lowerBound, fate: entry.fate)) }
-            if entry.upper > range.upperBound { rest.append(Removal(site: site, lower: range.upperBound, upper: entry.upper, fate: entry.fate)) }
+            if entry.lower < range.lowerBound {
+                rest.append(Removal(site: site, lower: entry.lower, upper: range.lowerBound, fate: entry.fate))
+            }
+            if entry.upper > range.upperBound {
+                rest.append(Removal(site: site, lower: range.upperBound, upper: entry.upper, fate: entry.fate))
+            }
             entries.replaceSubrange(index...index, with: rest)
             index += rest.count
         }

@@ -64,7 +64,9 @@ extension ReplicatedList {
     }
 
     /// Adds the removed elements above a run that a receiver may have forgotten.
-    private func repeatPlaceholders(above new: Run<Element>, _ known: CausalContext, into runs: inout [Run<Element>], _ repeated: inout CausalContext) {
+    private func repeatPlaceholders(
+        above new: Run<Element>, _ known: CausalContext, into runs: inout [Run<Element>], _ repeated: inout CausalContext
+    ) {
         guard let tree = storage?.tree, let place = tree.locate(new.parent), !tree.blocks[Int(place.block)].isLive else { return }
         for run in tree.placeholders(from: place.block, new.side, max: Self.placeholdersMax) {
             var parts: [Range<UInt64>] = []

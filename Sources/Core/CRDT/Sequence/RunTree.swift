@@ -82,7 +82,8 @@ struct RunTree<Element: ListElement>: Sendable {
     func fate(_ block: UInt32) -> Fate {
         let block = blocks[Int(block)]
         if block.isLive { return .live }
-        return block.removalSite == Block.none ? .gone : .removed(by: Dot(site: stores[Int(block.removalSite)].site, sequence: block.removal))
+        return block.removalSite == Block.none
+            ? .gone : .removed(by: Dot(site: stores[Int(block.removalSite)].site, sequence: block.removal))
     }
 
     mutating func setFate(_ fate: Fate, of block: UInt32) {
@@ -211,7 +212,9 @@ struct RunTree<Element: ListElement>: Sendable {
     }
 
     /// Places elements whose parent is placed. Their dots must be new to the tree.
-    mutating func place(_ site: UInt32, _ range: Range<UInt64>, below parent: Place, _ side: Side, _ fate: Fate, _ content: ArraySlice<Element>) {
+    mutating func place(
+        _ site: UInt32, _ range: Range<UInt64>, below parent: Place, _ side: Side, _ fate: Fate, _ content: ArraySlice<Element>
+    ) {
         var home = parent.block
         if side == .right {
             let length = Int(blocks[Int(home)].length)
@@ -261,7 +264,7 @@ struct RunTree<Element: ListElement>: Sendable {
     }
 
     func hash(_ element: Element, _ site: UInt32, _ sequence: UInt64) -> UInt64 {
-        Mixing.hash(stores[Int(site)].site.rawValue, sequence, seed: Mixing.finish(element.stableHash))
+        Mixing.hash(stores[Int(site)].site.rawValue, sequence, seed: Mixing.finish(element.digest))
     }
 
     // MARK: Writing

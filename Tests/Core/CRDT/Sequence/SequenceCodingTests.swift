@@ -52,7 +52,8 @@ struct SequenceCodingTests {
         for _ in 0..<60 { history.step() }
         var accepted = 0
         for round in 0..<250 {
-            let source = history.draw.chance(1, in: 2) && !history.messages.isEmpty
+            let source =
+                history.draw.chance(1, in: 2) && !history.messages.isEmpty
                 ? history.messages[history.draw.below(history.messages.count)].delta : history.replicas[round % 3].text
             var bytes = source.encoded
             for _ in 0...history.draw.below(4) where !bytes.isEmpty {
