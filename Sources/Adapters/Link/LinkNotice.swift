@@ -14,6 +14,8 @@ package enum LinkNotice: Sendable, Equatable {
     case address(NodeID, String)
     /// A connection was refused or ended before it stood. `node` is known once a certificate was shown.
     case refused(NodeID?, from: String, reason: String)
+    /// A connection to a peer could not be made; the link tries again.
+    case unreachable(NodeID, address: String, reason: String)
     /// Two processes use one identity; the one that came second was refused.
     case duplicateIdentity(NodeID, from: String)
     /// The cluster removed this node; it may be the very node this is told on.
