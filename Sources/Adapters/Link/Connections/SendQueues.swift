@@ -56,7 +56,7 @@ struct SendQueues {
     mutating func next(bytesWanted: Int) -> Batch {
         var batch = Batch()
         var room = bytesWanted
-        while room > 0, let kind = nextKind() {
+        while room > 0, let kind = nextKind(isFirst: batch.pieces.isEmpty) {
             let place = Int(kind.rawValue)
             let frame = queues[place].frames[0]
             let end = min(frame.count, queues[place].sent + room)
@@ -96,10 +96,11 @@ struct SendQueues {
         return queue.frames.count <= limit.frames / 2 && queue.bytes <= limit.bytes / 2
     }
 
-    private func nextKind() -> LinkKind? {
+    /// - Parameter isFirst: whether a batch begins: only then does a kind that waited long get its turn, so that the turn is a whole batch.
+    private func nextKind(isFirst: Bool) -> LinkKind? {
         var first: LinkKind?
         for kind in LinkKind.allCases where !queues[Int(kind.rawValue)].frames.isEmpty {
-            if queues[Int(kind.rawValue)].passed >= Self.passedBytesMax { return kind }
+            if isFirst, queues[Int(kind.rawValue)].passed >= Self.passedBytesMax { return kind }
             if first == nil { first = kind }
         }
         return first
