@@ -133,8 +133,6 @@ struct StateReplicationTests {
             #expect(areApart)
             try one.set("after-one", "1")
             try two.set("after-two", "2")
-            try await one.settle(.replicas(2))
-            try await two.settle(.replicas(2))
             let areAlike = await waitUntil(one) { one.digest == two.digest }
             #expect(areAlike)
             #expect(try one.get("after-two") == "2" && two.get("after-one") == "1")
