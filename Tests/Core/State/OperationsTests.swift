@@ -45,7 +45,7 @@ struct OperationsTests {
         #expect(try act { try $0.increment(k, by: Int64(5), $1) } == 5)
         #expect(try act { try $0.increment(k, by: Int64(-7), $1) } == -2)
         #expect(try act { try $0.get(k, $1) } == "-2")
-        #expect(try act { try $0.increment(k, by: 2.6, $1) } == "0.6")
+        #expect(try act { try $0.increment(k, by: 2.6, $1) }.text == "0.6")
         #expect(throws: StateError.notInteger) { try act { try $0.increment(k, by: Int64(1), $1) } }
         try act { try $0.set(k, Bytes(decimal: Int64.max), $1) }
         #expect(throws: StateError.overflow) { try act { try $0.increment(k, by: Int64(1), $1) } }

@@ -94,6 +94,7 @@ final class StateNetwork {
         let node = nodes[index]
         precondition(node.replica == nil, "the node runs already")
         lives[index] += 1
+        node.ready = [:]
         var recovery = StateRecovery(node: node.id, settings: node.settings, seed: random.next(), now: time(index))
         for name in node.partOrder { if let body = node.parts[name] { precondition(recovery.part(name, body), "a part was not read back") } }
         for record in node.disk { precondition(recovery.record(record), "a record was not read back") }
