@@ -6,6 +6,7 @@ import BrumeGateway
 import BrumeHarvest
 import BrumeModel
 import BrumeNode
+import BrumeRedis
 import BrumeSandbox
 import BrumeStore
 import BrumeTelemetry
@@ -72,7 +73,7 @@ struct Assembly {
         let state = try await stateAssembly.makeService()
         let redis = try stateAssembly.makeRedis(state) { [console] address in
             // The sockets of functions are nobody's to type.
-            if case .tcp = address { console.note("  redis      \(address)") }
+            if case .tcp(_, _) = address { console.note("  redis      \(address)") }
         }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
