@@ -147,8 +147,8 @@ public struct AddWinsSet: DotStore {
     }
 
     private mutating func joinDots(
-        of other: AddWinsSet, at position: Int, _ place: KeyTable<Entry>.Place, _ context: CausalContext, _ otherContext: CausalContext, _ changes: inout DotChanges,
-        _ settled: inout UInt64
+        of other: AddWinsSet, at position: Int, _ place: KeyTable<Entry>.Place, _ context: CausalContext, _ otherContext: CausalContext,
+        _ changes: inout DotChanges, _ settled: inout UInt64
     ) {
         let element = other.table[position].key
         let theirs = other.dots(at: position)
