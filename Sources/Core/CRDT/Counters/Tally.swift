@@ -103,21 +103,18 @@ extension DotFun where Value: Tallying {
             tallies += 1
         }
         if let last, let before = last.value.tally, deltaStore[last.dot] != nil, before.folded == 0 {
-            let sum = try before.sum.adding(amount)
+            let sum = Value(tally: Tally(try before.sum.adding(amount)))
             let dot = context.next(for: site)
-            remove(last.dot)
-            deltaStore.remove(last.dot)
-            insert(Tally(sum), dot, &deltaStore, &deltaContext)
+            // Other writes of this site are no tallies and have gone before: nothing lies between the two dots.
+            replace(last.dot, with: dot, sum)
+            deltaStore.replace(last.dot, with: dot, sum)
+            deltaContext.insert(dot)
             return
         }
         if tallies >= talliesMax { try foldOlderHalf(of: site, &deltaStore, &deltaContext) }
-        insert(Tally(amount), context.next(for: site), &deltaStore, &deltaContext)
-    }
-
-    private mutating func insert(_ tally: Tally<Value.Amount>, _ dot: Dot, _ deltaStore: inout DotFun, _ deltaContext: inout CausalContext)
-    {
-        put(dot, Value(tally: tally))
-        deltaStore.put(dot, Value(tally: tally))
+        let dot = context.next(for: site)
+        put(dot, Value(tally: Tally(amount)))
+        deltaStore.put(dot, Value(tally: Tally(amount)))
         deltaContext.insert(dot)
     }
 

@@ -54,7 +54,9 @@ public struct DotFun<Value: DotValue>: DotStore {
 
     subscript(dot: Dot) -> Value? {
         if first?.dot == dot { return first?.value }
-        return rest.first { $0.dot == dot }?.value
+        if rest.isEmpty { return nil }
+        let index = position(dot)
+        return index < rest.count && rest[index].dot == dot ? rest[index].value : nil
     }
 
     public var digest: UInt64 {
@@ -150,13 +152,50 @@ public struct DotFun<Value: DotValue>: DotStore {
 
     /// Sets or inserts one entry.
     mutating func put(_ dot: Dot, _ value: Value) {
-        var list = entries.filter { $0.dot != dot }
-        let index = list.firstIndex { $0.dot > dot } ?? list.count
-        list.insert(Entry(dot: dot, value: value), at: index)
-        self = DotFun(list)
+        let entry = Entry(dot: dot, value: value)
+        guard let smallest = first else {
+            first = entry
+            return
+        }
+        if dot <= smallest.dot {
+            if dot < smallest.dot { rest.insert(smallest, at: 0) }
+            first = entry
+            return
+        }
+        let index = position(dot)
+        if index < rest.count, rest[index].dot == dot { rest[index] = entry } else { rest.insert(entry, at: index) }
     }
 
-    mutating func remove(_ dot: Dot) { self = DotFun(entries.filter { $0.dot != dot }) }
+    /// Where the dot is or would be among those after the first.
+    private func position(_ dot: Dot) -> Int {
+        var low = 0
+        var high = rest.count
+        while low < high {
+            let middle = (low &+ high) >> 1
+            if rest[middle].dot < dot { low = middle &+ 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func remove(_ dot: Dot) {
+        if first?.dot == dot {
+            first = rest.isEmpty ? nil : rest.removeFirst()
+            return
+        }
+        let index = position(dot)
+        if index < rest.count, rest[index].dot == dot { rest.remove(at: index) }
+    }
+
+    /// Puts an entry in the place of one whose dot is the next smaller or the same.
+    mutating func replace(_ old: Dot, with dot: Dot, _ value: Value) {
+        let entry = Entry(dot: dot, value: value)
+        if first?.dot == old {
+            first = entry
+            return
+        }
+        let index = position(old)
+        if index < rest.count, rest[index].dot == old { rest[index] = entry } else { put(dot, value) }
+    }
 }
 
 extension DotFun {
@@ -219,5 +258,5 @@ extension Bytes: DotValue {
         if self < other { self = other }
     }
 
-    public var digest: UInt64 { stableHash(self) }
+    public var digest: UInt64 { BrumeCRDT.stableHash(self) }
 }

@@ -199,7 +199,7 @@ struct AnySubject: Sendable, CustomTestStringConvertible {
 @Suite("Laws of the CRDTs")
 struct LawTests {
     /// Histories per type and law. The seeds are `1...runs`; a failure names its own.
-    static let runs: ClosedRange<UInt64> = 1...150
+    static let runs: ClosedRange<UInt64> = 1...40
 
     @Test("the value is the pure specification over the history of operations", arguments: AnySubject.all)
     func specification(subject: AnySubject) {
