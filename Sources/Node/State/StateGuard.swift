@@ -47,6 +47,8 @@ struct StateShell {
     var waiters: [UInt64: StateWaiter] = [:]
     /// Records up to here are on disk; the replica was told up to there.
     var logged = LoggedNumbers()
+    /// Why the log cannot be written at the moment.
+    var trouble: StateError?
     /// Whether the end has begun: nothing is put on its way any more.
     var isStopped = false
     var isEnding = false
@@ -98,6 +100,8 @@ struct StateShellFigures {
     var recordsAppended = 0
     var recordBytes = 0
     var snapshots = 0
+    /// Parts that the last snapshot wrote.
+    var snapshotParts = 0
     var settleNanoseconds: Int64 = 0
     var settled = 0
 }
