@@ -97,6 +97,7 @@ extension Membership {
             compareLists(now: now)
         }
         if now >= nextGossip, !news.isEmpty, !roster.present.isEmpty { gossip(now: now) }
+        promisedWake = now
         return finish(now)
     }
 
@@ -190,6 +191,8 @@ extension Membership {
     /// How often a node is asked to drain, once in a probe period.
     private static let drainTries = 10
 
+    func isOverdue(_ now: Instant) -> Bool { promisedWake != .distantFuture && now - promisedWake > settings.stall }
+
     private mutating func setDrain(_ isDraining: Bool, now: Instant) {
         guard own.isDraining != isDraining, standing == .taking else { return }
         own.isDraining = isDraining
@@ -197,7 +200,8 @@ extension Membership {
     }
 
     private mutating func finish(_ now: Instant) -> MembershipOutput {
-        promisedWake = nextWake
+        // Whoever is overdue stays so until it ticks, whatever it reads before.
+        if !isOverdue(now) { promisedWake = max(now, nextWake) }
         defer { output = MembershipOutput() }
         return output
     }

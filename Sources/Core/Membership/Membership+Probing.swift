@@ -124,8 +124,8 @@ extension Membership {
 
     /// This node stood still, stopped or starved: what it waited for may have come meanwhile and wait to be read.
     mutating func forgiveStandstill(now: Instant) {
+        guard isOverdue(now) else { return }
         let late = now - promisedWake
-        guard promisedWake != .distantFuture, late > settings.stall else { return }
         slowness = min(settings.slownessMax, slowness + 1)
         for position in probes.indices {
             probes[position].asksOthersAt = probes[position].asksOthersAt + late

@@ -19,6 +19,7 @@ struct SimulatedCluster {
         /// It neither reads nor ticks until then; frames wait.
         var stopped: Instant?
         var group = 0
+        fileprivate(set) var wake = Instant.zero
     }
 
     struct Sighting {
@@ -94,6 +95,7 @@ struct SimulatedCluster {
         let output = body(&processes[position].membership, now)
         for event in output.events { sightings.append(Sighting(at: now, process: position, event: event)) }
         for frame in output.frames { send(frame, from: position) }
+        processes[position].wake = processes[position].membership.nextWake
     }
 
     private mutating func send(_ frame: MembershipFrame, from: Int) {
@@ -112,9 +114,7 @@ struct SimulatedCluster {
     mutating func run(for time: Duration, until done: (SimulatedCluster) -> Bool = { _ in false }) {
         let end = now + time
         while !done(self) {
-            let wakes = processes.indices.filter { processes[$0].isUp }
-                .map { (at: max(processes[$0].membership.nextWake, processes[$0].stopped ?? .zero), process: $0) }
-            let wake = wakes.min { $0.at < $1.at }
+            let wake = nextWake
             let delivery = queue.first
             let next = min(wake?.at ?? .distantFuture, delivery?.at ?? .distantFuture)
             guard next <= end else {
@@ -129,6 +129,15 @@ struct SimulatedCluster {
                 step(wake.process) { $0.tick(now: $1) }
             }
         }
+    }
+
+    private var nextWake: (at: Instant, process: Int)? {
+        var first: (at: Instant, process: Int)?
+        for position in processes.indices where processes[position].isUp {
+            let at = max(processes[position].wake, processes[position].stopped ?? .zero)
+            if at < first?.at ?? .distantFuture { first = (at, position) }
+        }
+        return first
     }
 
     private mutating func deliver(_ delivery: Delivery) {
