@@ -36,6 +36,13 @@ extension Target.Dependency {
     static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
     static let nioAsync = product(name: "NIOConcurrencyHelpers", package: "swift-nio")
     static let systemPackage = product(name: "SystemPackage", package: "swift-system")
+    static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
+    static let nioTLS = product(name: "NIOTLS", package: "swift-nio")
+    static let nioHTTP2 = product(name: "NIOHTTP2", package: "swift-nio-http2")
+    static let grpcCore = product(name: "GRPCCore", package: "grpc-swift-2")
+    static let grpcTransport = product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+    static let x509 = product(name: "X509", package: "swift-certificates")
+    static let asn1 = product(name: "SwiftASN1", package: "swift-asn1")
     static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
     static let logging = product(name: "Logging", package: "swift-log")
@@ -56,9 +63,11 @@ extension Target.Dependency {
 }
 
 func layer(
-    _ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource] = [], settings: [SwiftSetting] = strict
+    _ name: String, _ path: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = [],
+    settings: [SwiftSetting] = strict
 ) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Sources/\(path)", resources: resources, swiftSettings: settings)
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(path)", exclude: exclude, resources: resources, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
@@ -76,14 +85,20 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -130,6 +145,13 @@ let package = Package(
         layer(
             "BrumeRedis", "Adapters/Redis",
             ["BrumeModel", "BrumeCRDT", "BrumeState", .nioCore, .nioPosix, .lifecycle, .logging, .metrics, .crypto]),
+        layer(
+            "BrumeLink", "Adapters/Link",
+            [
+                "BrumeModel", .grpcCore, .grpcTransport, .nioCore, .nioPosix, .nioSSL, .nioTLS, .nioHTTP2, .x509, .asn1, .crypto, .deque,
+                .lifecycle, .logging, .metrics,
+            ],
+            exclude: ["Wire/link.proto"]),
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
         // The shell round the engine.
         layer(
@@ -174,6 +196,9 @@ let package = Package(
         tests(
             "RedisTests", "Adapters/Redis",
             ["BrumeModel", "BrumeCRDT", "BrumeState", "BrumeRedis", .nioCore, .nioPosix, .nioEmbedded, .lifecycle, .logging]),
+        tests(
+            "LinkTests", "Adapters/Link",
+            ["BrumeModel", "BrumeLink", .nioCore, .nioPosix, .nioSSL, .crypto, .x509, .asn1, .lifecycle, .logging], exclude: ["Oracles"]),
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests(
             "NodeTests", "Node",

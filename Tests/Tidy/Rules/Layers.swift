@@ -18,7 +18,7 @@ struct Layer: Sendable {
         "collections": ["Collections", "DequeModule", "HeapModule", "OrderedCollections", "HashTreeCollections", "BitCollections"],
         "nio": [
             "NIO", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOEmbedded", "NIOConcurrencyHelpers", "NIOFoundationCompat", "NIOTLS",
-            "_NIOFileSystem",
+            "NIOSSL", "NIOHTTP2", "NIOHPACK", "_NIOFileSystem",
         ],
         "nio-core": ["NIOCore"],
         "telemetry": ["Logging", "Metrics", "CoreMetrics", "Tracing", "Instrumentation"],
@@ -26,6 +26,8 @@ struct Layer: Sendable {
         "hummingbird": ["Hummingbird", "HummingbirdCore", "HummingbirdTesting", "HTTPTypes"],
         "grdb": ["GRDB"],
         "crypto": ["Crypto"],
+        "certificates": ["X509", "SwiftASN1"],
+        "grpc": ["GRPCCore", "GRPCNIOTransportCore", "GRPCNIOTransportHTTP2Posix"],
         "subprocess": ["Subprocess"],
         "histogram": ["Histogram"],
         "http-client": ["AsyncHTTPClient"],
@@ -68,6 +70,9 @@ struct Layer: Sendable {
         Layer(
             target: "BrumeRedis", folder: "Sources/Adapters/Redis", own: ["BrumeModel", "BrumeCRDT", "BrumeState"],
             outside: ["nio", "lifecycle", "system", "telemetry", "crypto", "collections", "foundation"]),
+        Layer(
+            target: "BrumeLink", folder: "Sources/Adapters/Link", own: ["BrumeModel"],
+            outside: ["grpc", "certificates", "crypto", "nio", "lifecycle", "system", "telemetry", "collections", "foundation"]),
         Layer(
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
             outside: ["telemetry", "system", "foundation"]),

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import NIOSSL
+import NIOTLS
+import Synchronization
+
+/// Bytes that crossed the sockets.
+final class SocketMeter: Sendable {
+    let sent = Atomic<Int>(0)
+    let received = Atomic<Int>(0)
+}
+
+/// Counts what crosses a socket; first in its pipeline, below TLS.
+final class MeterHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let meter: SocketMeter
+
+    init(_ meter: SocketMeter) { self.meter = meter }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        meter.received.add(unwrapInboundIn(data).readableBytes, ordering: .relaxed)
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        meter.sent.add(unwrapOutboundIn(data).readableBytes, ordering: .relaxed)
+        context.write(data, promise: promise)
+    }
+}
+
+/// Ends a socket over which no member greets in time, and keeps the reason why TLS failed; above TLS in its pipeline.
+final class GuardHandler: ChannelInboundHandler {
+    typealias InboundIn = NIOAny
+
+    let record: SocketRecord
+    private let timeout: Duration
+    private var alarm: Scheduled<Void>?
+    private var isAlone = true
+
+    init(_ record: SocketRecord, timeout: Duration) {
+        self.record = record
+        self.timeout = timeout
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let record = record
+        let timeout = timeout
+        alarm = context.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
+            if !record.isSettled { record.end("No member greeted within \(timeout).") }
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { alarm?.cancel() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        alarm?.cancel()
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent { isAlone = false }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        record.fail(FailureText.sentence(error))
+        context.fireErrorCaught(error)
+        // TLS that failed leaves nothing to say; its alert has been sent by now.
+        if isAlone { context.close(promise: nil) }
+    }
+}
+
+/// Writes the socket's number into the head of each stream, over whatever the client wrote there: the stream's reader finds the
+/// certificate by it.
+final class StampHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame.FramePayload
+    typealias InboundOut = HTTP2Frame.FramePayload
+
+    static let name = "brume-socket"
+    private let number: UInt64
+
+    init(_ number: UInt64) { self.number = number }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .headers(var content) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+        content.headers.replaceOrAdd(name: Self.name, value: "\(number)")
+        context.fireChannelRead(wrapInboundOut(.headers(content)))
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import BrumeModel
+import DequeModule
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// The way between real nodes: one gRPC stream per pair over mutual TLS 1.3.
+///
+/// ```swift
+/// let identity = try NodeIdentity.load(directory: data)
+/// // The first node:                                        A node that joins:
+/// let authority = try ClusterAuthority.load(directory: data)   // nil on nodes that do not hold the cluster's key
+///     ?? ClusterAuthority.found(directory: data)
+/// let credentials = try NodeCredentials.founder(directory: data, identity: identity, authority: authority)
+/// // or: try NodeCredentials.load(directory: data, identity: identity)
+/// //     ?? (try await Enrolment.join(address, token: JoinToken(text), directory: data, identity: identity, ...)).credentials
+/// let link = GRPCLink(settings: settings, credentials: credentials, authority: authority, members: { ... }, notices: { ... }) { event in ... }
+/// // link is a Service: run() listens, dials, delivers events one at a time, and ends at graceful shutdown or cancellation.
+/// ```
+package final class GRPCLink: PeerLink, Service {
+    /// Bytes of received frames that wait for the owner; beyond that, reading stops, and so do the peers in the end.
+    static let undeliveredBytesMax = 16 << 20
+
+    let settings: LinkSettings
+    let credentials: NodeCredentials
+    let authority: ClusterAuthority?
+    let members: @Sendable () -> [LinkMember]
+    let notices: @Sendable (LinkNotice) -> Void
+    private let owner: @Sendable (LinkEvent) -> Void
+    let group = MultiThreadedEventLoopGroup.singleton
+    /// Another value at each start: tells a restart of a node from a second one with its key.
+    let instance = UInt64.random(in: 1 ... .max)
+    let meter = SocketMeter()
+    let table: Mutex<PeerTable>
+    let enrolments: EnrolmentDesk
+    let listener: Listener
+    private let transport: HTTP2ServerTransport.Custom<Listener>
+    /// Wake the tasks that dial, deliver, renew and stop.
+    let dialler = Waker()
+    let delivery = Waker()
+    let renewer = Waker()
+    private let stopper = Waker()
+
+    private struct Crowd {
+        /// Readers that wait until the owner has caught up.
+        var waiting: [CheckedContinuation<Void, Never>] = []
+        /// Nobody waits any more: the link is ending.
+        var isOver = false
+    }
+    private let crowd = Mutex(Crowd())
+
+    /// - Parameters:
+    ///   - authority: the cluster's key, if this node holds it: it then admits, removes and renews.
+    ///   - members: the members to tell a node that joins here; called on any thread.
+    ///   - notices: called on any thread, never under a lock.
+    ///   - events: called one event at a time, never under a lock; while it works, receiving waits.
+    package init(
+        settings: LinkSettings, credentials: NodeCredentials, authority: ClusterAuthority?,
+        members: @escaping @Sendable () -> [LinkMember],
+        notices: @escaping @Sendable (LinkNotice) -> Void = { _ in },
+        events: @escaping @Sendable (LinkEvent) -> Void
+    ) {
+        self.settings = settings
+        self.credentials = credentials
+        self.authority = authority
+        self.members = members
+        self.notices = notices
+        owner = events
+        table = Mutex(PeerTable(own: credentials.identity.id, settings: settings))
+        enrolments = EnrolmentDesk(authority: authority, credentials: credentials, settings: settings, members: members, notices: notices)
+        listener = Listener(settings: settings, credentials: credentials, meter: meter, group: group) { node, remote, reason in
+            notices(.refused(node, from: remote, reason: reason))
+        }
+        transport = HTTP2ServerTransport.Custom(listenerFactory: listener, config: Self.serverConfiguration(settings))
+        var context = GRPCServerContext()
+        context.methods = [LinkMethods.open, LinkMethods.enrol]
+        transport.configure(context: context)
+    }
+
+    /// Who this node is.
+    package var id: NodeID { credentials.identity.id }
+
+    /// The port it listens on, as soon as it does; nil if it never will.
+    package var port: Int? {
+        get async {
+            let address = await transport.listeningAddress
+            return address?.ipv4?.port ?? address?.ipv6?.port
+        }
+    }
+
+    // MARK: PeerLink
+
+    package func send(_ frame: [UInt8], kind: LinkKind, to peer: NodeID) -> LinkSend {
+        let (result, connection) = table.withLock { $0.send(frame, kind: kind, to: peer, now: .now) }
+        connection?.writer.call()
+        return result
+    }
+
+    package func connect(to peer: NodeID, at address: String) {
+        table.withLock { $0.connect(to: peer, at: address, now: .now) }
+        dialler.call()
+    }
+
+    package func disconnect(from peer: NodeID) {
+        let connections = table.withLock { $0.disconnect(from: peer) }
+        for connection in connections { dismiss(connection, "This node ended the connection.") }
+        delivery.call()
+    }
+
+    // MARK: Running
+
+    /// Serves until graceful shutdown, ``stop()`` or cancellation, then says goodbye to every peer.
+    ///
+    /// - Throws: `BrumeError` if it cannot listen.
+    package func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup(of: Void.self) { outer in
+                // Delivery outlives everything that has something to tell.
+                outer.addTask { await self.deliver() }
+                defer { delivery.finish() }
+                do {
+                    try await serveAll()
+                } catch is Stopped {
+                } catch is CancellationError {
+                }
+            }
+            deliverWaiting()
+        } onGracefulShutdown: {
+            self.stop()
+        }
+    }
+
+    /// Ends ``run()`` as graceful shutdown does.
+    package func stop() { stopper.call() }
+
+    private struct Stopped: Error {}
+
+    private func serveAll() async throws {
+        defer { endAll("The link is stopping.") }
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask {
+                try await self.transport.listen { stream, _ in await self.serve(stream) }
+            }
+            group.addTask { if let port = await self.port { self.notices(.listening(port: port)) } }
+            group.addTask { await self.dialAll() }
+            group.addTask { await self.renewAll() }
+            group.addTask {
+                for await _ in self.stopper.calls {
+                    await self.sayGoodbye()
+                    throw Stopped()
+                }
+            }
+        }
+    }
+
+    /// Tells each peer, and waits a little for their connections to end.
+    private func sayGoodbye() async {
+        let connections = table.withLock { table in
+            table.isStopping = true
+            return table.peers.values.compactMap(\.active)
+        }
+        for connection in connections { connection.post(.goodbye("The node is stopping.")) }
+        let deadline = ContinuousClock.now + settings.farewellTime
+        for connection in connections {
+            let left = deadline - .now
+            guard left > .zero else { return }
+            await connection.gone.wait(atMost: left, on: group.next())
+        }
+    }
+
+    private func endAll(_ reason: String) {
+        let connections = table.withLock { table in
+            table.isStopping = true
+            return table.peers.values.flatMap { [$0.active, $0.next].compactMap { $0 } }
+        }
+        for connection in connections { closed(connection, reason) }
+    }
+
+    private func dialAll() async {
+        await withDiscardingTaskGroup { group in
+            dialler.call()
+            for await _ in dialler.calls {
+                let due = table.withLock { $0.dialsDue(now: .now, wall: WallClock.now()) }
+                for plan in due.plans { group.addTask { await self.dial(plan) } }
+                if let next = due.next { dialler.call(after: next, on: self.group.next()) }
+            }
+        }
+    }
+
+    // MARK: Telling the owner
+
+    private func deliver() async {
+        for await _ in delivery.calls { deliverWaiting() }
+        crowd.withLock { $0.isOver = true }
+        deliverWaiting()
+    }
+
+    private func deliverWaiting() {
+        while true {
+            let events = table.withLock { table in
+                defer {
+                    table.events = []
+                    table.eventBytes = 0
+                }
+                return table.events
+            }
+            let waiting = crowd.withLock { crowd in
+                defer { crowd.waiting = [] }
+                return crowd.waiting
+            }
+            for reader in waiting { reader.resume() }
+            guard !events.isEmpty else { return }
+            for event in events { owner(event) }
+        }
+    }
+
+    /// Waits until the owner has taken what was received, if that is much.
+    func yieldToOwner(_ eventBytes: Int) async {
+        guard eventBytes > Self.undeliveredBytesMax else { return }
+        await withCheckedContinuation { reader in
+            let isOver = crowd.withLock { crowd in
+                if !crowd.isOver { crowd.waiting.append(reader) }
+                return crowd.isOver
+            }
+            // Delivery may have looked before the reader was on the list: it looks again.
+            if isOver { reader.resume() } else { delivery.call() }
+        }
+    }
+
+    // MARK: Figures
+
+    /// What went over the link so far.
+    package var statistics: LinkStatistics {
+        var statistics = table.withLock { $0.statistics }
+        statistics.socketBytesSent = meter.sent.load(ordering: .relaxed)
+        statistics.socketBytesReceived = meter.received.load(ordering: .relaxed)
+        return statistics
+    }
+}
