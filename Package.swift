@@ -82,6 +82,7 @@ let package = Package(
         .executable(name: "brume", targets: ["brume"]),
         .executable(name: "brume-spawner", targets: ["brume-spawner"]),
         .executable(name: "brume-agent", targets: ["brume-agent"]),
+        .library(name: "BrumeCRDT", targets: ["BrumeCRDT"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -138,7 +139,7 @@ let package = Package(
         layer(
             "BrumeGateway", "Adapters/Gateway",
             [
-                "BrumeModel", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
+                "BrumeModel", "BrumeCRDT", "BrumeState", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
                 .crypto,
             ],
             resources: [.embedInCode("openapi.json")]),
@@ -155,12 +156,14 @@ let package = Package(
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
         // The shell round the engine.
         layer(
-            "BrumeNode", "Node", ["BrumeModel", "BrumeHarvest", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),
+            "BrumeNode", "Node",
+            ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", .nioCore, .lifecycle, .logging, .metrics, .deque]),
         .executableTarget(
             name: "brume",
             dependencies: [
                 "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "BrumeLoad",
-                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
+                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
+                "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,
                 .subprocess, .systemPackage,
@@ -190,7 +193,7 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
+                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
                 .logging,
             ]),
         tests(
@@ -202,7 +205,10 @@ let package = Package(
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests(
             "NodeTests", "Node",
-            ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+            [
+                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", "BrumeStore", "BrumeNode",
+                "BrumeSimulator", .nioCore, .nioPosix, .lifecycle, .logging,
+            ]),
         tests(
             "SystemTests", "System",
             [

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Runs outside of a tree: what a delta carries, and in a list what waits for the element at which it hangs.
+///
+/// Sorted by dot, without overlap. Runs that go on in one another are joined, so that the deltas of somebody who types are one run.
+struct PendingRuns<Element: ListElement>: Sendable, Equatable {
+    private(set) var runs: [Run<Element>] = []
+
+    init() {}
+
+    init(_ run: Run<Element>) { runs = [run] }
+
+    /// Of runs without overlap, in any order.
+    init(sorting list: [Run<Element>]) {
+        for run in list.sorted(by: { ($0.site, $0.start) < ($1.site, $1.start) }) { insert(run) }
+    }
+
+    var isEmpty: Bool { runs.isEmpty }
+
+    /// Index of the first run that ends behind (site, sequence).
+    private func firstEnding(behind sequence: UInt64, of site: SiteID) -> Int {
+        // Most come in order.
+        if let last = runs.last, last.site == site ? last.end <= sequence : last.site < site { return runs.count }
+        var low = 0
+        var high = runs.count
+        while low < high {
+            let middle = (low &+ high) >> 1
+            if runs[middle].site == site ? runs[middle].end <= sequence : runs[middle].site < site {
+                low = middle &+ 1
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+
+    /// Splits a range into parts that are here, with their fate, and parts that are not.
+    func forEachPart(of site: SiteID, _ range: Range<UInt64>, _ body: (Range<UInt64>, Fate?) -> Void) {
+        var position = range.lowerBound
+        var index = firstEnding(behind: position, of: site)
+        while position < range.upperBound, index < runs.count, runs[index].site == site, runs[index].start < range.upperBound {
+            if runs[index].start > position { body(position..<runs[index].start, nil) }
+            let lower = max(runs[index].start, position)
+            position = min(runs[index].end, range.upperBound)
+            body(lower..<position, runs[index].fate)
+            index += 1
+        }
+        if position < range.upperBound { body(position..<range.upperBound, nil) }
+    }
+
+    /// Adds a run of which nothing is here yet.
+    mutating func insert(_ run: Run<Element>) {
+        let index = firstEnding(behind: run.start, of: run.site)
+        if index > 0, runs[index - 1].continues(with: run) {
+            runs[index - 1].append(run)
+            joinNext(index - 1)
+        } else {
+            runs.insert(run, at: index)
+            joinNext(index)
+        }
+    }
+
+    private mutating func joinNext(_ index: Int) {
+        guard index + 1 < runs.count, runs[index].continues(with: runs[index + 1]) else { return }
+        runs[index].append(runs[index + 1])
+        runs.remove(at: index + 1)
+    }
+
+    /// Drops the content of those dots of the range that are here and live.
+    mutating func remove(_ site: SiteID, _ range: Range<UInt64>, _ fate: Fate) {
+        var index = firstEnding(behind: range.lowerBound, of: site)
+        while index < runs.count, runs[index].site == site, runs[index].start < range.upperBound {
+            let run = runs[index]
+            guard run.fate.isLive else {
+                index += 1
+                continue
+            }
+            let cut = max(run.start, range.lowerBound)..<min(run.end, range.upperBound)
+            var parts: [Run<Element>] = []
+            if run.start < cut.lowerBound { parts.append(run.part(run.start..<cut.lowerBound)) }
+            parts.append(run.part(cut, fate: fate))
+            if cut.upperBound < run.end { parts.append(run.part(cut.upperBound..<run.end)) }
+            runs.replaceSubrange(index...index, with: parts)
+            let first = max(0, index - 1)
+            index += parts.count
+            var joint = min(index, runs.count - 1)
+            while joint > first {
+                let before = runs.count
+                joinNext(joint - 1)
+                if runs.count < before { index -= 1 }
+                joint -= 1
+            }
+        }
+    }
+
+    /// Takes all runs out.
+    mutating func takeAll() -> [Run<Element>] {
+        defer { runs = [] }
+        return runs
+    }
+}
+
+/// Dots that were removed before their elements came. Sorted, without overlap.
+struct Removals: Sendable, Equatable {
+    private(set) var entries: [Removal] = []
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    private func firstEnding(behind sequence: UInt64, of site: SiteID) -> Int {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low &+ high) >> 1
+            if entries[middle].site == site ? entries[middle].upper <= sequence : entries[middle].site < site {
+                low = middle &+ 1
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+
+    /// Splits a range into parts that are here, with their fate, and parts that are not.
+    func forEachPart(of site: SiteID, _ range: Range<UInt64>, _ body: (Range<UInt64>, Fate?) -> Void) {
+        var position = range.lowerBound
+        var index = firstEnding(behind: position, of: site)
+        while position < range.upperBound, index < entries.count, entries[index].site == site, entries[index].lower < range.upperBound {
+            if entries[index].lower > position { body(position..<entries[index].lower, nil) }
+            let lower = max(entries[index].lower, position)
+            position = min(entries[index].upper, range.upperBound)
+            body(lower..<position, entries[index].fate)
+            index += 1
+        }
+        if position < range.upperBound { body(position..<range.upperBound, nil) }
+    }
+
+    /// Adds those dots of the range that are not here yet.
+    mutating func insert(_ site: SiteID, _ range: Range<UInt64>, _ fate: Fate) {
+        var missing: [Range<UInt64>] = []
+        forEachPart(of: site, range) { part, known in
+            if known == nil { missing.append(part) }
+        }
+        for part in missing {
+            let index = firstEnding(behind: part.lowerBound, of: site)
+            if index > 0, entries[index - 1].site == site, entries[index - 1].upper == part.lowerBound,
+                let both = entries[index - 1].fate.joined(fate)
+            {
+                entries[index - 1].upper = part.upperBound
+                entries[index - 1].fate = both
+            } else {
+                entries.insert(Removal(site: site, lower: part.lowerBound, upper: part.upperBound, fate: fate), at: index)
+            }
+        }
+    }
+
+    /// Takes out the dots of the range: their elements are here now.
+    mutating func clear(_ site: SiteID, _ range: Range<UInt64>) {
+        var index = firstEnding(behind: range.lowerBound, of: site)
+        while index < entries.count, entries[index].site == site, entries[index].lower < range.upperBound {
+            let entry = entries[index]
+            var rest: [Removal] = []
+            if entry.lower < range.lowerBound { rest.append(Removal(site: site, lower: entry.lower, upper: range.lowerBound, fate: entry.fate)) }
+            if entry.upper > range.upperBound { rest.append(Removal(site: site, lower: range.upperBound, upper: entry.upper, fate: entry.fate)) }
+            entries.replaceSubrange(index...index, with: rest)
+            index += rest.count
+        }
+    }
+}

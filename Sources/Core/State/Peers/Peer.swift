@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeCRDT
+import BrumeModel
+
+/// Another node: what it wants, how far it has come with this replica's batches, and what is on the way to it.
+final class Peer {
+    let node: NodeID
+    var tier = NodeTier.edge
+    /// Whether it belongs to the cluster; what became of a member that does not answer is waited for, until it is removed.
+    var isMember = false
+    /// Whether frames reach it.
+    var isUp = false
+    /// Its incarnation, as it last said.
+    var site: SiteID?
+    var interest = PeerInterest()
+
+    /// It has merged all batches that concern it up to here; and has them durably up to there.
+    var acked: UInt64 = 0
+    var durable: UInt64 = 0
+    /// The last batch sent that concerns it: the predecessor of the next.
+    var sent: UInt64 = 0
+    /// All batches up to here were sent or do not concern it.
+    var cursor: UInt64 = 0
+    /// What is on the way, oldest first.
+    var flying: [(number: UInt64, bytes: Int)] = []
+    var flyingBytes = 0
+    /// When what is on the way is taken for lost.
+    var resendAt: Instant?
+    var resendAfter: Duration
+    /// A batch whose acknowledgement will measure the way, and when it was sent.
+    var probe: (number: UInt64, sentAt: Instant)?
+    var roundTrip: Duration?
+    /// Whether batches it lacks are not kept any more: it must compare.
+    var isBehind = false
+    /// Whether the link's queue for new deltas, or for catching up, is full.
+    var isBlocked = false
+    var isBulkBlocked = false
+
+    /// When an acknowledgement must go out at the latest.
+    var statusDue: Instant?
+    /// Whether the next status tells what this node wants.
+    var tellsInterest = true
+    /// Everything that anybody did before this moment has reached it for good.
+    var watermark = HybridTime.zero
+    /// Of the set of members that it knows.
+    var view: UInt64 = 0
+    /// Messages from it that come in parts.
+    var assembly = Assembly()
+
+    init(node: NodeID, settings: StateSettings) {
+        self.node = node
+        resendAfter = settings.resendAfter
+    }
+
+    /// Forgets what was on the way.
+    func rewind(to number: UInt64) {
+        sent = number
+        cursor = number
+        flying = []
+        flyingBytes = 0
+        probe = nil
+        resendAt = nil
+    }
+
+    /// Takes note that it has come so far.
+    func acknowledge(_ number: UInt64, durable: UInt64, now: Instant, settings: StateSettings) {
+        self.durable = max(self.durable, durable)
+        guard number > acked else { return }
+        acked = number
+        if sent < number { sent = number }
+        if cursor < number { cursor = number }
+        while let first = flying.first, first.number <= number {
+            flyingBytes -= first.bytes
+            flying.removeFirst()
+        }
+        if let probe, number >= probe.number {
+            let sample = now - probe.sentAt
+            roundTrip = roundTrip.map { $0 * 7 / 8 + sample / 8 } ?? sample
+            self.probe = nil
+        }
+        resendAfter = roundTrip.map { max(.milliseconds(20), $0 * 3 + settings.ackDelay) } ?? settings.resendAfter
+        resendAt = flying.isEmpty ? nil : now + resendAfter
+    }
+}
+
+/// Which namespaces a peer keeps.
+struct PeerInterest: Equatable {
+    /// Whether it keeps those that are not named.
+    var others = true
+    /// By name.
+    var named: [Named] = []
+
+    struct Named: Equatable {
+        var namespace: String
+        var isKept: Bool
+    }
+
+    func keeps(_ namespace: String) -> Bool {
+        let index = named.partitioningIndex { $0.namespace >= namespace }
+        return index < named.count && named[index].namespace == namespace ? named[index].isKept : others
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.byte(others ? 1 : 0)
+        writer.count(named.count)
+        for entry in named {
+            writer.string(Bytes(entry.namespace))
+            writer.byte(entry.isKept ? 1 : 0)
+        }
+    }
+
+    init() {}
+
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        others = try reader.byte() == 1
+        for _ in 0..<(try reader.count(entryBytes: 2)) {
+            let entry = Named(namespace: try reader.string().text, isKept: try reader.byte() == 1)
+            if let last = named.last, last.namespace >= entry.namespace { throw reader.failure(.outOfOrder) }
+            named.append(entry)
+        }
+    }
+}
+
+/// Gathers the parts of a message that is longer than a frame; the parts of one message follow one another.
+struct Assembly {
+    private var message: UInt64 = 0
+    private var next = 0
+    private var bytes: [UInt8] = []
+
+    /// Takes a part; answers the whole when it was the last one. A part out of turn loses the message: it is repeated.
+    mutating func take(message: UInt64, index: Int, count: Int, part: ArraySlice<UInt8>, bytesMax: Int) -> [UInt8]? {
+        if index == 0 {
+            self.message = message
+            next = 0
+            bytes = []
+        }
+        guard message == self.message, index == next, bytes.count + part.count <= bytesMax else {
+            bytes = []
+            next = -1
+            return nil
+        }
+        bytes.append(contentsOf: part)
+        next += 1
+        guard next == count else { return nil }
+        defer {
+            bytes = []
+            next = -1
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeCRDT
+
+/// What an object's content must say about itself, beside being a lattice.
+protocol ObjectContent: Lattice {
+    static var kind: ObjectKind { get }
+    /// Whether a reader sees that the object exists.
+    var isPresent: Bool { get }
+    /// Whether it can only grow, so that deleting it needs a new epoch.
+    static var onlyGrows: Bool { get }
+    /// The time of the last overwriting, for kinds where one voids an expiry that was set before.
+    var overwritten: Stamp { get }
+    /// Removes what is seen and joins the delta to `delta`.
+    mutating func removeAll(at stamp: Stamp, into delta: inout Self)
+    mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self)
+    func lastNumber(of site: SiteID) -> UInt64
+}
+
+extension ObjectContent {
+    static var onlyGrows: Bool { false }
+    var overwritten: Stamp { .zero }
+    mutating func removeAll(at stamp: Stamp, into delta: inout Self) {}
+    mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self) {}
+    func lastNumber(of site: SiteID) -> UInt64 { 0 }
+}
+
+/// Content that is a dot store with its context: most kinds.
+protocol CausalContent: ObjectContent {
+    associatedtype Store: DotStore
+    var causal: Causal<Store> { get set }
+    init(causal: Causal<Store>)
+}
+
+/// An object of one kind: its content, and the join of its changes since the last flush.
+final class ContentObject<Content: ObjectContent>: StateObject {
+    var content = Content()
+    /// Nil when nothing waits to be sent.
+    var delta: Content?
+
+    init(name: Bytes, hash: UInt64, space: SpaceID) {
+        super.init(name: name, hash: hash, space: space, kind: Content.kind)
+    }
+
+    override var hasContent: Bool { content.isPresent }
+    override var contentDigest: UInt64 { content.digest }
+    override var contentBytes: Int { content.memoryBytes + MemoryLayout<Content>.size * 2 }
+    override var overwritten: Stamp { content.overwritten }
+    override var needsEpoch: Bool { Content.onlyGrows }
+    override var hasDelta: Bool { delta != nil }
+
+    override func encodeDelta(into writer: inout ByteWriter) {
+        (delta ?? Content()).encode(into: &writer)
+        delta = nil
+    }
+
+    override func encodeContent(into writer: inout ByteWriter) { content.encode(into: &writer) }
+
+    override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) {
+        content.merge(try Content(from: &reader))
+    }
+
+    override func checkContent(from reader: inout ByteReader) throws(DecodingFailure) { _ = try Content(from: &reader) }
+
+    override func removeContent(_ stamp: Stamp) {
+        change { content, delta in content.removeAll(at: stamp, into: &delta) }
+    }
+
+    override func resetContent() {
+        content = Content()
+        if delta != nil { delta = Content() }
+    }
+
+    override func beginNumbering(of site: SiteID, after floor: UInt64) {
+        change { content, delta in content.beginNumbering(of: site, after: floor, into: &delta) }
+    }
+    override func forgetDelta() { delta = nil }
+    override func lastNumber(of site: SiteID) -> UInt64 { content.lastNumber(of: site) }
+    override func resendAll() { delta = content }
+
+    /// Runs a mutator that joins its delta to the one that waits.
+    @inline(__always)
+    func change<Result, Failure: Error>(_ body: (inout Content, inout Content) throws(Failure) -> Result) throws(Failure) -> Result {
+        var pending = delta ?? Content()
+        delta = nil
+        defer { delta = pending }
+        return try body(&content, &pending)
+    }
+}

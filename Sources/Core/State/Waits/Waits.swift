@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeCRDT
+import BrumeModel
+
+/// A caller that waits.
+struct Wait {
+    let ticket: StateTicket
+    let deadline: Instant
+    var aim: Aim
+
+    enum Aim {
+        /// A batch to come so far.
+        case settled(WriteMark, Settlement)
+        /// The replica to have what a session has seen.
+        case session(SessionToken)
+        /// Answers to a question for objects.
+        case answers(Answers)
+        case exclusive(ObjectKey)
+        case rights(ObjectKey, Int64)
+    }
+
+    /// A question to several peers.
+    struct Answers {
+        let nonce: UInt64
+        var asked: [NodeID]
+        var came: [NodeID] = []
+        /// How many must answer; nil where one that keeps the namespace is enough, and nobody is.
+        let needed: Int?
+        /// Whether one answered that keeps the namespace.
+        var isHeld = false
+    }
+}
+
+/// All callers that wait, oldest first.
+struct Waits {
+    private(set) var list: [Wait] = []
+    private var lastTicket: UInt64 = 0
+
+    /// Whether somebody waits for peers' acknowledgements, so that they should come at once.
+    var wantsAcknowledgement: Bool {
+        list.contains { if case .settled(_, .replicas) = $0.aim { true } else { false } }
+    }
+
+    var nextDeadline: Instant? { list.lazy.map(\.deadline).min() }
+    var count: Int { list.count }
+
+    mutating func add(_ aim: Wait.Aim, until deadline: Instant) -> StateTicket {
+        lastTicket += 1
+        let ticket = StateTicket(number: lastTicket)
+        list.append(Wait(ticket: ticket, deadline: deadline, aim: aim))
+        return ticket
+    }
+
+    func expects(_ nonce: UInt64, from node: NodeID) -> Bool {
+        list.contains { if case .answers(let answers) = $0.aim { answers.nonce == nonce && answers.asked.contains(node) } else { false } }
+    }
+
+    mutating func answered(_ nonce: UInt64, by node: NodeID, isHeld: Bool) {
+        for index in list.indices {
+            guard case .answers(var answers) = list[index].aim, answers.nonce == nonce else { continue }
+            answers.asked.removeAll { $0 == node }
+            answers.came.append(node)
+            answers.isHeld = answers.isHeld || isHeld
+            list[index].aim = .answers(answers)
+        }
+    }
+
+    /// A node that was asked cannot answer any more.
+    mutating func lost(_ node: NodeID) {
+        for index in list.indices {
+            guard case .answers(var answers) = list[index].aim else { continue }
+            answers.asked.removeAll { $0 == node }
+            list[index].aim = .answers(answers)
+        }
+    }
+
+    /// Ends all waits for batches of an incarnation that is no more.
+    mutating func failMarks(_ error: StateError, into outputs: inout [StateOutput]) {
+        list.removeAll { wait in
+            guard case .settled = wait.aim else { return false }
+            outputs.append(.ready(wait.ticket, error))
+            return true
+        }
+    }
+
+    /// Ends the waits for which `decide` answers: with nil within for success.
+    mutating func end(_ decide: (Wait) -> StateError??, into outputs: inout [StateOutput]) {
+        guard !list.isEmpty else { return }
+        list.removeAll { wait in
+            guard let result = decide(wait) else { return false }
+            outputs.append(.ready(wait.ticket, result))
+            return true
+        }
+    }
+}
+
+extension Replica {
+    /// Begins to wait for writes to come so far; nil where there is nothing to wait for.
+    ///
+    /// - Throws: `StateError`: `unavailable` where it can never come, or too many wait.
+    public mutating func wait(
+        for mark: WriteMark, _ level: Settlement, until deadline: Instant, _ now: StateTime
+    ) throws(StateError) -> StateTicket? {
+        if isSettled(mark, level) { return nil }
+        if case .replicas(let count) = level, count > membership.others.count + 1 {
+            throw StateError(
+                .unavailable, "The call asks for \(count) nodes, and the cluster has \(membership.others.count + 1); ask for fewer.")
+        }
+        try checkWaitCount()
+        let ticket = waits.add(.settled(mark, level), until: deadline)
+        // Who waits pays for no company.
+        if isDirty { flush(now) }
+        return ticket
+    }
+
+    private func checkWaitCount() throws(StateError) {
+        guard waits.count < settings.waitsMax else {
+            throw StateError(.unavailable, "\(waits.count) calls wait already for other nodes; try again later.")
+        }
+    }
+
+    /// Whether writes up to the mark have come so far.
+    public func isSettled(_ mark: WriteMark, _ level: Settlement) -> Bool {
+        switch level {
+        case .accepted: return true
+        case .durable: return mark.batch <= durableBatch
+        case .replicas(let count):
+            if count <= 1 { return mark.batch <= durableBatch }
+            guard mark.batch <= durableBatch, mark.batch < nextBatch else { return mark.batch == 0 }
+            return 1 + peers.filter { $0.isMember && $0.durable >= mark.batch }.count >= count
+        }
+    }
+
+    /// Begins to wait for what an operation needs; nil where it is here.
+    ///
+    /// - Throws: `StateError`: `unavailable` where it can never come, or too many wait.
+    public mutating func wait(for need: StateNeed, until deadline: Instant, _ now: StateTime) throws(StateError) -> StateTicket? {
+        switch need {
+        case .session(let token):
+            if covers(token) { return nil }
+            try checkWaitCount()
+            for peer in peers where peer.isUp { pulls.request(peer.node, full: true) }
+            beginPulls(now)
+            return waits.add(.session(token), until: deadline)
+        case .present(let keys):
+            for key in keys { use(key.space, now) }
+            if keys.allSatisfy({ isPresent($0.space) }) { return nil }
+            let asked = peers.filter { peer in peer.isMember && peer.isUp && keys.contains { peer.interest.keeps(name(of: $0.space).namespace) } }
+            guard !asked.isEmpty else { return nil }
+            return try ask(asked, keys, needed: nil, until: deadline, now)
+        case .quorum(let keys, let count):
+            guard count > 1 else { return nil }
+            guard count <= membership.others.count + 1 else {
+                throw StateError(
+                    .unavailable, "The call asks for \(count) nodes, and the cluster has \(membership.others.count + 1); ask for fewer.")
+            }
+            return try ask(peers.filter { $0.isMember && $0.isUp }, keys, needed: count - 1, until: deadline, now)
+        case .exclusive(let key):
+            if owns(key, now) { return nil }
+            try checkWaitCount()
+            let ticket = waits.add(.exclusive(key), until: deadline)
+            seekLease(key, now)
+            return ticket
+        case .rights(let key, let amount):
+            if try hasRights(key, amount, now) { return nil }
+            try checkWaitCount()
+            let ticket = waits.add(.rights(key, amount), until: deadline)
+            seekRights(key, amount, now)
+            return ticket
+        }
+    }
+
+    private mutating func ask(
+        _ asked: [Peer], _ keys: [ObjectKey], needed: Int?, until deadline: Instant, _ now: StateTime
+    ) throws(StateError) -> StateTicket {
+        try checkWaitCount()
+        if let needed, asked.count < needed {
+            throw StateError(
+                .unavailable, "The call asks for \(needed + 1) nodes, and \(asked.count + 1) answer; try again or ask for fewer.")
+        }
+        nextNonce += 1
+        let nonce = nextNonce
+        for peer in asked {
+            var writer = Frame.writer(.fetch, site: site, time: clock.now(wall: now.wallMilliseconds))
+            writer.varint(nonce)
+            writer.count(keys.count)
+            for key in keys {
+                writer.spaceName(name(of: key.space))
+                writer.string(key.name)
+            }
+            transmit(writer.bytes, .state, to: peer)
+        }
+        return waits.add(.answers(Wait.Answers(nonce: nonce, asked: asked.map(\.node), needed: needed)), until: deadline)
+    }
+
+    /// Ends the waits that are over.
+    mutating func checkWaits(_ now: StateTime) {
+        guard waits.count > 0 else { return }
+        var ended = waits
+        ended.end({ outcome(of: $0, now) }, into: &outputs)
+        waits = ended
+    }
+
+    /// Nil while it goes on.
+    private func outcome(of wait: Wait, _ now: StateTime) -> StateError?? {
+        let isLate = wait.deadline <= now.instant
+        switch wait.aim {
+        case .settled(let mark, let level):
+            if isSettled(mark, level) { return .some(nil) }
+        case .session(let token):
+            if covers(token) { return .some(nil) }
+        case .answers(let answers):
+            if let needed = answers.needed {
+                if answers.came.count >= needed { return .some(nil) }
+                if answers.came.count + answers.asked.count < needed {
+                    return StateError(.unavailable, "Too few nodes answer for the quorum that the call asks for; try again or ask for fewer.")
+                }
+            } else if answers.isHeld || answers.asked.isEmpty || isLate {
+                // Nobody who answers has it: then there is nothing but what is here.
+                return .some(nil)
+            }
+        case .exclusive(let key):
+            if owns(key, now) { return .some(nil) }
+        case .rights(let key, let amount):
+            if (try? hasRights(key, amount, now)) ?? false { return .some(nil) }
+        }
+        guard isLate else { return nil }
+        return StateError(.unavailable, "Other nodes did not answer in time; the network may be cut. Try again, or ask for less.")
+    }
+}

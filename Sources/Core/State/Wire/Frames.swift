@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeCRDT
+import BrumeModel
+
+/// The form of what replicas say to one another: a version, a type, who speaks and when, then the type's own fields.
+enum Frame {
+    /// Raised when a frame's meaning changes; a reader refuses what is newer and says so.
+    static let version: UInt8 = 1
+
+    /// What a frame is about. Numbers are never used again.
+    enum Kind: UInt8 {
+        /// Batches of deltas.
+        case batches = 1
+        /// How far the sender has come with the receiver's batches, and with everybody's.
+        case status = 2
+        /// Digests of the sender's key spaces: the first question of a comparison.
+        case roots = 3
+        /// The answer: digests of upper ranges where the key spaces differ.
+        case tops = 4
+        /// Asks for the digests of buckets.
+        case leavesWanted = 5
+        case leaves = 6
+        /// Asks for objects whose digests differ from those listed.
+        case objectsWanted = 7
+        case objects = 8
+        /// Asks for single objects by name.
+        case fetch = 9
+        case fetched = 10
+        /// A part of a message that is longer than a frame.
+        case fragment = 11
+        /// A node asks for the sole ownership of an object.
+        case leaseAsked = 12
+        case leaseAnswered = 13
+        /// Asks for rights of a bounded counter.
+        case rightsAsked = 14
+        /// Asks whether the receiver keeps a namespace, so that the sender may drop it.
+        case releaseAsked = 15
+        case releaseAnswered = 16
+    }
+
+    /// Bytes a link carries at once, less what a fragment's head takes.
+    static let bytesMax = PeerLinkLimits.frameBytesMax
+    static let fragmentBytes = bytesMax - 64
+
+    /// Begins a frame.
+    static func writer(_ kind: Kind, site: SiteID, time: HybridTime, capacity: Int = 0) -> ByteWriter {
+        var writer = ByteWriter()
+        writer.byte(version)
+        writer.byte(kind.rawValue)
+        writer.site(site)
+        writer.value(time)
+        return writer
+    }
+}
+
+/// The head of a frame.
+struct FrameHead {
+    let kind: Frame.Kind
+    let site: SiteID
+    let time: HybridTime
+
+
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        guard let kind = Frame.Kind(rawValue: try reader.byte()) else { throw reader.failure(.unknownTag) }
+        self.kind = kind
+        site = try reader.site()
+        time = try HybridTime(from: &reader)
+    }
+}
