@@ -184,6 +184,14 @@ extension Membership {
         return finish(now)
     }
 
+    /// The owner learned otherwise that the cluster removed this node.
+    public mutating func expel(now: Instant) -> MembershipOutput {
+        var record = own
+        record.status = .removed
+        if standing != .expelled { merge(record, now: now) }
+        return finish(now)
+    }
+
     /// How often a peer that called is asked for its list.
     private static let linkTries = 5
     /// To how many a goodbye is said directly.

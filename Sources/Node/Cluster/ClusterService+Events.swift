@@ -122,6 +122,9 @@ extension ClusterService {
         try attempt { membership, now throws(BrumeError) in try membership.remove(node, now: now) }
     }
 
+    /// The link learned that the cluster removed this node.
+    package func expelled() { step { $0.expel(now: $1) } }
+
     /// Asks a node to drain or to take work again.
     ///
     /// - Throws: `BrumeError`: `notFound` where it is no member, `unavailable` where it does not answer.
