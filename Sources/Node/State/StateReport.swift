@@ -2,12 +2,13 @@
 
 package import BrumeModel
 package import BrumeState
+import Synchronization
 
 /// What a node's state is and does at the moment.
 package struct StateReport: Sendable {
     /// What the replica holds, and what it has done.
-    package var replica = StateFigures()
-    package var counts = StateCounts()
+    package var replica: StateFigures
+    package var counts: StateCounts
     package var flushes = 0
     package var framesSent = 0
     package var bytesSent = 0
@@ -20,14 +21,17 @@ package struct StateReport: Sendable {
     /// Mean time from the beginning of a wait to its end, of all so far.
     package var meanWait = Duration.zero
     package var log = StateLogFigures()
+
+    init(_ replica: StateFigures, _ counts: StateCounts) {
+        self.replica = replica
+        self.counts = counts
+    }
 }
 
 extension StateService {
     package func report() -> StateReport {
         var report = core.locked { replica, shell in
-            var report = StateReport()
-            report.replica = replica.figures
-            report.counts = replica.counts
+            var report = StateReport(replica.figures, replica.counts)
             report.flushes = shell.figures.flushes
             report.framesSent = shell.figures.framesSent
             report.bytesSent = shell.figures.bytesSent

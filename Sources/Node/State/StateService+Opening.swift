@@ -2,10 +2,11 @@
 
 import BrumeCRDT
 package import BrumeModel
-package import BrumeState
+import BrumeState
 package import Logging
 import NIOCore
 import ServiceLifecycle
+import Synchronization
 
 extension StateService {
     /// Reads what the log holds, decides under which incarnation the replica goes on, and has that on disk before it returns.

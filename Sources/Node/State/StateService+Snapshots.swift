@@ -2,6 +2,8 @@
 
 import BrumeModel
 import BrumeState
+import Logging
+import NIOCore
 
 extension StateService {
     /// Writes the parts that changed since the last snapshot, a few at a time beside everything else, then forgets the records before them.

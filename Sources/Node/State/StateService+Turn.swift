@@ -2,6 +2,7 @@
 
 import BrumeModel
 import BrumeState
+import Logging
 import NIOCore
 
 extension StateService {

@@ -3,9 +3,9 @@
 import BrumeCRDT
 package import BrumeModel
 package import BrumeState
-package import Logging
+import Logging
 import NIOCore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// A node's state: a lock round the replica, the loop that flushes it, its log, and its way to other nodes.

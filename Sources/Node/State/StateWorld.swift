@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import BrumeModel
+import BrumeModel
 package import BrumeState
 package import NIOCore
 

@@ -13,12 +13,13 @@ enum StateContent: Sendable {
     case list([Bytes], next: UInt64?)
     case fields([(field: Bytes, value: Bytes)], next: UInt64?)
     case scored([ScoredMember], next: UInt64?)
+    case tree(StateTree)
 
     /// Where the next page begins; nil where this is all.
     var next: UInt64? {
         switch self {
         case .list(_, let next), .fields(_, let next), .scored(_, let next): next
-        case .none, .truth, .integer, .number, .bytes: nil
+        case .none, .truth, .integer, .number, .bytes, .tree: nil
         }
     }
 
@@ -29,6 +30,7 @@ enum StateContent: Sendable {
         case .integer(let number): writer.value(number)
         case .number(let number): writer.value(number)
         case .bytes(let bytes): writer.value(bytes)
+        case .tree(let tree): tree.write(into: &writer)
         case .list(let items, _): writer.list { writer in for item in items { writer.value(item) } }
         case .fields(let fields, _):
             writer.object { writer in
@@ -100,14 +102,45 @@ extension StateContent {
         case .boundedCounter: self = .integer(try replica.boundedValue(key, now))
         case .register: self = try replica.registerValue(key, now).map { .bytes($0) } ?? .none
         case .multiRegister: self = .list(try replica.multiValues(key, now), next: nil)
-        case .enableWinsFlag, .disableWinsFlag: self = .truth(try replica.flagValue(key, wins: kind, now))
+        case .enableWinsFlag, .disableWinsFlag: self = .truth(try replica.flagValue(key, now))
         case .text: self = .bytes(Bytes(try replica.textValue(key, now)))
-        case .document: self = .none
+        case .document: self = .tree(try StateTree(of: key, at: [], in: replica, now))
         }
     }
 
     private static func list(_ page: StatePage, _ members: [Bytes]) -> StateContent {
         let (elements, next) = Self.page(page, of: members) { $0 }
         return .list(elements, next: next)
+    }
+}
+
+/// A nested map.
+indirect enum StateTree: Sendable {
+    case leaf(Bytes)
+    case branch([(key: Bytes, value: StateTree)])
+
+    init(of key: ObjectKey, at path: [Bytes], in replica: borrowing Replica, _ now: StateTime) throws(StateError) {
+        if !path.isEmpty, let value = try replica.documentValue(key, at: path, now) {
+            self = .leaf(value)
+            return
+        }
+        var members: [(key: Bytes, value: StateTree)] = []
+        for name in try replica.documentKeys(key, at: path, now) ?? [] {
+            members.append((name, try StateTree(of: key, at: path + [name], in: replica, now)))
+        }
+        self = .branch(members)
+    }
+
+    func write(into writer: inout StateJSONWriter) {
+        switch self {
+        case .leaf(let value): writer.value(value)
+        case .branch(let members):
+            writer.object { writer in
+                for member in members {
+                    writer.key(member.key)
+                    member.value.write(into: &writer)
+                }
+            }
+        }
     }
 }

@@ -144,8 +144,9 @@ enum StateOperation: Sendable {
         case .hash: return .integer(Int64(try replica.hashSet(key, try value.pairs(), now)))
         case .register: try replica.registerSet(key, try value.element(), now)
         case .multiRegister: try replica.multiSet(key, try value.element(), now)
-        case .enableWinsFlag, .disableWinsFlag: try replica.flagSet(key, try value.condition(), wins: kind, now)
+        case .enableWinsFlag, .disableWinsFlag: try replica.flagSet(key, try value.condition(), kind, now)
         case .string: try replica.set(key, try value.element(), now)
+        case .document: try setDocument(key, value, at: [], in: &replica, now)
         default: throw StateError(.invalid, "A \(kind.word) has no single value to set; replace it, or add and remove.")
         }
         return .none
@@ -156,13 +157,19 @@ enum StateOperation: Sendable {
     ) throws(StateError) -> StateContent {
         switch kind ?? replica.kind(of: key, now) ?? .list {
         case .text:
-            let length = try replica.textLength(key, now)
-            try replica.textInsert(key, at: index < 0 ? max(0, length + index + 1) : index, try value.element().text, now)
-            return .integer(Int64(try replica.textLength(key, now)))
+            let length = try replica.textCount(key, now)
+            try replica.textInsert(key, try value.element().text, at: index < 0 ? max(0, length + index + 1) : index, now)
+            return .integer(Int64(try replica.textCount(key, now)))
         default:
             let length = try replica.listLength(key, now)
-            let position = index < 0 ? max(0, length + index + 1) : index
-            return .integer(Int64(try replica.listInsert(key, try value.elements(), at: position, now)))
+            guard index == 0 || index == -1 || index == length else {
+                throw StateError(.outOfRange, "Elements are put at the head of a list (at 0) or behind its end (at -1), not at \(index).")
+            }
+            let elements = try value.elements()
+            // Pushed at the head one after the other, the last one would come first.
+            let count = try replica.listPush(
+                key, index == 0 ? elements.reversed() : elements, atHead: index == 0, onlyIfExists: false, now)
+            return .integer(Int64(count))
         }
     }
 
@@ -172,18 +179,17 @@ enum StateOperation: Sendable {
         guard index >= 0, count >= 0, !index.addingReportingOverflow(count).overflow else {
             throw StateError(.outOfRange, "The index and the count of a cut are 0 or more.")
         }
-        switch replica.kind(of: key, now) {
-        case .text:
-            let length = try replica.textLength(key, now)
-            let range = min(index, length)..<min(index + count, length)
-            try replica.textRemove(key, range, now)
-            return .integer(Int64(range.count))
-        default:
+        guard replica.kind(of: key, now) == .text else {
             let length = try replica.listLength(key, now)
-            let range = min(index, length)..<min(index + count, length)
-            try replica.listRemove(key, range, now)
-            return .integer(Int64(range.count))
+            guard index == 0 || index + count >= length else {
+                throw StateError(.outOfRange, "Elements are cut from the head of a list (at 0) or from its end, not from its middle.")
+            }
+            return .list(try replica.listPop(key, count: min(count, max(0, length - index)), fromHead: index == 0, now), next: nil)
         }
+        let length = try replica.textCount(key, now)
+        let range = min(index, length)..<min(index + count, length)
+        try replica.textRemove(key, range, now)
+        return .integer(Int64(range.count))
     }
 
     private static func replace(
@@ -201,10 +207,20 @@ enum StateOperation: Sendable {
         case .boundedCounter: _ = try replica.boundedAdd(key, try value.whole(), now)
         case .register: try replica.registerSet(key, try value.element(), now)
         case .multiRegister: for element in try value.elements() { try replica.multiSet(key, element, now) }
-        case .enableWinsFlag, .disableWinsFlag: try replica.flagSet(key, try value.condition(), wins: kind, now)
-        case .text: try replica.textInsert(key, at: 0, try value.element().text, now)
-        case .document:
-            throw StateError(.invalid, "A document cannot be replaced by this request; use the library or change it field by field.")
+        case .enableWinsFlag, .disableWinsFlag: try replica.flagSet(key, try value.condition(), kind, now)
+        case .text: try replica.textInsert(key, try value.element().text, at: 0, now)
+        case .document: try setDocument(key, value, at: [], in: &replica, now)
         }
+    }
+
+    /// Sets every leaf of a tree of objects.
+    private static func setDocument(
+        _ key: ObjectKey, _ value: StateOperand, at path: [Bytes], in replica: inout Replica, _ now: StateTime
+    ) throws(StateError) {
+        guard case .fields(let fields) = value else {
+            guard !path.isEmpty else { throw StateError(.invalid, "A document is an object in braces.") }
+            return try replica.documentSet(key, try value.element(), at: path, now)
+        }
+        for (field, value) in fields { try setDocument(key, value, at: path + [field], in: &replica, now) }
     }
 }

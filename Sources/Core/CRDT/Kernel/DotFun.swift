@@ -214,5 +214,5 @@ extension Bytes: DotValue {
         if self < other { self = other }
     }
 
-    public var digest: UInt64 { stableHash(self) }
+    public var digest: UInt64 { BrumeCRDT.stableHash(self) }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeCRDT
 public import BrumeModel
 
 /// The batch that holds a write: what a caller that wants more than `local` waits for.

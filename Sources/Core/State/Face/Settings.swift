@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeModel
+import BrumeModel
 
 /// How hard a namespace's writes are to lose.
 public enum StateDurability: UInt8, Sendable, Hashable, Comparable, CaseIterable {

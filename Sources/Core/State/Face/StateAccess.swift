@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeModel
-
 /// What faces (Redis, HTTP) get of a node's state: the replica under its lock, and ways to wait without holding it.
 public protocol StateAccess: Sendable {
     /// Runs a body under the replica's lock; one run of pipelined commands is one call. The body must not wait.

@@ -117,12 +117,14 @@ extension Replica {
         let recent = HybridTime(milliseconds: UInt64(max(0, milliseconds(now) - Self.recentMilliseconds)))
         var bytes = 0
         for range in ranges {
-            for bucket in range {
+            var first = range.lowerBound
+            while first < range.upperBound {
                 guard bytes < settings.repairBytes else {
-                    answer.next = bucket
+                    answer.next = first
                     return
                 }
-                space.table.forEach(in: bucket..<(bucket + 1)) { object in
+                let end = min(range.upperBound, space.table.groupEnd(after: first))
+                space.table.forEach(in: first..<end) { object in
                     let theirs = listed[Listed(hash: object.hash, kind: object.kind.rawValue)]
                     guard theirs ?? 0 != object.contribution else { return true }
                     if !isFull, object.updated > recent {
@@ -133,6 +135,7 @@ extension Replica {
                     }
                     return true
                 }
+                first = end
             }
         }
     }
@@ -203,7 +206,7 @@ extension Replica {
         writer.varint(nonce)
         writer.byte(holdsAll ? 1 : 0)
         // Asking for a key is using its namespace, whether the announcement came or not.
-        var asker = Peer(node: peer.node, settings: settings)
+        let asker = Peer(node: peer.node, settings: settings)
         asker.interest = PeerInterest()
         batch(of: objects, asker).encode(into: &writer) { _ in true }
         transmit(writer.bytes, .state, to: peer)

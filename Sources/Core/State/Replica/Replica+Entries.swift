@@ -105,8 +105,7 @@ extension Replica {
             let entries = try reader.count(entryBytes: 4)
             for _ in 0..<entries {
                 let head = try EntryHead(from: &reader)
-                guard let object = head.kind.makeObject(head.name, 0, SpaceID(0)) else { throw reader.failure(.unknownTag) }
-                try object.checkContent(from: &reader)
+                try head.kind.makeObject(head.name, 0, SpaceID(0)).checkContent(from: &reader)
             }
         }
         try reader.finish()
@@ -118,19 +117,13 @@ extension Replica {
     ) throws(DecodingFailure) -> StateObject? {
         let hash = space.hash(head.name)
         var found = space.table.find(hash, head.name, head.kind)
-        if replaying < .max, space.isSaved(hash, at: replaying), let object = head.kind.makeObject(head.name, hash, space.id) {
-            try object.checkContent(from: &reader)
+        if replaying < .max, space.isSaved(hash, at: replaying) {
+            try head.kind.makeObject(head.name, hash, space.id).checkContent(from: &reader)
             return nil
         }
         // Whoever sent this may have forgotten an end that everybody knew of, and begun anew.
         if let object = found, !object.hasContent, collectIfStable(object) { found = nil }
-        let object: StateObject
-        if let found {
-            object = found
-        } else {
-            guard let made = head.kind.makeObject(head.name, hash, space.id) else { throw reader.failure(.unknownTag) }
-            object = made
-        }
+        let object = found ?? head.kind.makeObject(head.name, hash, space.id)
         if head.epoch < object.epoch {
             try object.checkContent(from: &reader)
             counts.refusedEpochs += 1

@@ -68,7 +68,7 @@ extension Replica {
         let moment = HybridTime(milliseconds: UInt64(max(0, deadline)))
         let stamp = Stamp(time: moment, site: SiteID(rawValue: 0)).after(object.overwritten)
         let hadDelta = object.hasDelta
-        if object.needsEpoch {
+        if object.expiresByEpoch {
             object.makeSide().epoch = stamp.after(object.epoch)
             object.resetContent()
         } else {

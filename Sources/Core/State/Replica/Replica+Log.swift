@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeCRDT
-public import BrumeModel
+import BrumeCRDT
+import BrumeModel
 import DequeModule
 
 /// What a record of the log says.

@@ -191,7 +191,7 @@ extension Replica {
 
     /// Forgets an object without content whose end has reached every member. Answers whether it did.
     mutating func collectIfStable(_ object: StateObject) -> Bool {
-        guard !object.hasContent, object.updated <= stable, object.updated > .zero, !object.flags.contains(.dirty) else { return false }
+        guard !object.hasContent, object.updated <= stable, !object.flags.contains(.dirty) else { return false }
         floor = max(floor, object.lastNumber(of: site))
         spaces[Int(object.space)].drop(object)
         counts.collected += 1

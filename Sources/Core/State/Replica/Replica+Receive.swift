@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import BrumeCRDT
+public import BrumeCRDT
 public import BrumeModel
 
 extension Replica {

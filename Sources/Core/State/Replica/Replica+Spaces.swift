@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeCRDT
-public import BrumeModel
-
 extension Replica {
     /// Opens a key space, making it if this replica does not know it.
     ///

@@ -71,6 +71,8 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     public internal(set) var counts = StateCounts()
     var nextHeartbeat = Instant.zero
     var nextRepair = Instant.zero
+    var repairTurn = 0
+    var nextRightsAt = Instant.zero
     /// A number that tells answers to this run's questions from those of an earlier one.
     var nextNonce: UInt64
 

@@ -12,7 +12,9 @@ protocol ObjectContent: Lattice {
     /// The time of the last overwriting, for kinds where one voids an expiry that was set before.
     var overwritten: Stamp { get }
     /// Removes what is seen and joins the delta to `delta`.
-    mutating func removeAll(at stamp: Stamp, into delta: inout Self)
+    mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout Self)
+    /// Whether removing everything takes a number of the site, so that two sites that do it do not come to one state.
+    static var removalIsAWrite: Bool { get }
     mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self)
     func lastNumber(of site: SiteID) -> UInt64
 }
@@ -20,7 +22,8 @@ protocol ObjectContent: Lattice {
 extension ObjectContent {
     static var onlyGrows: Bool { false }
     var overwritten: Stamp { .zero }
-    mutating func removeAll(at stamp: Stamp, into delta: inout Self) {}
+    static var removalIsAWrite: Bool { false }
+    mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout Self) {}
     mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self) {}
     func lastNumber(of site: SiteID) -> UInt64 { 0 }
 }
@@ -47,6 +50,7 @@ final class ContentObject<Content: ObjectContent>: StateObject {
     override var contentBytes: Int { content.memoryBytes + MemoryLayout<Content>.size * 2 }
     override var overwritten: Stamp { content.overwritten }
     override var needsEpoch: Bool { Content.onlyGrows }
+    override var expiresByEpoch: Bool { Content.onlyGrows || Content.removalIsAWrite }
     override var hasDelta: Bool { delta != nil }
 
     override func encodeDelta(into writer: inout ByteWriter) {
@@ -63,7 +67,7 @@ final class ContentObject<Content: ObjectContent>: StateObject {
     override func checkContent(from reader: inout ByteReader) throws(DecodingFailure) { _ = try Content(from: &reader) }
 
     override func removeContent(_ stamp: Stamp) {
-        change { content, delta in content.removeAll(at: stamp, into: &delta) }
+        change { content, delta in content.removeAll(at: stamp, by: stamp.site, into: &delta) }
     }
 
     override func resetContent() {

@@ -16,7 +16,7 @@ extension Causal: ObjectContent where Store: ObjectStore {
     static var kind: ObjectKind { Store.kind }
     var isPresent: Bool { store.isPresent }
 
-    mutating func removeAll(at stamp: Stamp, into delta: inout Causal) { removeAll(into: &delta) }
+    mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout Causal) { removeAll(into: &delta) }
 
     mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Causal) {
         // A number that is never used: those before it may be live elsewhere, so nothing is said about them.
@@ -28,8 +28,43 @@ extension Causal: ObjectContent where Store: ObjectStore {
     func lastNumber(of site: SiteID) -> UInt64 { context.last(of: site) }
 }
 
+typealias SetContent = Causal<AddWinsSet>
+typealias HashContent = Causal<FieldMap>
+typealias ScoredContent = Causal<ScoredSet>
+typealias DocumentContent = Causal<DocumentNode>
+typealias ListContent = ReplicatedList<Bytes>
+
 extension AddWinsSet: ObjectStore {
     static var kind: ObjectKind { .set }
+}
+
+extension ORMap: ObjectStore where Value == FieldRegister {
+    static var kind: ObjectKind { .hash }
+}
+
+extension ScoredSet: ObjectStore {
+    static var kind: ObjectKind { .scoredSet }
+}
+
+extension DocumentNode: ObjectStore {
+    static var kind: ObjectKind { .document }
+}
+
+extension MVRegister: ObjectStore {
+    static var kind: ObjectKind { .multiRegister }
+}
+
+extension EnableWinsFlag: ObjectStore {
+    static var kind: ObjectKind { .enableWinsFlag }
+}
+
+extension DisableWinsFlag: ObjectStore {
+    static var kind: ObjectKind { .disableWinsFlag }
+}
+
+extension RemoveWinsSet: ObjectStore {
+    static var kind: ObjectKind { .removeWinsSet }
+    var isPresent: Bool { count > 0 }
 }
 
 extension PNCounter: ObjectContent {
@@ -38,16 +73,82 @@ extension PNCounter: ObjectContent {
     var isPresent: Bool { !isBottom }
 }
 
-typealias SetContent = Causal<AddWinsSet>
+extension BoundedCounter: ObjectContent {
+    static var kind: ObjectKind { .boundedCounter }
+    static var onlyGrows: Bool { true }
+    var isPresent: Bool { !isBottom }
+}
+
+extension GSet: ObjectContent {
+    static var kind: ObjectKind { .growSet }
+    static var onlyGrows: Bool { true }
+    var isPresent: Bool { !isBottom }
+}
+
+extension HyperLogLog: ObjectContent {
+    static var kind: ObjectKind { .hyperLogLog }
+    static var onlyGrows: Bool { true }
+    var isPresent: Bool { !isBottom }
+}
+
+extension LWWRegister: ObjectContent {
+    static var kind: ObjectKind { .register }
+    var isPresent: Bool { value != nil }
+    var overwritten: Stamp { stamp }
+
+    mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout LWWRegister) {
+        _ = set(nil, at: stamp, into: &delta)
+    }
+}
+
+extension ReplicatedList: ObjectContent where Element == Bytes {
+    static var kind: ObjectKind { .list }
+    static var removalIsAWrite: Bool { true }
+    var isPresent: Bool { !isEmpty }
+
+    mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout ReplicatedList) { delta.join(removeAll(by: site)) }
+
+    mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout ReplicatedList) {
+        delta.join(skip(floor + 1, by: site))
+    }
+
+    func lastNumber(of site: SiteID) -> UInt64 { context.last(of: site) }
+}
+
+extension Text: ObjectContent {
+    static var kind: ObjectKind { .text }
+    static var removalIsAWrite: Bool { true }
+    var isPresent: Bool { !isEmpty }
+
+    mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout Text) { delta.join(remove(0..<count, by: site)) }
+
+    mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Text) {
+        delta.join(skip(floor + 1, by: site))
+    }
+
+    func lastNumber(of site: SiteID) -> UInt64 { context.last(of: site) }
+}
 
 extension ObjectKind {
-    /// An empty object of this kind; nil for kinds that this node does not hold.
-    func makeObject(_ name: Bytes, _ hash: UInt64, _ space: SpaceID) -> StateObject? {
+    /// An empty object of this kind.
+    func makeObject(_ name: Bytes, _ hash: UInt64, _ space: SpaceID) -> StateObject {
         switch self {
         case .string: StringObject(name: name, hash: hash, space: space)
         case .set: ContentObject<SetContent>(name: name, hash: hash, space: space)
+        case .hash: ContentObject<HashContent>(name: name, hash: hash, space: space)
+        case .scoredSet: ContentObject<ScoredContent>(name: name, hash: hash, space: space)
+        case .list: ContentObject<ListContent>(name: name, hash: hash, space: space)
+        case .hyperLogLog: ContentObject<HyperLogLog>(name: name, hash: hash, space: space)
         case .counter: ContentObject<PNCounter>(name: name, hash: hash, space: space)
-        default: nil
+        case .boundedCounter: ContentObject<BoundedCounter>(name: name, hash: hash, space: space)
+        case .register: ContentObject<LWWRegister>(name: name, hash: hash, space: space)
+        case .multiRegister: ContentObject<Causal<MVRegister>>(name: name, hash: hash, space: space)
+        case .enableWinsFlag: ContentObject<Causal<EnableWinsFlag>>(name: name, hash: hash, space: space)
+        case .disableWinsFlag: ContentObject<Causal<DisableWinsFlag>>(name: name, hash: hash, space: space)
+        case .removeWinsSet: ContentObject<Causal<RemoveWinsSet>>(name: name, hash: hash, space: space)
+        case .growSet: ContentObject<GSet>(name: name, hash: hash, space: space)
+        case .text: ContentObject<Text>(name: name, hash: hash, space: space)
+        case .document: ContentObject<DocumentContent>(name: name, hash: hash, space: space)
         }
     }
 }

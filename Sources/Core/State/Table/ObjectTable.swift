@@ -138,6 +138,14 @@ struct ObjectTable {
         }
     }
 
+    /// The first bucket behind a given one that is at home in another slot.
+    func groupEnd(after bucket: Int) -> Int {
+        let bits = 64 - shift
+        guard bits < Self.bucketBits else { return bucket + 1 }
+        let size = 1 << Int(Self.bucketBits - bits)
+        return (bucket / size + 1) * size
+    }
+
     /// Calls for each object, in the order of slots.
     func forEach(_ body: (StateObject) -> Void) {
         for case let object? in slots { body(object) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeCRDT
+import BrumeCRDT
 
 /// An object of a replica: its name, and what every kind needs to be found, compared, expired and collected.
 ///
@@ -41,6 +41,8 @@ class StateObject {
     var overwritten: Stamp { .zero }
     /// Whether deleting needs a new epoch, because the content alone cannot shrink.
     var needsEpoch: Bool { false }
+    /// Whether expiring needs a new epoch, so that all nodes come to the same state by themselves.
+    var expiresByEpoch: Bool { false }
     /// Writes the content's changes since the last time, and forgets them.
     func encodeDelta(into writer: inout ByteWriter) {}
     /// Writes all of the content.

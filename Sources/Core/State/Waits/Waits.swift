@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeCRDT
-import BrumeModel
+public import BrumeModel
 
 /// A caller that waits.
 struct Wait {
@@ -44,6 +44,15 @@ struct Waits {
 
     var nextDeadline: Instant? { list.lazy.map(\.deadline).min() }
     var count: Int { list.count }
+    /// Whether some wait asks again and again.
+    var hasAskers: Bool {
+        list.contains {
+            switch $0.aim {
+            case .exclusive, .rights: true
+            default: false
+            }
+        }
+    }
 
     mutating func add(_ aim: Wait.Aim, until deadline: Instant) -> StateTicket {
         lastTicket += 1
@@ -84,12 +93,12 @@ struct Waits {
         }
     }
 
-    /// Ends the waits for which `decide` answers: with nil within for success.
-    mutating func end(_ decide: (Wait) -> StateError??, into outputs: inout [StateOutput]) {
-        guard !list.isEmpty else { return }
+    /// Forgets waits that are over; given in the order in which they began.
+    mutating func remove(_ ended: [StateTicket]) {
+        var next = ended[...]
         list.removeAll { wait in
-            guard let result = decide(wait) else { return false }
-            outputs.append(.ready(wait.ticket, result))
+            guard wait.ticket == next.first else { return false }
+            next.removeFirst()
             return true
         }
     }
@@ -197,9 +206,13 @@ extension Replica {
     /// Ends the waits that are over.
     mutating func checkWaits(_ now: StateTime) {
         guard waits.count > 0 else { return }
-        var ended = waits
-        ended.end({ outcome(of: $0, now) }, into: &outputs)
-        waits = ended
+        var ended: [StateTicket] = []
+        for wait in waits.list {
+            guard let result = outcome(of: wait, now) else { continue }
+            ended.append(wait.ticket)
+            outputs.append(.ready(wait.ticket, result))
+        }
+        if !ended.isEmpty { waits.remove(ended) }
     }
 
     /// Nil while it goes on.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a replica has done since it began, for metrics.
+public struct StateCounts: Sendable, Hashable {
+    /// Batches made, and objects in them.
+    public var batches = 0
+    public var flushedObjects = 0
+    /// Batches and frames handed to the link, and their bytes.
+    public var sentBatches = 0
+    public var sentFrames = 0
+    public var sentStatuses = 0
+    public var sentBytes = 0
+    public var resentBatches = 0
+    public var resendRounds = 0
+    /// Frames that came, and their bytes; batches merged, known already, or ahead of their turn.
+    public var receivedFrames = 0
+    public var receivedBytes = 0
+    public var mergedBatches = 0
+    public var duplicateBatches = 0
+    public var heldBatches = 0
+    /// Frames that made no sense.
+    public var refusedFrames = 0
+    /// Content of an epoch that is over.
+    public var refusedEpochs = 0
+    /// Comparisons begun, ended with everything merged, and given up; objects they brought and gave.
+    public var pulls = 0
+    public var concludedPulls = 0
+    public var lostPulls = 0
+    public var pulledObjects = 0
+    public var answeredObjects = 0
+    /// Peers for which batches were not kept long enough.
+    public var lapsedPeers = 0
+    public var duplicateIdentities = 0
+    public var clocksAhead = 0
+    /// Keys that two nodes made with two kinds.
+    public var kindConflicts = 0
+    public var expired = 0
+    /// Objects without content that were forgotten.
+    public var collected = 0
+    public var droppedNamespaces = 0
+    public var transfers = 0
+
+    public init() {}
+}
+
+/// What a replica holds.
+public struct StateFigures: Sendable, Hashable {
+    public var objects = 0
+    /// Objects without content that are kept until everybody knows.
+    public var shells = 0
+    /// Approximate.
+    public var bytes = 0
+    public var spaces = 0
+    public var peersUp = 0
+    /// Batches that some peer lacks, and their bytes.
+    public var pendingBatches = 0
+    public var pendingBytes = 0
+    public var waits = 0
+}
+
+extension Replica {
+    /// What this replica holds now.
+    public var figures: StateFigures {
+        var figures = StateFigures()
+        figures.spaces = spaces.count
+        for space in spaces {
+            figures.objects += space.count
+            figures.shells += space.table.count - space.count
+        }
+        for namespace in namespaces { figures.bytes += namespace.bytes }
+        figures.peersUp = peers.filter(\.isUp).count
+        figures.pendingBatches = ring.batches.count
+        figures.pendingBytes = ring.bytes
+        figures.waits = waits.count
+        return figures
+    }
+
+    /// Objects and bytes of a key space's namespace, as its quotas count them.
+    public func usage(of space: SpaceID) -> (objects: Int, bytes: Int) {
+        let namespace = spaces[space.index].namespace
+        return (namespace.objects, namespace.bytes)
+    }
+
+    /// A digest of everything that readers see: equal on two replicas that hold the same.
+    public func digest() -> UInt64 {
+        var sum: UInt64 = 0
+        for space in spaces where space.table.count > 0 {
+            let root = space.currentTops().reduce(0, &+)
+            sum &+= root &* (space.seed | 1)
+        }
+        return sum
+    }
+}
