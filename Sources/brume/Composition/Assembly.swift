@@ -4,6 +4,7 @@ import AsyncHTTPClient
 import BrumeEngine
 import BrumeGateway
 import BrumeHarvest
+import BrumeLink
 import BrumeModel
 import BrumeNode
 import BrumeSandbox
@@ -24,6 +25,9 @@ struct NodePlan: Sendable {
     var dataDirectory: String
     var isolation: IsolationChoice
     var name: String
+    var cluster = ClusterPlan()
+    /// Whether the machine's list of nodes leads to this one.
+    var isListed = true
     var capacity: Resources
     var sharing: SharingPlan
     var spares: Int
@@ -71,6 +75,13 @@ struct Assembly {
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
+        let identity = try NodeIdentity.load(directory: directory.path.string)
+        let state = try await StateAssembly(
+            directory: directory, identity: identity.id, labels: plan.cluster.labels, clock: world.clock
+        ).open()
+        let parts = try await ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
+            .make(identity: identity)
+        if let parts { StateAssembly.connect(state, to: parts) }
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
         if let missing = LimitCheck.missing() {
             logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
@@ -86,8 +97,12 @@ struct Assembly {
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
+            state: state, stateFigures: { state.report().figures },
+            cluster: NodeCluster(
+                id: identity.id, name: plan.name, labels: plan.cluster.labels, parts: parts, started: .now),
             renderMetrics: {
                 node.publishMetrics()
+                state.publishMetrics()
                 storeMetrics.publish(store.dropped)
                 if let counts = node.driver.watchCounts { watchMetrics?.publish(counts) }
                 return String(decoding: registry.render(), as: UTF8.self)
@@ -95,30 +110,34 @@ struct Assembly {
             logger: Logger(label: "brume.gateway"),
             onListening: { _, port in
                 do {
-                    try directory.announce(host: plan.host, port: port)
+                    try directory.announce(host: plan.host, port: port, isListed: plan.isListed)
                 } catch {
                     logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
                 }
-                welcome(port: port, directory: directory, isolation: node.driver.isolation)
+                await welcome(port: port, directory: directory, isolation: node.driver.isolation, parts)
             })
         defer { directory.withdraw() }
+        parts?.cluster.start(seeds: parts?.seeds ?? [])
+        // They end in the opposite order: state tells the others what they lack, then the node says goodbye, then the link ends.
+        let all: [any Service] = (parts?.services ?? []) + [state, node, gateway]
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: node, successTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup),
-                ],
+                services: all.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "brume.services")))
         try await services.run()
         try await store.close()
     }
 
-    private func welcome(port: Int, directory: NodeDirectory, isolation: String) {
+    private func welcome(port: Int, directory: NodeDirectory, isolation: String, _ parts: ClusterAssembly.Parts?) async {
         let style = console.errorStyle
         let host = plan.host == "0.0.0.0" ? "127.0.0.1" : plan.host
         console.note(style.good("brume \(Version.current) listens on http://\(host):\(port)"))
         console.note("  data       \(directory.path)")
         console.note("  isolation  \(isolation)")
+        if let parts, let port = await parts.link.port {
+            let address = parts.profile.address
+            console.note("  link       \(address.isEmpty ? "port \(port)" : address), node \(parts.cluster.id)")
+        }
         console.note(style.faint("  next       brume deploy hello --command 'cat' && echo hi | brume invoke hello"))
     }
 }

@@ -58,9 +58,12 @@ struct NodeDirectory {
     }
 
     /// Tells clients on this machine where the node listens. The registry of the machine is written where that is allowed.
-    func announce(host: String, port: Int) throws {
+    ///
+    /// - Parameter isListed: whether the machine's registry leads here; one of several nodes on a machine better stays out of it.
+    func announce(host: String, port: Int, isListed: Bool) throws {
         let file = NodeFile(pid: getpid(), address: host, port: port, dataDirectory: path.string)
         try file.write(to: nodeFilePath)
+        guard isListed else { return }
         try? FileManager.default.createDirectory(
             atPath: FilePath(NodeFile.registryPath).removingLastComponent().string, withIntermediateDirectories: true)
         try? file.write(to: NodeFile.registryPath)
