@@ -3,6 +3,8 @@
 package import BrumeMembership
 package import BrumeModel
 import Logging
+import NIOCore
+import Synchronization
 
 extension ClusterService {
     /// Acts on what the membership tells: connections follow members, and people read the rest.

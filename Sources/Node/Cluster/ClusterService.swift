@@ -4,7 +4,7 @@ package import BrumeMembership
 package import BrumeModel
 package import Logging
 package import NIOCore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// What a node's place in a cluster needs of the world beside its link.

@@ -13,6 +13,8 @@ struct LabCluster: Sendable {
     private static let lookInterval = Duration.milliseconds(100)
     /// Lines that wait while an order is carried out.
     private static let linesMax = 1_024
+    /// Longest order: every node of the largest lab named once.
+    private static let lineBytesMax = 4_096
 
     let root: FilePath
     let members: [LabMember]
@@ -134,31 +136,39 @@ struct LabCluster: Sendable {
         let (lines, input) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(linesMax))
         _ = unlink(control)
         // Opened for both directions, so that it never ends between two writers. Its thread ends with the program.
-        if mkfifo(control, 0o600) == 0, let pipe = unsafe fopen(control, "r+") {
-            read(from: unsafe pipe) { input.yield($0) } orElse: {}
+        if mkfifo(control, 0o600) == 0, let pipe = try? Descriptor.open(FilePath(control), .readWrite) {
+            read(from: pipe) { input.yield($0) }
         }
-        if let standard = unsafe fdopen(dup(STDIN_FILENO), "r") {
-            read(from: unsafe standard) { input.yield($0) } orElse: { hasRead in if hasRead { input.finish() } }
-        }
+        let isTyped = isatty(STDIN_FILENO) == 1
+        read(from: .standardInput) { input.yield($0) } orElse: { hasRead in if hasRead || isTyped { input.finish() } }
         return lines
     }
 
     private static func read(
-        from file: UnsafeMutablePointer<FILE>, _ take: @escaping @Sendable (String) -> Void, orElse end: @escaping @Sendable (Bool) -> Void
+        from file: Descriptor, _ take: @escaping @Sendable (String) -> Void, orElse end: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
-        // Safe: the file is this thread's from here on.
-        nonisolated(unsafe) let file = unsafe file
         NIOThreadPool.singleton.submit { _ in
-            var buffer: UnsafeMutablePointer<CChar>?
-            var capacity = 0
-            var hasRead = isatty(STDIN_FILENO) == 1
-            while unsafe getline(&buffer, &capacity, file) > 0, let text = unsafe buffer {
+            var line: [UInt8] = []
+            var hasRead = false
+            while let byte = next(file) {
                 hasRead = true
-                take(unsafe String(cString: text).filter { !$0.isNewline })
+                guard byte == UInt8(ascii: "\n") || line.count >= lineBytesMax else {
+                    line.append(byte)
+                    continue
+                }
+                take(String(decoding: line, as: UTF8.self))
+                line = []
             }
-            unsafe free(buffer)
+            if !line.isEmpty { take(String(decoding: line, as: UTF8.self)) }
             end(hasRead)
         }
+    }
+
+    /// One byte, for people type slowly; nil at the end.
+    private static func next(_ file: Descriptor) -> UInt8? {
+        var byte: UInt8 = 0
+        let count = unsafe withUnsafeMutableBytes(of: &byte) { unsafe try? file.read(into: $0) }
+        return count == 1 ? byte : nil
     }
 }
 
