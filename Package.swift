@@ -211,7 +211,7 @@ let package = Package(
             "NodeTests", "Node",
             [
                 "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", "BrumeStore", "BrumeNode",
-                "BrumeSimulator", .nioCore, .nioPosix, .lifecycle, .logging,
+                "BrumeSimulator", .grdb, .nioCore, .nioPosix, .lifecycle, .logging,
             ]),
         tests(
             "SystemTests", "System",

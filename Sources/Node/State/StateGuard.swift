@@ -47,6 +47,8 @@ struct StateShell {
     var waiters: [UInt64: StateWaiter] = [:]
     /// Records up to here are on disk; the replica was told up to there.
     var logged = LoggedNumbers()
+    /// Why the log cannot be written at the moment.
+    var trouble: StateError?
     /// Whether the end has begun: nothing is put on its way any more.
     var isStopped = false
     var isEnding = false

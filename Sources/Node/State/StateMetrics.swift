@@ -5,7 +5,7 @@ import BrumeState
 import Metrics
 
 /// What a node's state counts. Names begin with `brume_state_`; sizes are bytes, times seconds.
-package struct StateMetrics: Sendable {
+struct StateMetrics: Sendable {
     private let objects = Gauge(label: "brume_state_objects")
     private let bytes = Gauge(label: "brume_state_bytes")
     private let flushes = Gauge(label: "brume_state_flushes")
@@ -53,7 +53,7 @@ package struct StateMetrics: Sendable {
     }
 
     /// What each figure says, by name.
-    package static let descriptions = [
+    static let descriptions = [
         "brume_state_objects": "Objects that exist on this node.",
         "brume_state_bytes": "Memory of objects, approximately.",
         "brume_state_flushes": "Batches of writes made since the start.",

@@ -50,6 +50,9 @@ extension StateService {
         return report
     }
 
+    /// What each figure of state says, by name.
+    package static var metricDescriptions: [String: String] { StateMetrics.descriptions }
+
     /// Brings the gauges up to date; call before the metrics are rendered.
     package func publishMetrics() { metrics.publish(report()) }
 }

@@ -140,6 +140,7 @@ extension StateService {
     private func logged(_ number: UInt64) {
         let begins = core.locked { _, shell -> Bool in
             let before = shell.logged.through
+            shell.trouble = nil
             shell.logged.insert(number)
             // Records of one commit are told one after the other; one turn takes them all.
             return before == shell.logged.told && shell.logged.through > before
@@ -149,12 +150,13 @@ extension StateService {
 
     /// Whoever waits for the log hears at once that it cannot be written; the log itself goes on trying.
     private func notLogged(_ error: BrumeError) {
+        let reason = StateError(.unavailable, "The write is in memory but not on disk. \(error.message)")
         let waiters = core.locked { _, shell -> [StateWaiter] in
+            shell.trouble = reason
             let failed = shell.waiters.filter { $0.value.isForLog }
             for number in failed.keys { shell.waiters[number] = nil }
             return failed.sorted { $0.key < $1.key }.map(\.value)
         }
-        let reason = StateError(.unavailable, "The write is in memory but not on disk. \(error.message)")
         for waiter in waiters { waiter.done(reason) }
     }
 

@@ -82,6 +82,8 @@ package final class StateService: StateAccess, Service {
                 defer { wake = self.wake(&replica, &shell, now) }
                 if shell.isStopped { throw StateError(.unavailable, "The node is being stopped; ask another one.") }
                 guard let ticket = try wait(&replica, now) else { return true }
+                // The log tells of each record once; who comes later must hear of it too.
+                if isForLog, let trouble = shell.trouble { throw trouble }
                 shell.waiters[ticket.number] = StateWaiter(isForLog: isForLog, began: now.instant, done: done)
                 return false
             }

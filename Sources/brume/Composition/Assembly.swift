@@ -34,6 +34,7 @@ struct NodePlan: Sendable {
     var bodyBytesMax: Int
     var corsOrigins: [String]
     var logLevel: Logger.Level
+    var state = StatePlan()
 }
 
 extension NodePlan {
@@ -76,12 +77,8 @@ struct Assembly {
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         let identity = try NodeIdentity.load(directory: directory.path.string)
-        let state = try await StateAssembly(
-            directory: directory, identity: identity.id, labels: plan.cluster.labels, clock: world.clock
-        ).open()
         let parts = try await ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
             .make(identity: identity)
-        if let parts { StateAssembly.connect(state, to: parts) }
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
         if let missing = LimitCheck.missing() {
             logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
@@ -89,6 +86,10 @@ struct Assembly {
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: plan.cluster.labels)
+        let state = try await stateAssembly.makeService()
+        if let parts { StateAssembly.connect(state, to: parts) }
+        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
@@ -118,8 +119,9 @@ struct Assembly {
             })
         defer { directory.withdraw() }
         parts?.cluster.start(seeds: parts?.seeds ?? [])
-        // They end in the opposite order: state tells the others what they lack, then the node says goodbye, then the link ends.
-        let all: [any Service] = (parts?.services ?? []) + [state, node, gateway]
+        // Ended in the opposite order: what may still write to state ends before it, state tells the others what they lack, then the
+        // node says goodbye, then the link ends.
+        let all: [any Service] = (parts?.services ?? []) + [state, redis, node, gateway]
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: all.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },

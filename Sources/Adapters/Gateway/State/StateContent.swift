@@ -35,7 +35,7 @@ enum StateContent: Sendable {
         case .fields(let fields, _):
             writer.object { writer in
                 for (field, value) in fields {
-                    writer.key(field)
+                    writer.member(field)
                     writer.value(value)
                 }
             }
@@ -137,7 +137,7 @@ indirect enum StateTree: Sendable {
         case .branch(let members):
             writer.object { writer in
                 for member in members {
-                    writer.key(member.key)
+                    writer.member(member.key)
                     member.value.write(into: &writer)
                 }
             }

@@ -34,7 +34,7 @@ struct StateJSONWriter {
     }
 
     /// A member whose name is data; bytes that are no text are written in base64 behind `base64:`.
-    mutating func key(_ name: Bytes) {
+    mutating func member(_ name: Bytes) {
         let text = Self.text(name) ?? "base64:" + Data(name.array).base64EncodedString()
         separate()
         quote(text)

@@ -67,7 +67,7 @@ enum StateOperation: Sendable {
 
     /// What must be here before the operation can run; rights that a bounded counter lacks are asked of other nodes.
     var need: (@Sendable (ObjectKey) -> StateNeed?)? {
-        guard case .increment(.boundedCounter, .integer(let amount)) = self, amount < 0, amount > .min else { return nil }
+        guard case .increment(.boundedCounter, .integer(let amount)) = self, (1 - Int64.max...(-1)).contains(amount) else { return nil }
         return { .rights($0, amount: -amount) }
     }
 

@@ -68,10 +68,24 @@ struct StateRequest: Sendable {
 
     /// A segment of a path without its percent signs.
     static func decoded(_ segment: String) throws(BrumeError) -> String {
-        guard let text = segment.removingPercentEncoding, !text.isEmpty else {
-            throw BrumeError(.invalid, "The path cannot be read; write it in UTF-8 and escape what is special with percent signs.")
+        var bytes: [UInt8] = []
+        var rest = Array(segment.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = rest.prefix(2).compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+            guard digits.count == 2 else { throw unreadable }
+            bytes.append(UInt8(digits[0] << 4 | digits[1]))
+            rest = rest.dropFirst(2)
         }
+        guard let text = String(validating: bytes, as: UTF8.self), !text.isEmpty else { throw unreadable }
         return text
+    }
+
+    private static var unreadable: BrumeError {
+        BrumeError(.invalid, "The path cannot be read; write it in UTF-8 and escape what is special with percent signs.")
     }
 
     /// How far a write must have come before it is answered.

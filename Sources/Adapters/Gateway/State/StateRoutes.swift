@@ -60,7 +60,7 @@ struct StateRoutes: Sendable {
             writer.key("figures")
             writer.object { writer in
                 for figure in figures() {
-                    writer.key(Bytes(figure.name))
+                    writer.member(Bytes(figure.name))
                     writer.value(figure.value)
                 }
             }

@@ -12,6 +12,35 @@ extension Bytes {
         self.init(Self.expanded(value.description))
     }
 
+    /// The sum of two numbers as people add them, digit by digit: 0.1 and 0.2 are 0.3. Nil where it is not finite.
+    ///
+    /// Numbers of very many digits are added as floating point.
+    static func sum(_ one: Double, _ other: Double) -> Bytes? {
+        let sum = one + other
+        guard sum.isFinite else { return nil }
+        guard let left = scaled(one), let right = scaled(other) else { return Bytes(decimal: sum) }
+        let total = left + right
+        let digits = String(total.magnitude)
+        let padded = String(repeating: "0", count: max(0, scale + 1 - digits.count)) + digits
+        var fraction = padded.suffix(scale)
+        while fraction.last == "0" { fraction.removeLast() }
+        let sign = total < 0 ? "-" : ""
+        return Bytes(sign + padded.dropLast(scale) + (fraction.isEmpty ? "" : "." + fraction))
+    }
+
+    /// Decimal places that ``sum(_:_:)`` keeps: all that a number near 1 can have.
+    private static let scale = 17
+
+    /// The number's shortest decimal digits as a multiple of 10 to the minus ``scale``; nil if they do not fit.
+    private static func scaled(_ value: Double) -> Int128? {
+        let text = Bytes(decimal: value).text
+        let parts = text.drop { $0 == "-" }.split(separator: ".", maxSplits: 1)
+        let fraction = parts.count > 1 ? parts[1] : ""
+        guard let whole = parts.first, whole.count <= 19, fraction.count <= scale else { return nil }
+        guard let magnitude = Int128(whole + fraction + String(repeating: "0", count: scale - fraction.count)) else { return nil }
+        return text.hasPrefix("-") ? -magnitude : magnitude
+    }
+
     /// `1.5e-07` becomes `0.00000015`.
     private static func expanded(_ text: String) -> String {
         let parts = text.split(separator: "e", maxSplits: 1)

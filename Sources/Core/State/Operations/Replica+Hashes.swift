@@ -104,9 +104,7 @@ extension Replica {
     ) throws(StateError) -> Bytes {
         let before = try hashGet(key, field, now)
         guard let number = before.map({ $0.double }) ?? 0 else { throw .notNumber }
-        let sum = number + amount
-        guard sum.isFinite else { throw .notFinite }
-        let text = Bytes(decimal: sum)
+        guard let text = Bytes.sum(number, amount) else { throw .notFinite }
         _ = try hashSet(key, field, text, now)
         return text
     }

@@ -59,6 +59,11 @@ public enum MemberBound: Sendable, Hashable {
 public struct ScoredMember: Sendable, Hashable {
     public var member: Bytes
     public var score: Double
+
+    public init(member: Bytes, score: Double) {
+        self.member = member
+        self.score = score
+    }
 }
 
 extension Replica {

@@ -111,9 +111,7 @@ extension Replica {
     public mutating func increment(_ key: ObjectKey, by amount: Double, _ now: StateTime) throws(StateError) -> Bytes {
         let before = try get(key, now)
         guard let number = before.map({ $0.double }) ?? 0 else { throw .notNumber }
-        let sum = number + amount
-        guard sum.isFinite else { throw .notFinite }
-        let text = Bytes(decimal: sum)
+        guard let text = Bytes.sum(number, amount) else { throw .notFinite }
         try replace(key, text, now)
         return text
     }

@@ -16,8 +16,10 @@ struct Pull {
     var deadline: Instant
     /// What the peer had merged when it began to answer: what is merged here once the comparison is over.
     var vector = VersionVector()
-    /// Whether the peer keeps every namespace that this replica keeps.
-    var isComplete = true
+    /// Whether the peer has all that it merged of others, in every namespace that this replica keeps.
+    var speaksForOthers = true
+    /// Whether something was left out because it changes at this moment.
+    var isPartial = false
     /// What is still to be asked, last first.
     var tasks: [PullTask] = []
     /// What is being asked.

@@ -165,8 +165,13 @@ extension Replica {
             .note(.kindConflict(key, visible: min(object.kind, other.kind), hidden: max(object.kind, other.kind))))
     }
 
-    /// Brings the namespace's sum of bytes up to date.
+    /// Objects of more bytes than this are measured now and then only: measuring walks through some kinds.
+    private static let measuredBytesMax: UInt32 = 16_384
+
+    /// Brings the namespace's sum of bytes up to date, approximately, and notes that a snapshot lacks the object as it is now.
     func account(_ object: StateObject, in space: Space) {
+        space.unsaved.insert(Space.top(object.hash))
+        if object.accounted > Self.measuredBytesMax, object.hasContent, (nextBatch ^ object.hash) & 255 != 0 { return }
         let bytes = UInt32(clamping: object.memoryBytes)
         space.namespace.bytes += Int(bytes) - Int(object.accounted)
         object.accounted = bytes

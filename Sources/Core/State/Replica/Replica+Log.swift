@@ -40,7 +40,7 @@ extension Replica {
         if !kept.sections.isEmpty {
             var writer = ByteWriter(capacity: kept.bytes + 64)
             writer.byte(RecordKind.batch.rawValue)
-            writer.value(clock.last)
+            writer.value(nextLogTime())
             writer.site(origin)
             writer.varint(previous)
             kept.encode(into: &writer) { _ in true }
@@ -56,7 +56,7 @@ extension Replica {
         guard !kept.isEmpty else { return }
         var writer = ByteWriter()
         writer.byte(RecordKind.objects.rawValue)
-        writer.value(clock.last)
+        writer.value(nextLogTime())
         Batch(number: 1, time: time, stable: stable, isAtomic: false, sections: kept).encode(into: &writer) { _ in true }
         record(writer, now: false)
     }
@@ -64,10 +64,16 @@ extension Replica {
     mutating func logReceived(_ vector: VersionVector) {
         var writer = ByteWriter()
         writer.byte(RecordKind.received.rawValue)
-        writer.value(clock.last)
+        writer.value(nextLogTime())
         writer.value(vector)
         record(writer, now: false)
         for entry in vector.entries { durables.add(nextRecord - 1, entry.site, entry.sequence) }
+    }
+
+    /// A time after every part of a snapshot that does not hold what is logged now.
+    private mutating func nextLogTime() -> HybridTime {
+        clock = HybridClock(last: clock.last.next)
+        return clock.last
     }
 
     private mutating func record(_ writer: ByteWriter, now: Bool) {

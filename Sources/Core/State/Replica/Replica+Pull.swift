@@ -43,7 +43,7 @@ extension Replica {
         let nonce = try reader.varint()
         guard let index = pulls.index(peer.node, nonce) else { return }
         let vector = try VersionVector(from: &reader)
-        let isComplete = try reader.byte() == 1
+        let speaksForOthers = try reader.byte() == 1
         var tasks: [PullTask] = []
         for _ in 0..<(try reader.count(entryBytes: 8 * Space.topCount)) {
             let name = try reader.spaceName()
@@ -64,7 +64,7 @@ extension Replica {
         }
         try reader.finish()
         pulls.active[index].vector = vector
-        pulls.active[index].isComplete = isComplete
+        pulls.active[index].speaksForOthers = speaksForOthers
         pulls.active[index].tasks = tasks.reversed()
         askNext(index, now)
     }
@@ -171,7 +171,7 @@ extension Replica {
         let batch = try Batch(from: &reader)
         try reader.finish()
         try mergeAnswer(batch, head)
-        pulls.active[index].isComplete = pulls.active[index].isComplete && !isPartial
+        pulls.active[index].isPartial = pulls.active[index].isPartial || isPartial
         if next < UInt64(ObjectTable.buckets) {
             let rest = ranges.compactMap { range in
                 let lower = max(range.lowerBound, Int(next))
@@ -201,10 +201,12 @@ extension Replica {
     /// All that differed is merged: so far as the peer had come when it began to answer, this replica has come too.
     private mutating func conclude(_ index: Int, _ now: StateTime) {
         let pull = pulls.active.remove(at: index)
-        guard pull.isComplete, let peer = find(pull.node) else { return }
+        guard !pull.isPartial, let peer = find(pull.node) else { return }
         counts.concludedPulls += 1
         var news = VersionVector()
         for entry in pull.vector.entries where entry.site != site && entry.sequence > origins.received(entry.site) {
+            // A peer's own batches are all there; those of others only where it keeps what this replica keeps.
+            guard pull.speaksForOthers || entry.site == peer.site else { continue }
             origins.update(entry.site) { origin in
                 origin.received = entry.sequence
                 origin.held.removeAll { $0.batch.number <= entry.sequence }
@@ -213,7 +215,11 @@ extension Replica {
         }
         if !news.isEmpty {
             logReceived(news)
-            for entry in news.entries { releaseHeld(of: entry.site, now) }
+            for entry in news.entries {
+                releaseHeld(of: entry.site, now)
+                // Its origin may keep batches, or hold new ones back, until it hears of this.
+                if let node = origins[entry.site]?.node { find(node)?.statusDue = now.instant }
+            }
         }
         membership.release(pull.node)
         for namespace in namespaces { namespace.interest.wasFilled(by: pull.node) }

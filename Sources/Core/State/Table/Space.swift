@@ -48,7 +48,6 @@ final class Space {
         guard !object.flags.contains(.stale) else { return }
         object.flags.insert(.stale)
         stale.append(object)
-        unsaved.insert(Self.top(object.hash))
     }
 
     /// Brings the digests of at most `limit` objects up to date.

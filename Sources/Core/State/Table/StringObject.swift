@@ -52,8 +52,9 @@ final class StringObject: StateObject {
         if content.stamp > .zero { part = part.set(content.base, at: content.stamp) }
         var delta = StringRegister()
         do throws(CRDTError) {
-            _ = try part.add(Int64(entry.up), by: site, into: &delta)
-            _ = try part.add(-Int64(entry.down), by: site, into: &delta)
+            // Adding nothing to nothing would begin a new epoch.
+            if entry.up > 0 { _ = try part.add(Int64(entry.up), by: site, into: &delta) }
+            if entry.down > 0 { _ = try part.add(-Int64(entry.down), by: site, into: &delta) }
         } catch {
             return nil
         }
