@@ -37,7 +37,9 @@ extension GRPCLink {
         guard let authority else {
             throw BrumeError(.unsupported, "This node does not hold the cluster's key; remove \(node) on the one that does.")
         }
-        guard node != id else { throw BrumeError(.invalid, "A node cannot remove itself; stop it, or remove it on another holder of the key.") }
+        guard node != id else {
+            throw BrumeError(.invalid, "A node cannot remove itself; stop it, or remove it on another holder of the key.")
+        }
         guard credentials.revocations.entries.count < Revocations.entriesMax else {
             throw BrumeError(
                 .tooLarge, "The cluster remembers \(Revocations.entriesMax) removed nodes already; let this one's certificate run out.")

@@ -12,7 +12,8 @@ extension GRPCLink {
         var parts = stream.inbound.makeAsyncIterator()
         var status = Status(code: .ok, message: "")
         do {
-            guard case .metadata(let head)? = try await parts.next(isolation: #isolation), let stamp = head[stringValues: StampHandler.name].first(where: { _ in true }),
+            guard case .metadata(let head)? = try await parts.next(isolation: #isolation),
+                let stamp = head[stringValues: StampHandler.name].first(where: { _ in true }),
                 let record = UInt64(stamp).flatMap(listener.record)
             else { throw BrumeError(.failed, "The call does not belong to a connection.") }
             switch stream.descriptor.method {

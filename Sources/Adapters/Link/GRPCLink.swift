@@ -143,9 +143,7 @@ package final class GRPCLink: PeerLink, Service {
     private func serveAll() async throws {
         defer { endAll("The link is stopping.") }
         try await withThrowingDiscardingTaskGroup { group in
-            group.addTask {
-                try await self.transport.listen { stream, _ in await self.serve(stream) }
-            }
+            group.addTask { try await self.listen() }
             group.addTask { if let port = await self.port { self.notices(.listening(port: port)) } }
             group.addTask { await self.dialAll() }
             group.addTask { await self.renewAll() }
@@ -155,6 +153,21 @@ package final class GRPCLink: PeerLink, Service {
                     throw Stopped()
                 }
             }
+        }
+    }
+
+    /// Listens until it is told to end.
+    ///
+    /// The transport must not be cancelled: a connection that it has accepted and not yet looked at would then trap in its destructor.
+    /// Its task is ended by closing its sockets instead, and waited for here.
+    private func listen() async throws {
+        let serving = Task { try await transport.listen { stream, _ in await self.serve(stream) } }
+        try await withTaskCancellationHandler {
+            try await serving.value
+        } onCancel: {
+            transport.beginGracefulShutdown()
+            listener.close()
+            endAll("The link is stopping.")
         }
     }
 

@@ -202,12 +202,6 @@ public struct Harvester: Sendable {
         operate(sample.at, &effects) { $0.setMemoryFloor(id, bytes: floor, into: &$1) }
     }
 
-    /// The kernel itself has told that a call is near its limit; see ``SafeguardSettings/memoryThreshold(limit:)``.
-    public mutating func nearLimit(_ id: CallID, _ kind: ResourceKind, now: Instant, into effects: inout HarvestEffects) {
-        guard settings.usesSafeguard, running[id] != nil, safeguard.trip(id, kind, now: now) else { return }
-        operate(now, &effects) { $0.restore(id, kind, into: &$1) }
-    }
-
     /// A limit could not be lowered; see ``HarvestPool/refused(_:heldAt:batch:into:)``.
     @discardableResult
     public mutating func refused(

@@ -72,13 +72,20 @@ struct Assembly {
         let callbacks = CallbackClient(client: .shared)
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
-        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
-        let node = try await NodeService(
-            settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
-            world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         let identity = try NodeIdentity.load(directory: directory.path.string)
         let parts = try await ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
             .make(identity: identity)
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: plan.cluster.labels)
+        let state = try await stateAssembly.makeService()
+        if let parts { StateAssembly.connect(state, to: parts) }
+        let redis = try stateAssembly.makeRedis(state) { [console] address in
+            // The sockets of functions are nobody's to type.
+            if case .tcp = address { console.note("  redis      \(address)") }
+        }
+        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
+        let node = try await NodeService(
+            settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
+            world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
         if let missing = LimitCheck.missing() {
             logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
@@ -86,10 +93,6 @@ struct Assembly {
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: plan.cluster.labels)
-        let state = try await stateAssembly.makeService()
-        if let parts { StateAssembly.connect(state, to: parts) }
-        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil

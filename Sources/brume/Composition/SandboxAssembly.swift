@@ -12,6 +12,7 @@ struct SandboxAssembly {
     let plan: NodePlan
     let directory: NodeDirectory
     let world: NodeWorld
+    let stateSockets: StateSockets
 
     private var stateDirectory: String { directory.path.appending("sandbox").string }
     private var codeRoot: String { directory.path.appending("unpacked").string }
@@ -28,12 +29,16 @@ struct SandboxAssembly {
         settings.watchesUse = plan.sharing.harvests
         settings.cpuControl = plan.sharing.cpuControl
         settings.memoryHold = plan.sharing.memoryHold
+        settings.stateSocket = { [stateSockets] function, directory async throws(BrumeError) in
+            try await stateSockets.socket(of: function, in: directory)
+        }
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }
         var contracts = ContractChannels.Settings(
             group: MultiThreadedEventLoopGroup.singleton, codeRoot: codeRoot, agentPath: agent, sharesLoopback: plan.isolation == .none,
             installEnvironment: Self.installEnvironment())
+        contracts.offersState = true
         contracts.wallTime = { [world] in world.wallTime(of: $0) }
         let channels = ContractChannels(contracts)
         return try await LinuxSandbox(

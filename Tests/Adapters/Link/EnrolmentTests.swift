@@ -114,7 +114,8 @@ struct EnrolmentTests {
         arguments: [
             ("", "no join token"), ("hello", "no join token"), ("brume2.AAAA", "another version"), ("brume1.", "incomplete"),
             ("brume1.AAAA", "incomplete"), ("brume1.\u{1F600}", "incomplete"),
-            ("brume1." + String(repeating: "A", count: 102), "incomplete"), ("brume1." + String(repeating: "A", count: 10_000), "incomplete"),
+            ("brume1." + String(repeating: "A", count: 102), "incomplete"),
+            ("brume1." + String(repeating: "A", count: 10_000), "incomplete"),
         ])
     func badTexts(text: String, words: String) throws {
         let error = try #require(throws: BrumeError.self) { _ = try JoinToken(text) }

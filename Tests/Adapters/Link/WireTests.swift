@@ -13,16 +13,20 @@ struct WireTests {
         Packet(control: [
             .greeting(
                 Greeting(
-                    versionMin: 1, versionMax: 300, node: "0123456789abcdef0123456789abcdef", instance: .max, connection: 1, succeeds: 1 << 40,
+                    versionMin: 1, versionMax: 300, node: "0123456789abcdef0123456789abcdef", instance: .max, connection: 1,
+                    succeeds: 1 << 40,
                     address: "[::1]:7", revocationsDigest: [1, 2, 3], signs: true))
         ]),
         Packet(control: [.moved, .probe(7), .probed(.max), .goodbye("bye ü"), .certificateRequest([1]), .goodbye("")]),
         Packet(control: [
             .certificateReply(certificate: [9, 8], refusal: ""), .certificateReply(certificate: [], refusal: "no"), .revocations([]),
         ]),
-        Packet(frames: LinkKind.allCases.flatMap { kind in
-            [0, 1, 127, 128, 20_000].map { FramePiece(kind: kind, payload: [UInt8](repeating: kind.rawValue, count: $0)[...], more: $0 > 1) }
-        }),
+        Packet(
+            frames: LinkKind.allCases.flatMap { kind in
+                [0, 1, 127, 128, 20_000].map {
+                    FramePiece(kind: kind, payload: [UInt8](repeating: kind.rawValue, count: $0)[...], more: $0 > 1)
+                }
+            }),
     ]
 
     @Test("Packets come back as they were", arguments: packets)

@@ -128,21 +128,6 @@ struct HarvesterTests {
         }
     }
 
-    @Test("a word of the kernel restores a lender as a sample does, once")
-    func nearLimit() throws {
-        var node = Node(Self.settings())
-        node.teach(0, cpu: 500, memory: 64 << 20)
-        let call = try must(node.begin(0))
-        var effects = HarvestEffects()
-        node.harvester.nearLimit(call, .memory, now: node.now, into: &effects)
-        node.write(effects)
-        #expect(node.limits[call]?.memoryBytes == Self.user.memoryBytes)
-        effects.removeAll()
-        node.harvester.nearLimit(call, .memory, now: node.now, into: &effects)
-        node.harvester.nearLimit(CallID(999), .cpu, now: node.now, into: &effects)
-        #expect(effects.changes.isEmpty && effects.movements.isEmpty)
-    }
-
     @Test("without the safeguard a lender keeps its low limit")
     func safeguardOff() throws {
         var settings = Self.settings()

@@ -76,6 +76,7 @@ struct Layer: Sendable {
         Layer(
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
             outside: ["telemetry", "system", "foundation"]),
+        Layer(target: "BrumeFunctions", folder: "Sources/Functions", own: [], outside: ["nio", "system", "foundation"]),
         Layer(
             target: "BrumeNode", folder: "Sources/Node",
             own: ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", "BrumeMembership"],

@@ -76,7 +76,8 @@ package final class ClusterAuthority: Sendable {
         }
         var chance = SystemRandomNumberGenerator()
         let token = JoinToken(
-            fingerprint: certificate.fingerprint, number: (0..<JoinToken.numberBytes).map { _ in UInt8.random(in: 0...255, using: &chance) },
+            fingerprint: certificate.fingerprint,
+            number: (0..<JoinToken.numberBytes).map { _ in UInt8.random(in: 0...255, using: &chance) },
             secret: (0..<JoinToken.secretBytes).map { _ in UInt8.random(in: 0...255, using: &chance) })
         let now = WallClock.now()
         try change { book throws(BrumeError) in

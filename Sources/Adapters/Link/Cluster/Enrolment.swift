@@ -46,7 +46,9 @@ package enum Enrolment {
             ) { certificates throws(BrumeError) in
                 let authority = try pinned(certificates, token, address)
                 found.withLock { $0 = authority }
-                guard let der = try? certificates.first?.toDERBytes() else { throw BrumeError(.permission, "The certificate cannot be read.") }
+                guard let der = try? certificates.first?.toDERBytes() else {
+                    throw BrumeError(.permission, "The certificate cannot be read.")
+                }
                 return try CertificateProfile.verify(der, by: authority, now: WallClock.now())
             }
             try await client.call(LinkMethods.enrol) { stream in

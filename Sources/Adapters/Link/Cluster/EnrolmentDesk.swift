@@ -50,7 +50,8 @@ final class EnrolmentDesk: Sendable {
         let request: EnrolRequest
         do { request = try EnrolRequest(decoding: bytes) } catch { throw BrumeError(.invalid, "The request holds \(error.reason).") }
         guard (WireLimits.versionMin...WireLimits.versionMax).contains(request.version) else {
-            throw BrumeError(.unsupported, "This cluster speaks version \(WireLimits.versionMax) of the link, the new node \(request.version).")
+            throw BrumeError(
+                .unsupported, "This cluster speaks version \(WireLimits.versionMax) of the link, the new node \(request.version).")
         }
         guard let authority else {
             throw BrumeError(.unsupported, "This member cannot admit nodes; join at the one that made the token.")

@@ -38,7 +38,9 @@ package struct JoinToken: Sendable, CustomStringConvertible {
         let length = 32 + Self.numberBytes + Self.secretBytes
         guard bytes.count == length + Self.checkBytes,
             Array(SHA256.hash(data: bytes[..<length]).prefix(Self.checkBytes)) == Array(bytes[length...])
-        else { throw BrumeError(.invalid, "The join token is incomplete or was changed; copy the whole of what 'brume node token' printed.") }
+        else {
+            throw BrumeError(.invalid, "The join token is incomplete or was changed; copy the whole of what 'brume node token' printed.")
+        }
         fingerprint = Array(bytes[..<32])
         number = Array(bytes[32..<(32 + Self.numberBytes)])
         secret = Array(bytes[(32 + Self.numberBytes)..<length])

@@ -27,7 +27,8 @@ struct LinkClient {
     ) async throws -> LinkClient {
         let (host, port) = try LinkAddress.split(address)
         let made = Mutex<SocketRecord?>(nil)
-        let transport = try await HTTP2ClientTransport.WrappedChannel.wrapping(config: GRPCLink.clientConfiguration(settings)) { configure in
+        let transport = try await HTTP2ClientTransport.WrappedChannel.wrapping(config: GRPCLink.clientConfiguration(settings)) {
+            configure in
             try await ClientBootstrap(group: group)
                 .connectTimeout(TimeAmount(settings.handshakeTimeout))
                 .channelOption(.socketOption(.tcp_nodelay), value: 1)
@@ -64,7 +65,8 @@ struct LinkClient {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await transport.connect() }
                 do {
-                    try await transport.withStream(descriptor: method, options: GRPCLink.callOptions) { stream, _ in try await body(stream) }
+                    try await transport.withStream(descriptor: method, options: GRPCLink.callOptions) { stream, _ in try await body(stream)
+                    }
                 } catch {
                     record.end(FailureText.sentence(error))
                     throw error
@@ -113,7 +115,8 @@ struct LinkClient {
 enum LinkAddress {
     /// - Throws: `BrumeError` (`invalid`).
     static func split(_ address: String) throws(BrumeError) -> (host: String, port: Int) {
-        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (1...65_535).contains(port) else {
+        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (1...65_535).contains(port)
+        else {
             throw BrumeError(.invalid, "'\(address.prefix(100))' is no address of a node; give HOST:PORT.")
         }
         var host = String(address[..<colon])

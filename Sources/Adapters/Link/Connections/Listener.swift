@@ -18,7 +18,11 @@ final class Listener: HTTP2ServerTransport.ListenerFactory {
     private let credentials: NodeCredentials
     private let meter: SocketMeter
     private let refused: @Sendable (NodeID?, String, String) -> Void
-    private let records = Mutex<[UInt64: SocketRecord]>([:])
+    private struct Sockets {
+        var records: [UInt64: SocketRecord] = [:]
+        var isClosed = false
+    }
+    private let sockets = Mutex(Sockets())
     private let strangers = Atomic<Int>(0)
     private let numbers = Atomic<UInt64>(1)
 
@@ -34,7 +38,16 @@ final class Listener: HTTP2ServerTransport.ListenerFactory {
     }
 
     /// The socket a stream's stamp names.
-    func record(_ number: UInt64) -> SocketRecord? { records.withLock { $0[number] } }
+    func record(_ number: UInt64) -> SocketRecord? { sockets.withLock { $0.records[number] } }
+
+    /// Closes every socket that was accepted, and those still to come.
+    func close() {
+        let records = sockets.withLock { sockets in
+            sockets.isClosed = true
+            return sockets.records.values.map { $0 }
+        }
+        for record in records { record.end("The link is stopping.") }
+    }
 
     func makeListeningChannel(
         listenerConfigurator: HTTP2ServerTransport.ListenerConfigurator,
@@ -49,6 +62,11 @@ final class Listener: HTTP2ServerTransport.ListenerFactory {
             return try await bootstrap.bind(host: settings.host, port: settings.port) { channel in
                 channel.eventLoop.makeCompletedFuture { try self.prepare(channel) }
                     .flatMap { connectionConfigurator.configure(channel: channel, tls: .configured(requireALPN: true)) }
+                    .flatMapErrorThrowing { error in
+                        // Nobody else closes a socket whose preparation failed.
+                        channel.close(promise: nil)
+                        throw error
+                    }
             }
         } catch {
             throw BrumeError(
@@ -66,11 +84,15 @@ final class Listener: HTTP2ServerTransport.ListenerFactory {
         }
         // A stranger counts until its certificate has been checked or its socket is gone, whichever comes first.
         let counted = Counted()
-        records.withLock { $0[record.number] = record }
+        let isClosed = sockets.withLock { sockets in
+            sockets.records[record.number] = record
+            return sockets.isClosed
+        }
         channel.closeFuture.whenComplete { _ in
-            self.records.withLock { $0[record.number] = nil }
+            self.sockets.withLock { $0.records[record.number] = nil }
             if counted.end() { self.strangers.subtract(1, ordering: .relaxed) }
         }
+        guard !isClosed else { throw BrumeError(.unavailable, "The link is stopping.") }
         let check: NIOSSLCustomVerificationCallback = { certificates, promise in
             do throws(BrumeError) {
                 let node = try self.verified(certificates)

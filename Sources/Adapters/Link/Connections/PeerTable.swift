@@ -127,6 +127,7 @@ struct PeerTable {
         let id = connection.peer
         guard !isStopping else { return .refused("The node is stopping.") }
         guard peers[id] != nil || peers.count < Self.peersMax else { return .refused("This node knows too many peers.") }
+        guard !connection.isDialled || peers[id]?.isWanted == true else { return .refused("Nobody wants this connection any more.") }
         if let active = peers[id]?.active {
             if succeeds == active.number, connection.isDialled == active.isDialled, connection.instance == active.instance {
                 guard peers[id]?.next == nil else { return .refused("Another connection succeeds that one already.") }

@@ -22,10 +22,12 @@ final class EventPump: Sendable {
 
     /// Hands over what waits, unless somebody does already; call it without any lock.
     func drain() {
-        guard state.withLock({ state in
-            defer { state.isDraining = true }
-            return !state.isDraining
-        }) else { return }
+        guard
+            state.withLock({ state in
+                defer { state.isDraining = true }
+                return !state.isDraining
+            })
+        else { return }
         while let event = state.withLock({ state in
             let event = state.events.popFirst()
             if event == nil { state.isDraining = false }

@@ -41,4 +41,3 @@ extension NodeID {
         do { self = try NodeID(text) } catch { preconditionFailure("Sixteen bytes in hexadecimal are a node's identity.") }
     }
 }
-

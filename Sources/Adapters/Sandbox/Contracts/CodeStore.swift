@@ -17,7 +17,7 @@ struct CodeStore {
     func function(_ digest: String) -> String { "\(root)/code/\(digest)" }
     func packagesDirectory(_ key: String) -> String { "\(root)/packages/\(key)" }
     func use(_ digest: String) -> String { "\(root)/uses/\(digest)" }
-    var shims: String { "\(root)/shims/\(Self.key(Shims.python + Shims.node))" }
+    var shims: String { "\(root)/shims/\(Self.key(Shims.python + Shims.node + Shims.state))" }
     var stage: String { "\(root)/stage" }
 
     /// The installed requirements of a function's bundle, or nil if it has none.
@@ -127,4 +127,6 @@ struct CodeStore {
 enum Shims {
     static var python: [UInt8] { PackageResources.handler_py }
     static var node: [UInt8] { PackageResources.handler_mjs }
+    /// What handlers get by `import brume`.
+    static var state: [UInt8] { PackageResources.brume_py }
 }

@@ -10,6 +10,8 @@ enum Inside {
     static let shims = "/opt/brume/shims"
     static let socket = "/run/brume/replica.sock"
     static let socketName = "replica.sock"
+    static let stateSocket = "/run/brume/state.sock"
+    static let stateSocketName = "state.sock"
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
@@ -17,7 +19,7 @@ enum Inside {
 struct FunctionEnvironment {
     private var entries: [(name: String, value: String)]
 
-    init(_ spec: FunctionSpec, replica: ReplicaID, contract: [(name: String, value: String)] = []) {
+    init(_ spec: FunctionSpec, replica: ReplicaID, offersState: Bool, contract: [(name: String, value: String)] = []) {
         entries = [
             ("PATH", Inside.searchPath),
             ("HOME", "/tmp"),
@@ -27,6 +29,8 @@ struct FunctionEnvironment {
         ]
         // A program that is started for each call would read a dozen locale files each time, a tenth of what its start costs.
         if case .fork = spec.contract {} else { entries.append(("LANG", "C.UTF-8")) }
+        // The names that Redis clients look for; the second is for those whose URLs know no Unix sockets.
+        if offersState { entries += [("REDIS_URL", "unix://\(Inside.stateSocket)"), ("BRUME_STATE_SOCKET", Inside.stateSocket)] }
         for entry in contract { set(entry.name, entry.value) }
         for name in spec.environment.keys.sorted() { set(name, spec.environment[name] ?? "") }
     }

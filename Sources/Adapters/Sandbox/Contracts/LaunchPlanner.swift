@@ -101,8 +101,7 @@ struct LaunchPlanner {
             binds.append(.init(host: CodeStore(root: settings.codeRoot).function(digest), inside: Inside.functionDirectory))
             directory = Inside.functionDirectory
         }
-        return LaunchPlan(
-            command: command, environment: FunctionEnvironment(spec, replica: replica, contract: environment).all, binds: binds,
-            workingDirectory: directory)
+        let all = FunctionEnvironment(spec, replica: replica, offersState: settings.offersState, contract: environment).all
+        return LaunchPlan(command: command, environment: all, binds: binds, workingDirectory: directory)
     }
 }

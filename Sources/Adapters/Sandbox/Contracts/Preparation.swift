@@ -124,6 +124,7 @@ struct Preparation {
         let staged = try store.makeStage()
         try CodeStore.write(Shims.python, to: "\(staged)/handler.py")
         try CodeStore.write(Shims.node, to: "\(staged)/handler.mjs")
+        try CodeStore.write(Shims.state, to: "\(staged)/brume.py")
         await tools.compileShim("\(staged)/handler.py", to: "\(staged)/handler.pyc")
         CodeStore.give(staged, to: 0)
         try CodeStore.publish(staged, as: final)

@@ -36,6 +36,14 @@ final class Cell: Sendable {
 
     func makeSocketDirectory() throws(BrumeError) { try HostFiles.makeDirectory(socketDirectory) }
 
+    /// Shows the function its state: nothing where the node keeps none.
+    func showState(of function: FunctionSpec) async throws(BrumeError) {
+        guard let socket = host.settings.stateSocket else { return }
+        let path = try await socket(function, host.settings.stateSocketDirectory)
+        let error = HostFiles.link(path, "\(socketDirectory)/\(Inside.stateSocketName)")
+        if error != 0 { throw HostFiles.failure("show the function its state at", path, error) }
+    }
+
     /// The sandbox's uid is not the node's: connecting takes the right to write to the socket.
     func openSockets() {
         for name in HostFiles.names(in: socketDirectory) { HostFiles.setMode("\(socketDirectory)/\(name)", 0o666) }

@@ -66,6 +66,11 @@ enum HostFiles {
         return error == 0 || error == ENOENT
     }
 
+    /// Gives a file, or a socket, a second name on the same file system.
+    ///
+    /// - Returns: 0 or an errno.
+    static func link(_ path: String, _ name: String) -> CInt { unsafe Glibc.link(path, name) == 0 ? 0 : errno }
+
     /// Removes a file; one that is not there is fine.
     static func removeFile(_ path: String) { _ = unsafe unlink(path) }
 

@@ -73,6 +73,7 @@ package final class LinuxSandbox: SandboxDriver {
                 .invalid, "The path of the data directory is too long for sockets in it; choose one of at most 50 characters.")
         }
         try HostFiles.makeDirectory(settings.socketRoot, mode: geteuid() == 0 ? 0o711 : 0o700)
+        if settings.stateSocket != nil { try HostFiles.makeDirectory(settings.stateSocketDirectory, mode: 0o700) }
     }
 
     /// The isolation in force, one sentence.

@@ -207,6 +207,7 @@ final class Replica: Sendable {
         state.withLock { $0.cell = cell }
         try cell.makeSocketDirectory()
         var plan = try channel.plan(socketDirectory: cell.socketDirectory)
+        try await cell.showState(of: spec)
         var image: UnpackedImage?
         if case .image(let reference) = spec.package {
             let found = try host.images.image(of: reference)
@@ -230,6 +231,7 @@ final class Replica: Sendable {
         }
         do throws(BrumeError) {
             let plan = try channel.plan(socketDirectory: spare.cell.socketDirectory)
+            try await spare.cell.showState(of: spec)
             spare.cell.openSockets()
             spare.cell.belong(to: id)
             try await spare.become(plan, secrets: secrets)

@@ -35,7 +35,7 @@ package struct SandboxChecks: Sendable {
         checks.append(groups(mounts))
         if let fast = fastJoining(mounts) { checks.append(fast) }
         checks.append(seccomp)
-        checks += [helper("brume-spawner", settings.spawner), helper("brume-agent", settings.agent)]
+        checks += [helper("brume-spawner", settings.spawner), helper("brume-agent", settings.agent), spares]
         checks += [
             program("python3", "python3", needed: false, use: "Python handlers"), pip,
             program("nodejs", "node", needed: false, use: "Node handlers"), program("skopeo", "skopeo", needed: false, use: "images"),
@@ -50,6 +50,13 @@ package struct SandboxChecks: Sendable {
             : SandboxCheck(
                 "user", .warning, "not root: functions share the node's uid, and CPU and memory limits need a delegated control group",
                 remedy: "sudo brume up")
+    }
+
+    private var spares: SandboxCheck {
+        if settings.spares == 0 { return SandboxCheck("spare sandboxes", .warning, "none are kept; every start makes its own", remedy: "") }
+        return geteuid() == 0
+            ? SandboxCheck("spare sandboxes", .ok, "\(settings.spares) for each kind of function: a cold start takes a third of the time")
+            : SandboxCheck("spare sandboxes", .warning, "they need root; every start makes its own", remedy: "sudo brume up")
     }
 
     private func program(_ package: String, _ name: String, needed: Bool, use: String = "") -> SandboxCheck {

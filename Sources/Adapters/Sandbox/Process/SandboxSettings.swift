@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import BrumeModel
 import CBrumeLinux
 import Glibc
 import NIOCore
@@ -53,6 +54,14 @@ package struct SandboxSettings: Sendable {
         self.spares = spares
     }
 
+    /// Gives a function the Unix socket on which it finds its state; nil where there is no state.
+    package var stateSocket: StateSocket?
+
+    /// Returns the path of a socket in `directory` that listens for this function, the same for all its replicas.
+    ///
+    /// Each sandbox gets a hard link to it, so that a function's sockets are one listener however many replicas it has.
+    package typealias StateSocket = @Sendable (_ function: FunctionSpec, _ directory: String) async throws(BrumeError) -> String
+
     /// What holds the CPU of replicas to their allocations.
     package var cpuControl = CPUControl.quotaAndWeight
     /// What holds the memory of replicas that lend.
@@ -85,6 +94,9 @@ package struct SandboxSettings: Sendable {
         geteuid() == 0 && HostFiles.isDirectory("/run") && HostFiles.isWritable("/run")
             ? "/run/brume-\(hash)" : "\(stateDirectory)/run"
     }
+
+    /// Where the listening sockets of functions' state are: beside the replicas' own, because a hard link cannot leave its file system.
+    var stateSocketDirectory: String { "\(socketRoot)/state" }
 }
 
 /// What becomes of a program that lends memory and then wants more than is left to it.

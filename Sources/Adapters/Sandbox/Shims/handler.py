@@ -404,6 +404,8 @@ def load(path):
     Spare.yield_to(extra)
     # Packages of the distribution are there as well, after everything else; `-S` leaves them out.
     sys.path.append("/usr/lib/python3/dist-packages")
+    # Last, so that a file of the function's own may be called brume.py too.
+    sys.path.append(sys.argv[0].rpartition("/")[0])
     module = __import__(name[:-3] if name.endswith(".py") else name)
     handle = getattr(module, "handle", None)
     if not callable(handle):

@@ -100,14 +100,17 @@ public struct BoundedCounter: Lattice {
     public mutating func subtract(_ amount: Int64, by site: SiteID, into delta: inout BoundedCounter) throws(CRDTError) -> Int64 {
         try checkPositive(amount)
         try checkRights(of: site, for: amount)
-        used[site] += UInt64(amount)
-        delta.used[site] = used[site]
+        let (sum, overflow) = used[site].addingReportingOverflow(UInt64(amount))
+        guard !overflow else { throw PNCounter.overflow }
+        used[site] = sum
+        delta.used[site] = sum
         delta.bound = bound
         return Int64(clamping: total)
     }
 
     /// Hands rights to another site and joins the delta to `delta`.
-    public mutating func transfer(_ amount: Int64, from site: SiteID, to other: SiteID, into delta: inout BoundedCounter) throws(CRDTError) {
+    public mutating func transfer(_ amount: Int64, from site: SiteID, to other: SiteID, into delta: inout BoundedCounter) throws(CRDTError)
+    {
         try checkPositive(amount)
         guard site != other else { throw CRDTError(.invalidAmount, "Rights go to another site.") }
         try checkRights(of: site, for: amount)
@@ -164,6 +167,6 @@ extension BoundedCounter {
             guard entry.amount > 0 else { throw reader.failure(.impossible) }
             rights.append(entry)
         }
-        used = try VersionVector(from: &reader)
+        used = try VersionVector(from: &reader, sequenceMax: .max)
     }
 }

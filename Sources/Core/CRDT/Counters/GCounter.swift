@@ -45,5 +45,7 @@ public struct GCounter: Lattice {
     public var memoryBytes: Int { counts.isEmpty ? 0 : counts.entries.capacity * 16 + Bytes.arrayHeaderBytes }
 
     public func encode(into writer: inout ByteWriter) { writer.value(counts) }
-    public init(from reader: inout ByteReader) throws(DecodingFailure) { counts = try VersionVector(from: &reader) }
+    public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        counts = try VersionVector(from: &reader, sequenceMax: .max)
+    }
 }

@@ -56,6 +56,7 @@ public struct Tally<Amount: TallyAmount>: DotValue {
 
     public var digest: UInt64 { Mixing.hash(sum.bits, UInt64(folded)) }
     public var heapBytes: Int { 0 }
+    public var isFixed: Bool { folded == 0 }
 
     public func encode(into writer: inout ByteWriter) {
         sum.encode(into: &writer)
@@ -91,7 +92,8 @@ extension DotFun where Value: Tallying {
     /// What the site's own last addition has added is taken into the new one if it is in the delta that this one joins: nobody else has
     /// seen it then, and no reset can have seen the one and not the other.
     mutating func addTally(
-        _ amount: Value.Amount, by site: SiteID, context: inout CausalContext, _ deltaStore: inout DotFun, _ deltaContext: inout CausalContext
+        _ amount: Value.Amount, by site: SiteID, context: inout CausalContext, _ deltaStore: inout DotFun,
+        _ deltaContext: inout CausalContext
     ) throws(CRDTError) {
         var last: Entry?
         var tallies = 0
@@ -101,20 +103,18 @@ extension DotFun where Value: Tallying {
             tallies += 1
         }
         if let last, let before = last.value.tally, deltaStore[last.dot] != nil, before.folded == 0 {
-            let sum = try before.sum.adding(amount)
+            let sum = Value(tally: Tally(try before.sum.adding(amount)))
             let dot = context.next(for: site)
-            remove(last.dot)
-            deltaStore.remove(last.dot)
-            insert(Tally(sum), dot, &deltaStore, &deltaContext)
+            // Other writes of this site are no tallies and have gone before: nothing lies between the two dots.
+            replace(last.dot, with: dot, sum)
+            deltaStore.replace(last.dot, with: dot, sum)
+            deltaContext.insert(dot)
             return
         }
         if tallies >= talliesMax { try foldOlderHalf(of: site, &deltaStore, &deltaContext) }
-        insert(Tally(amount), context.next(for: site), &deltaStore, &deltaContext)
-    }
-
-    private mutating func insert(_ tally: Tally<Value.Amount>, _ dot: Dot, _ deltaStore: inout DotFun, _ deltaContext: inout CausalContext) {
-        put(dot, Value(tally: tally))
-        deltaStore.put(dot, Value(tally: tally))
+        let dot = context.next(for: site)
+        put(dot, Value(tally: Tally(amount)))
+        deltaStore.put(dot, Value(tally: Tally(amount)))
         deltaContext.insert(dot)
     }
 

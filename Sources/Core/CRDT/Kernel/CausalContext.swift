@@ -36,8 +36,13 @@ public struct CausalContext: Hashable, Sendable {
 
     public var isEmpty: Bool { spans.isEmpty }
 
-    /// How many dots are in it.
-    public var count: UInt64 { spans.reduce(0) { $0 &+ $1.count } }
+    /// How many dots are in it; at the end of the range it stays there.
+    public var count: UInt64 {
+        spans.reduce(0) { sum, span in
+            let (total, overflow) = sum.addingReportingOverflow(span.count)
+            return overflow ? .max : total
+        }
+    }
 
     /// The index of the first span that begins after the dot.
     @inline(__always) private func position(after site: SiteID, _ sequence: UInt64) -> Int {

@@ -6,6 +6,12 @@ public protocol DotValue: Sendable, Equatable, BinaryCodable {
     mutating func merge(_ other: Self)
     var digest: UInt64 { get }
     var heapBytes: Int { get }
+    /// Whether the dot alone determines the value, so that who has seen the dot needs it no more.
+    var isFixed: Bool { get }
+}
+
+extension DotValue {
+    public var isFixed: Bool { true }
 }
 
 /// A value for each live dot: the writes that nobody has overwritten.
@@ -48,7 +54,9 @@ public struct DotFun<Value: DotValue>: DotStore {
 
     subscript(dot: Dot) -> Value? {
         if first?.dot == dot { return first?.value }
-        return rest.first { $0.dot == dot }?.value
+        if rest.isEmpty { return nil }
+        let index = position(dot)
+        return index < rest.count && rest[index].dot == dot ? rest[index].value : nil
     }
 
     public var digest: UInt64 {
@@ -114,10 +122,9 @@ public struct DotFun<Value: DotValue>: DotStore {
 
     public func part(unknownTo known: CausalContext, omitted: inout [Dot]) -> DotFun {
         let mine = entries
-        let dots = mine.map(\.dot)
         // Whole or not at all: the parts of one value are small and belong together.
-        if dots.allSatisfy(known.contains) {
-            omitted += dots
+        if mine.allSatisfy({ known.contains($0.dot) && $0.value.isFixed }) {
+            omitted += mine.map(\.dot)
             return DotFun()
         }
         return self
@@ -145,13 +152,50 @@ public struct DotFun<Value: DotValue>: DotStore {
 
     /// Sets or inserts one entry.
     mutating func put(_ dot: Dot, _ value: Value) {
-        var list = entries.filter { $0.dot != dot }
-        let index = list.firstIndex { $0.dot > dot } ?? list.count
-        list.insert(Entry(dot: dot, value: value), at: index)
-        self = DotFun(list)
+        let entry = Entry(dot: dot, value: value)
+        guard let smallest = first else {
+            first = entry
+            return
+        }
+        if dot <= smallest.dot {
+            if dot < smallest.dot { rest.insert(smallest, at: 0) }
+            first = entry
+            return
+        }
+        let index = position(dot)
+        if index < rest.count, rest[index].dot == dot { rest[index] = entry } else { rest.insert(entry, at: index) }
     }
 
-    mutating func remove(_ dot: Dot) { self = DotFun(entries.filter { $0.dot != dot }) }
+    /// Where the dot is or would be among those after the first.
+    private func position(_ dot: Dot) -> Int {
+        var low = 0
+        var high = rest.count
+        while low < high {
+            let middle = (low &+ high) >> 1
+            if rest[middle].dot < dot { low = middle &+ 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func remove(_ dot: Dot) {
+        if first?.dot == dot {
+            first = rest.isEmpty ? nil : rest.removeFirst()
+            return
+        }
+        let index = position(dot)
+        if index < rest.count, rest[index].dot == dot { rest.remove(at: index) }
+    }
+
+    /// Puts an entry in the place of one whose dot is the next smaller or the same.
+    mutating func replace(_ old: Dot, with dot: Dot, _ value: Value) {
+        let entry = Entry(dot: dot, value: value)
+        if first?.dot == old {
+            first = entry
+            return
+        }
+        let index = position(old)
+        if index < rest.count, rest[index].dot == old { rest[index] = entry } else { put(dot, value) }
+    }
 }
 
 extension DotFun {
@@ -164,7 +208,7 @@ extension DotFun {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
-        let count = try reader.count(entryBytes: 3)
+        let count = try reader.count(entryBytes: 2)
         var list: [Entry] = []
         for _ in 0..<count {
             let dot = try reader.dot()

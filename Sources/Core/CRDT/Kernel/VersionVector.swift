@@ -79,12 +79,18 @@ extension VersionVector: BinaryCodable {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
+        try self.init(from: &reader, sequenceMax: CausalContext.sequenceMax)
+    }
+
+    /// Reads entries up to the given number: counters go further than sequences of dots.
+    init(from reader: inout ByteReader, sequenceMax: UInt64) throws(DecodingFailure) {
         let count = try reader.count(entryBytes: 2)
         entries.reserveCapacity(count)
         for _ in 0..<count {
-            let dot = try reader.dot()
-            if let last = entries.last, last.site >= dot.site { throw reader.failure(.outOfOrder) }
-            entries.append(Entry(site: dot.site, sequence: dot.sequence))
+            let entry = Entry(site: try reader.site(), sequence: try reader.varint())
+            if let last = entries.last, last.site >= entry.site { throw reader.failure(.outOfOrder) }
+            guard entry.sequence > 0, entry.sequence <= sequenceMax else { throw reader.failure(.impossible) }
+            entries.append(entry)
         }
     }
 }

@@ -48,6 +48,8 @@ public enum CountedWrite<Base: RegisterBase, Amount: TallyAmount>: DotValue, Tal
         }
     }
 
+    public var isFixed: Bool { tally?.isFixed ?? true }
+
     public var heapBytes: Int {
         if case .set(_, let base) = self { base.heapBytes } else { 0 }
     }

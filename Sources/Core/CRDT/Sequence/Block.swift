@@ -108,11 +108,3 @@ struct Run<Element: ListElement>: Sendable, Equatable {
         elements.append(contentsOf: other.elements)
     }
 }
-
-/// Dots that were removed before their elements arrived.
-struct Removal: Sendable, Equatable {
-    var site: SiteID
-    var lower: UInt64
-    var upper: UInt64
-    var fate: Fate
-}

@@ -3,7 +3,7 @@
 /// What a ``ReplicatedList`` can hold.
 public protocol ListElement: Sendable, Equatable {
     /// A hash that is the same on every machine.
-    var stableHash: UInt64 { get }
+    var digest: UInt64 { get }
     /// What the element takes beside its inline size.
     var heapBytes: Int { get }
     /// Writes elements whose number the reader knows.
@@ -13,8 +13,6 @@ public protocol ListElement: Sendable, Equatable {
 }
 
 extension Bytes: ListElement {
-    public var stableHash: UInt64 { BrumeCRDT.stableHash(self) }
-
     public static func encode(_ elements: ArraySlice<Bytes>, into writer: inout ByteWriter) {
         for element in elements { writer.string(element) }
     }
@@ -29,7 +27,7 @@ extension Bytes: ListElement {
 }
 
 extension Unicode.Scalar: ListElement {
-    public var stableHash: UInt64 { UInt64(value) }
+    public var digest: UInt64 { UInt64(value) }
 
     public var heapBytes: Int { 0 }
 

@@ -6,7 +6,7 @@
 /// per block, so that no search by content is needed. All nodes live in flat arrays, without an allocation each.
 struct OrderIndex: Sendable {
     static let none = UInt32.max
-    /// Slots of a node: wide enough that a million blocks are four levels, narrow enough that a shift inside a node is one cache line or two.
+    /// Slots of a node: so wide that a million blocks are four levels, so narrow that a shift inside a node is a cache line or two.
     static let fanout = 32
 
     /// What node `k` holds is at `k * fanout`: blocks in a leaf, nodes in an inner node.

@@ -93,76 +93,44 @@ struct PendingRuns<Element: ListElement>: Sendable, Equatable {
         }
     }
 
-    /// Takes all runs out.
-    mutating func takeAll() -> [Run<Element>] {
-        defer { runs = [] }
-        return runs
+    /// Takes out the run that begins at a dot.
+    mutating func take(_ site: SiteID, _ start: UInt64) -> Run<Element>? {
+        let index = firstEnding(behind: start, of: site)
+        guard index < runs.count, runs[index].site == site, runs[index].start == start else { return nil }
+        return runs.remove(at: index)
     }
 }
 
-/// Dots that were removed before their elements came. Sorted, without overlap.
-struct Removals: Sendable, Equatable {
-    private(set) var entries: [Removal] = []
+/// Which runs wait for which element: what to look for when an element gets its place. Sorted.
+struct Waiters: Sendable {
+    private struct Entry {
+        var parent: Dot
+        var child: Dot
+    }
 
-    var isEmpty: Bool { entries.isEmpty }
+    private var entries: [Entry] = []
 
-    private func firstEnding(behind sequence: UInt64, of site: SiteID) -> Int {
+    private func firstIndex(from parent: Dot) -> Int {
         var low = 0
         var high = entries.count
         while low < high {
             let middle = (low &+ high) >> 1
-            if entries[middle].site == site ? entries[middle].upper <= sequence : entries[middle].site < site {
-                low = middle &+ 1
-            } else {
-                high = middle
-            }
+            if entries[middle].parent < parent { low = middle &+ 1 } else { high = middle }
         }
         return low
     }
 
-    /// Splits a range into parts that are here, with their fate, and parts that are not.
-    func forEachPart(of site: SiteID, _ range: Range<UInt64>, _ body: (Range<UInt64>, Fate?) -> Void) {
-        var position = range.lowerBound
-        var index = firstEnding(behind: position, of: site)
-        while position < range.upperBound, index < entries.count, entries[index].site == site, entries[index].lower < range.upperBound {
-            if entries[index].lower > position { body(position..<entries[index].lower, nil) }
-            let lower = max(entries[index].lower, position)
-            position = min(entries[index].upper, range.upperBound)
-            body(lower..<position, entries[index].fate)
-            index += 1
-        }
-        if position < range.upperBound { body(position..<range.upperBound, nil) }
+    mutating func insert(_ child: Dot, waitingFor parent: Dot) {
+        entries.insert(Entry(parent: parent, child: child), at: firstIndex(from: parent))
     }
 
-    /// Adds those dots of the range that are not here yet.
-    mutating func insert(_ site: SiteID, _ range: Range<UInt64>, _ fate: Fate) {
-        var missing: [Range<UInt64>] = []
-        forEachPart(of: site, range) { part, known in
-            if known == nil { missing.append(part) }
-        }
-        for part in missing {
-            let index = firstEnding(behind: part.lowerBound, of: site)
-            if index > 0, entries[index - 1].site == site, entries[index - 1].upper == part.lowerBound,
-                let both = entries[index - 1].fate.joined(fate)
-            {
-                entries[index - 1].upper = part.upperBound
-                entries[index - 1].fate = both
-            } else {
-                entries.insert(Removal(site: site, lower: part.lowerBound, upper: part.upperBound, fate: fate), at: index)
-            }
-        }
-    }
-
-    /// Takes out the dots of the range: their elements are here now.
-    mutating func clear(_ site: SiteID, _ range: Range<UInt64>) {
-        var index = firstEnding(behind: range.lowerBound, of: site)
-        while index < entries.count, entries[index].site == site, entries[index].lower < range.upperBound {
-            let entry = entries[index]
-            var rest: [Removal] = []
-            if entry.lower < range.lowerBound { rest.append(Removal(site: site, lower: entry.lower, upper: range.lowerBound, fate: entry.fate)) }
-            if entry.upper > range.upperBound { rest.append(Removal(site: site, lower: range.upperBound, upper: entry.upper, fate: entry.fate)) }
-            entries.replaceSubrange(index...index, with: rest)
-            index += rest.count
-        }
+    /// Takes out all that wait for an element of the range.
+    mutating func take(_ site: SiteID, _ range: Range<UInt64>) -> [Dot] {
+        let first = firstIndex(from: Dot(site: site, sequence: range.lowerBound))
+        var end = first
+        while end < entries.count, entries[end].parent.site == site, entries[end].parent.sequence < range.upperBound { end += 1 }
+        guard end > first else { return [] }
+        defer { entries.removeSubrange(first..<end) }
+        return entries[first..<end].map(\.child)
     }
 }

@@ -21,6 +21,7 @@ extension ReplicatedList {
     /// A delta for somebody whose ``known`` is given: merging it does what merging this whole list would do. O(n).
     ///
     /// Whoever does not know all that ``collect(stable:)`` has forgotten here gets the whole list.
+    @specialized(where Element == Bytes)
     public func delta(since known: CausalContext) -> ReplicatedList {
         guard !isDelta, collected.entries.allSatisfy({ known.prefix(of: $0.site) >= $0.sequence }) else { return self }
         var delta = ReplicatedList()
@@ -38,7 +39,7 @@ extension ReplicatedList {
                 } else {
                     let new = run.part(part)
                     runs.append(new)
-                    if known.contains(new.parent) { repeatPlaceholders(above: new.parent, known, into: &runs, &repeated) }
+                    if known.contains(new.parent) { repeatPlaceholders(above: new, known, into: &runs, &repeated) }
                 }
             }
         }
@@ -62,10 +63,12 @@ extension ReplicatedList {
         }
     }
 
-    /// Adds the removed elements above `parent` that a receiver may have forgotten.
-    private func repeatPlaceholders(above parent: Dot, _ known: CausalContext, into runs: inout [Run<Element>], _ repeated: inout CausalContext) {
-        guard let tree = storage?.tree, let place = tree.locate(parent), !tree.blocks[Int(place.block)].isLive else { return }
-        for run in tree.placeholders(from: place.block, max: Self.placeholdersMax) {
+    /// Adds the removed elements above a run that a receiver may have forgotten.
+    private func repeatPlaceholders(
+        above new: Run<Element>, _ known: CausalContext, into runs: inout [Run<Element>], _ repeated: inout CausalContext
+    ) {
+        guard let tree = storage?.tree, let place = tree.locate(new.parent), !tree.blocks[Int(place.block)].isLive else { return }
+        for run in tree.placeholders(from: place.block, new.side, max: Self.placeholdersMax) {
             var parts: [Range<UInt64>] = []
             // What is not known is sent for itself.
             known.forEachPart(of: run.site, run.range) { part, isKnown in
@@ -86,6 +89,7 @@ extension ReplicatedList {
     /// `stable` is what every member has merged, as they said; and what they wrote before they said so must have been merged here first.
     /// A block may be forgotten on one site and not on another; lists converge all the same. O(n).
     @discardableResult
+    @specialized(where Element == Bytes)
     public mutating func collect(stable: VersionVector) -> Int {
         guard !isDelta, storage != nil else { return 0 }
         let forgotten = withTree { $0.collect(stable: stable) }

@@ -16,6 +16,7 @@ extension ReplicatedList: BinaryCodable, Lattice {
 
     /// A tag, what is known, then runs, each after the one at which it hangs: removed runs without content, a list of what one site wrote
     /// as one run.
+    @specialized(where Element == Bytes)
     public func encode(into writer: inout ByteWriter) {
         writer.byte(isDelta ? Self.deltaTag : Self.listTag)
         writer.value(context)
@@ -62,11 +63,12 @@ extension ReplicatedList: BinaryCodable, Lattice {
         }
     }
 
+    @specialized(where Element == Bytes)
     public init(from reader: inout ByteReader) throws(DecodingFailure) {
         let tag = try reader.byte()
         guard tag <= Self.deltaTag else { throw reader.failure(.unknownTag) }
         isDelta = tag == Self.deltaTag
-        let known = try CausalContext(from: &reader)
+        var known = try CausalContext(from: &reader)
         let forgotten = try VersionVector(from: &reader)
         guard !isDelta || forgotten.isEmpty else { throw reader.failure(.impossible) }
         for _ in 0..<(try reader.count(entryBytes: 4)) {
@@ -78,7 +80,11 @@ extension ReplicatedList: BinaryCodable, Lattice {
         while true {
             let tag = try reader.byte()
             if tag == 0 { break }
-            receive(try Self.run(tag, from: &reader))
+            let run = try Self.run(tag, from: &reader)
+            if !known.contains(CausalContext.Span(site: run.site, first: run.start, last: run.end - 1)) {
+                known.insert(run.site, run.range)
+            }
+            receive(run)
         }
         context.merge(known)
         collected = forgotten

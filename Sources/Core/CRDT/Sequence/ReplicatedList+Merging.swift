@@ -3,6 +3,7 @@
 extension ReplicatedList {
     /// Joins another list, or a delta, to this one. Deltas may come in any order, twice, or never: what hangs on something unknown waits
     /// for it, and a later state or delta brings what was lost. O(log n) per block of a delta; O(n) for a list.
+    @specialized(where Element == Bytes)
     public mutating func merge(_ other: ReplicatedList) {
         if other.isBottom { return }
         if isBottom, !other.isDelta {
@@ -23,11 +24,15 @@ extension ReplicatedList {
         for removal in other.removals.entries { remove(removal.site, removal.lower..<removal.upper, removal.fate) }
         for run in other.pending.runs { take(run, &placed) }
         other.storage?.tree.forEachRun { take($0, &placed) }
-        if !pending.isEmpty, !isDelta, !placed.isEmpty { placeWaiting() }
         let before = context
         context.merge(other.context)
         if mayHaveForgotten { collected.merge(other.collected) }
         if !collected.isEmpty { forgetAgain(placed, knownBefore: before) }
+        // An old copy may list removed elements below ones that are forgotten: nothing will ever hang at them.
+        if !collected.isEmpty, !pending.isEmpty, pending.runs.allSatisfy({ !$0.fate.isLive && $0.end - 1 <= collected[$0.site] }) {
+            pending = PendingRuns()
+            waiters = Waiters()
+        }
     }
 
     // MARK: Removing
@@ -132,63 +137,52 @@ extension ReplicatedList {
         for run in new { add(run, &placed) }
     }
 
-    /// Takes a run from an encoding, where runs come after those at which they hang, unless somebody made the bytes up.
+    /// Takes a run from an encoding: of dots that come twice, the first counts.
     mutating func receive(_ run: Run<Element>) {
         var placed = CausalContext()
-        take(run, &placed)
-        context.insert(run.site, run.range)
-        if !placed.isEmpty { placeWaiting() }
+        var new: [Range<UInt64>] = []
+        forEachPlace(of: run.site, run.range) { part, place in
+            guard place == nil else { return }
+            pending.forEachPart(of: run.site, part) { part, fate in
+                if fate == nil { new.append(part) }
+            }
+        }
+        for part in new { add(run.part(part), &placed) }
     }
 
-    /// Adds a run that is new here: to its place if the element at which it hangs has one.
+    /// Adds a run that is new here: to its place if the element at which it hangs has one, with all that waited for it.
     private mutating func add(_ run: Run<Element>, _ placed: inout CausalContext) {
         if !removals.isEmpty { removals.clear(run.site, run.range) }
-        if !isDelta, place(run) {
-            // Only asked for by what waits, or by what was forgotten before.
-            if !pending.isEmpty || !collected.isEmpty { placed.insert(run.site, run.range) }
-        } else {
-            pending.insert(run)
+        guard !isDelta, place(run, &placed) else { return wait(run) }
+        guard !pending.isEmpty else { return }
+        var done = [(run.site, run.range)]
+        while let (site, range) = done.popLast() {
+            var children = waiters.take(site, range)
+            // What goes on behind a run of its own site is not among the waiters.
+            children.append(Dot(site: site, sequence: range.upperBound))
+            for child in children {
+                guard let run = pending.take(child.site, child.sequence) else { continue }
+                if place(run, &placed) { done.append((run.site, run.range)) } else { wait(run) }
+            }
         }
     }
 
-    private mutating func place(_ run: Run<Element>) -> Bool {
-        withTree { tree in
+    private mutating func wait(_ run: Run<Element>) {
+        if !isDelta, run.parent != Dot(site: run.site, sequence: run.start - 1) {
+            waiters.insert(Dot(site: run.site, sequence: run.start), waitingFor: run.parent)
+        }
+        pending.insert(run)
+    }
+
+    private mutating func place(_ run: Run<Element>, _ placed: inout CausalContext) -> Bool {
+        let isPlaced = withTree { tree in
             guard let parent = tree.locate(run.parent) else { return false }
             tree.place(tree.makeSiteIndex(run.site), run.range, below: parent, run.side, run.fate, run.elements[...])
             return true
         }
-    }
-
-    /// Places what waited for elements that have a place now.
-    private mutating func placeWaiting() {
-        let runs = pending.takeAll()
-        let byParent = runs.indices.sorted { (runs[$0].parent, $0) < (runs[$1].parent, $1) }
-        var isPlaced = [Bool](repeating: false, count: runs.count)
-        var ready = runs.indices.filter { storage?.tree.locate(runs[$0].parent) != nil }
-        while let next = ready.popLast() {
-            let run = runs[next]
-            guard !isPlaced[next], place(run) else { continue }
-            isPlaced[next] = true
-            var index = Self.firstIndex(in: byParent, runs, from: Dot(site: run.site, sequence: run.start))
-            while index < byParent.count {
-                let parent = runs[byParent[index]].parent
-                guard parent.site == run.site, parent.sequence < run.end else { break }
-                ready.append(byParent[index])
-                index += 1
-            }
-        }
-        for index in runs.indices where !isPlaced[index] { pending.insert(runs[index]) }
-    }
-
-    /// The first of the indices whose run hangs at `dot` or behind it.
-    private static func firstIndex(in byParent: [Int], _ runs: [Run<Element>], from dot: Dot) -> Int {
-        var low = 0
-        var high = byParent.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if runs[byParent[middle]].parent < dot { low = middle &+ 1 } else { high = middle }
-        }
-        return low
+        // Only asked for where something was forgotten before.
+        if isPlaced, !collected.isEmpty { placed.insert(run.site, run.range) }
+        return isPlaced
     }
 
     /// Forgets what was placed only because somebody else still has it.

@@ -10,6 +10,7 @@ public struct ReplicatedList<Element: ListElement>: Sendable {
     /// All dots that are known: of elements, placed, waiting or removed, and of removals.
     public internal(set) var context = CausalContext()
     var pending = PendingRuns<Element>()
+    var waiters = Waiters()
     var removals = Removals()
     /// Up to where removed elements may have been forgotten: what is in the context up to here and not in the list was removed.
     var collected = VersionVector()
@@ -41,18 +42,23 @@ public struct ReplicatedList<Element: ListElement>: Sendable {
 
     /// The element at a position, which must be there. O(log n).
     public subscript(position: Int) -> Element {
-        precondition(position >= 0 && position < count, "the position is outside of the list")
-        guard let storage else { preconditionFailure("a list with elements has storage") }
-        return storage.tree[position]
+        @specialized(where Element == Bytes)
+        get {
+            precondition(position >= 0 && position < count, "the position is outside of the list")
+            guard let storage else { preconditionFailure("a list with elements has storage") }
+            return storage.tree[position]
+        }
     }
 
     /// Calls with the elements at the positions in order, some at a time. The positions must be there. O(log n + length).
+    @specialized(where Element == Bytes)
     public func forEachSlice(in range: Range<Int>, _ body: (ArraySlice<Element>) -> Void) {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "the positions are outside of the list")
         storage?.tree.forEachSlice(range, body)
     }
 
     /// The elements at the positions, which must be there. O(log n + length).
+    @specialized(where Element == Bytes)
     public func elements(in range: Range<Int>) -> [Element] {
         var elements: [Element] = []
         elements.reserveCapacity(range.count)
@@ -64,6 +70,7 @@ public struct ReplicatedList<Element: ListElement>: Sendable {
     public var elements: [Element] { elements(in: 0..<count) }
 
     /// What names the element at a position wherever it moves: a cursor for ``position(of:)``. O(log n).
+    @specialized(where Element == Bytes)
     public func dot(at position: Int) -> Dot {
         precondition(position >= 0 && position < count, "the position is outside of the list")
         guard let storage else { preconditionFailure("a list with elements has storage") }
@@ -72,6 +79,7 @@ public struct ReplicatedList<Element: ListElement>: Sendable {
     }
 
     /// Where an element is now; for a removed one whose place is still kept, where it would be. O(log n).
+    @specialized(where Element == Bytes)
     public func position(of dot: Dot) -> Int? {
         guard dot.sequence > 0, let tree = storage?.tree, let place = tree.locate(dot) else { return nil }
         return tree.order.position(of: place.block) + (tree.blocks[Int(place.block)].isLive ? place.offset : 0)

@@ -58,13 +58,17 @@ extension RunTree {
         }
     }
 
-    /// The removed elements from `id` up to the first visible one, at most `max` blocks: what a receiver that has forgotten them needs to
-    /// place something that hangs at `id`.
-    func placeholders(from id: UInt32, max: Int) -> [Run<Element>] {
+    /// The removed elements from the one of `id` at which something hangs on `side` up to the first visible one, at most `max` blocks:
+    /// what a receiver that does not have them needs to place it.
+    func placeholders(from id: UInt32, _ side: Side, max: Int) -> [Run<Element>] {
         var chain: [Run<Element>] = []
         var id = id
+        var side = side
         while id != Block.root, !blocks[Int(id)].isLive, chain.count < max {
-            chain.append(run(id))
+            let run = run(id)
+            // The elements of a block hang at one another, so that its last one needs all, and its first one none.
+            chain.append(side == .right ? run : run.part(run.start..<run.start + 1))
+            side = blocks[Int(id)].side
             id = blocks[Int(id)].parent
         }
         return chain

@@ -82,7 +82,8 @@ struct RunTree<Element: ListElement>: Sendable {
     func fate(_ block: UInt32) -> Fate {
         let block = blocks[Int(block)]
         if block.isLive { return .live }
-        return block.removalSite == Block.none ? .gone : .removed(by: Dot(site: stores[Int(block.removalSite)].site, sequence: block.removal))
+        return block.removalSite == Block.none
+            ? .gone : .removed(by: Dot(site: stores[Int(block.removalSite)].site, sequence: block.removal))
     }
 
     mutating func setFate(_ fate: Fate, of block: UInt32) {
@@ -107,9 +108,12 @@ struct RunTree<Element: ListElement>: Sendable {
     }
 
     func locate(_ site: UInt32, _ sequence: UInt64) -> Place? {
-        let block = stores[Int(site)].block(at: sequence)
-        guard block != Block.none, sequence < blocks[Int(block)].end else { return nil }
-        return Place(block: block, offset: Int(sequence - blocks[Int(block)].start))
+        let id = stores[Int(site)].block(at: sequence)
+        guard id != Block.none else { return nil }
+        // Where no block is, the store may name one that is gone, and whose number another one has now.
+        let block = blocks[Int(id)]
+        guard block.site == site, block.start <= sequence, sequence < block.end else { return nil }
+        return Place(block: id, offset: Int(sequence - block.start))
     }
 
     /// The place of the visible element at a position.
@@ -208,7 +212,9 @@ struct RunTree<Element: ListElement>: Sendable {
     }
 
     /// Places elements whose parent is placed. Their dots must be new to the tree.
-    mutating func place(_ site: UInt32, _ range: Range<UInt64>, below parent: Place, _ side: Side, _ fate: Fate, _ content: ArraySlice<Element>) {
+    mutating func place(
+        _ site: UInt32, _ range: Range<UInt64>, below parent: Place, _ side: Side, _ fate: Fate, _ content: ArraySlice<Element>
+    ) {
         var home = parent.block
         if side == .right {
             let length = Int(blocks[Int(home)].length)
@@ -258,7 +264,7 @@ struct RunTree<Element: ListElement>: Sendable {
     }
 
     func hash(_ element: Element, _ site: UInt32, _ sequence: UInt64) -> UInt64 {
-        Mixing.hash(stores[Int(site)].site.rawValue, sequence, seed: Mixing.finish(element.stableHash))
+        Mixing.hash(stores[Int(site)].site.rawValue, sequence, seed: Mixing.finish(element.digest))
     }
 
     // MARK: Writing

@@ -179,7 +179,8 @@ public struct AddWinsSet: DotStore {
                 positions.removeAll(keepingCapacity: true)
                 index?.candidates(Dot(site: span.site, sequence: sequence), into: &positions)
                 // From the back, since a removal moves the last entry.
-                for position in positions.sorted(by: >) where position < table.count {
+                if positions.count > 1 { positions.sort(by: >) }
+                for position in positions where position < table.count {
                     dropSeen(at: position, besides: other, otherContext, &changes)
                 }
             }

@@ -48,16 +48,6 @@ public struct Safeguard: Sendable {
         return tripped
     }
 
-    /// The kernel itself has told that a lender is near its limit (a threshold, an event of pressure).
-    ///
-    /// - Returns: whether to restore the resource; not if it is not watched, because it has its own allocation already.
-    public mutating func trip(_ call: CallID, _ kind: ResourceKind, now: Instant) -> Bool {
-        guard var watch = watched[call], watch.limit(kind) != nil else { return false }
-        trip(&watch, kind, now)
-        watched[call] = watch
-        return true
-    }
-
     private mutating func trip(_ watch: inout Watch, _ kind: ResourceKind, _ now: Instant) {
         watch.set(kind, limit: nil)
         watch.hasTripped.insert(kind)

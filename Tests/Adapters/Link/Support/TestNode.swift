@@ -161,7 +161,8 @@ final class TestNode: Sendable {
 
     func sawUp(_ other: TestNode, times: Int = 1, location: SourceLocation = #_sourceLocation) async {
         let id = other.id
-        await events.wait("\(times) times up", location: location) { events in events.count { $0 == .up(id) } >= times }
+        let isUp = await events.wait("\(times) times up", location: location) { events in events.count { $0 == .up(id) } >= times }
+        if !isUp { Issue.record("noticed: \(notices.all.suffix(5))", sourceLocation: location) }
     }
 
     /// The reasons why the link to another node went down.

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import Dispatch
+import Synchronization
+import Testing
+
+@testable import BrumeLink
+
+@Suite("Links that break, fill up and change their certificates", .serialized, .timeLimit(.minutes(2)))
+struct LinkRecoveryTests {
+    /// Frames that carry their number.
+    private func frame(_ number: Int, count: Int = 100) -> [UInt8] {
+        var frame = [UInt8](repeating: 0, count: max(8, count))
+        for place in 0..<8 { frame[place] = UInt8(truncatingIfNeeded: number >> (8 * place)) }
+        return frame
+    }
+
+    private static func number(_ frame: [UInt8]) -> Int { (0..<8).reduce(0) { $0 | Int(frame[$1]) << (8 * $1) } }
+
+    @Test("After the other's death frames may be missing, but none comes twice or out of order, and the link comes back")
+    func reconnect() async throws {
+        let founder = try TestNode.founder()
+        let authority = try #require(founder.authority)
+        let first = try TestNode.member(of: authority)
+        try await running([founder]) {
+            var numbers: [Int] = []
+            var next = 0
+            var port = 0
+            for life in 0..<4 {
+                var settings = TestNode.settings
+                settings.port = port
+                let node = TestNode(
+                    directory: first.directory, identity: first.identity, credentials: first.credentials, authority: nil, settings: settings
+                )
+                let running = Task { try await node.link.run() }
+                port = try #require(await node.link.port)
+                if life == 0 { founder.link.connect(to: node.id, at: "127.0.0.1:\(port)") }
+                await founder.sawUp(node, times: life + 1)
+                var queued = 0
+                while queued < 500 {
+                    guard founder.link.send(frame(next, count: 3_000), kind: .state, to: node.id) == .queued else { break }
+                    next += 1
+                    queued += 1
+                }
+                let wanted = min(100, queued)
+                await node.events.wait("some frames") { events in
+                    events.count { if case .received = $0 { true } else { false } } >= wanted
+                }
+                // No goodbye: the process is gone with whatever was under way.
+                running.cancel()
+                _ = await running.result
+                numbers += node.frames(.state).map(Self.number)
+                await founder.events.wait("down \(life)") { events in
+                    events.count { if case .down(node.id, _) = $0 { true } else { false } } == life + 1
+                }
+            }
+            #expect(numbers == Array(Set(numbers)).sorted(), "none twice, none before an earlier one")
+            #expect(numbers.count >= 400)
+        }
+    }
+
+    @Test("A slow owner fills the queues of its peers, urgent frames pass bulk ones, and room is told")
+    func backpressure() async throws {
+        let gate = Gate()
+        let order = Recorder<LinkKind>()
+        let founder = try TestNode.founder()
+        let slow = try TestNode.member(of: try #require(founder.authority)) { event in
+            guard case .received(_, let kind, _) = event else { return }
+            if kind == .bulk { gate.pass() }
+            order.add(kind)
+        }
+        try await running([founder, slow]) {
+            try await founder.connect(to: slow)
+            await founder.sawUp(slow)
+            let long = [UInt8](repeating: 7, count: 1 << 20)
+            var bulk = 0
+            var filled = 0
+            // Until the line, the owner's backlog and the queue are all full; what drains meanwhile is bounded by their sizes.
+            while filled < 3, bulk < 200 {
+                if founder.link.send(long, kind: .bulk, to: slow.id) == .full {
+                    filled += 1
+                    try await Task.sleep(for: .milliseconds(100))
+                } else {
+                    bulk += 1
+                    filled = 0
+                }
+                await Task.yield()
+            }
+            #expect(filled == 3)
+            #expect(bulk < 100, "the queue, the line and the backlog hold tens of megabytes at most")
+            for _ in 0..<10 { #expect(founder.link.send([1], kind: .membership, to: slow.id) == .queued) }
+            gate.open()
+            let total = bulk + 10
+            await order.wait("everything") { $0.count == total }
+            let urgent = order.all.lastIndex(of: .membership) ?? total
+            #expect(urgent < total - 1, "urgent frames overtook the bulk that waited behind them")
+            await founder.events.wait("room") { $0.contains(.writable(slow.id, .bulk)) }
+        }
+    }
+
+    @Test("Certificates are renewed and connections replaced while frames flow: none is lost, and the link never goes down")
+    func rotation() async throws {
+        var settings = TestNode.settings
+        settings.certificateLife = .seconds(6)
+        let founder = try TestNode.founder(settings: settings)
+        let member = try TestNode.member(of: try #require(founder.authority), settings: settings, life: .seconds(6))
+        try await running([founder, member]) {
+            try await member.connect(to: founder)
+            await member.sawUp(founder)
+            await founder.sawUp(member)
+            let sent = try await withThrowingTaskGroup(of: Int.self) { group in
+                for (from, to) in [(founder, member), (member, founder)] {
+                    group.addTask {
+                        var number = 0
+                        // Both certificates have been renewed twice, and at least two connections have followed the first.
+                        while from.link.statistics.connections < 3 || from.notices.all.count(where: Self.isRenewal) < 2 {
+                            if from.link.send(self.frame(number, count: 200 + number % 90_000), kind: .state, to: to.id) == .queued {
+                                number += 1
+                            }
+                            try await Task.sleep(for: .milliseconds(1))
+                        }
+                        return number
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(sent.allSatisfy { $0 > 500 })
+            for (node, count) in [(founder, sent), (member, sent)] {
+                await node.events.wait("all frames") { events in
+                    count.contains(events.count { if case .received = $0 { true } else { false } })
+                }
+                let numbers = node.frames(.state).map(Self.number)
+                #expect(numbers == Array(0..<numbers.count))
+            }
+            #expect(founder.downs(member).isEmpty)
+            #expect(member.downs(founder).isEmpty)
+        }
+    }
+
+    private static func isRenewal(_ notice: LinkNotice) -> Bool { if case .renewed = notice { true } else { false } }
+
+    @Test("A link whose certificates cannot be renewed ends when they run out, and says why")
+    func expiry() async throws {
+        var settings = TestNode.settings
+        settings.certificateLife = .seconds(3_600)
+        let founder = try TestNode.founder(settings: settings)
+        let authority = try #require(founder.authority)
+        let one = try TestNode.member(of: authority, life: .seconds(3))
+        let other = try TestNode.member(of: authority, life: .seconds(3))
+        try await running([one, other]) {
+            try await one.connect(to: other)
+            await one.sawUp(other)
+            await one.events.wait("down") { events in events.contains { if case .down = $0 { true } else { false } } }
+            await one.notices.wait("nobody to renew") { notices in
+                notices.contains(.renewalFailed(reason: "No node that holds the cluster's key is connected."))
+            }
+            await one.notices.wait("refused") { notices in
+                notices.contains { if case .unreachable(_, _, let reason) = $0 { reason.contains("expired") } else { false } }
+            }
+        }
+    }
+
+    @Test("Nodes that dial each other at the same moment end with one connection, again and again")
+    func crossing() async throws {
+        let founder = try TestNode.founder()
+        let authority = try #require(founder.authority)
+        for _ in 0..<10 {
+            let left = try TestNode.member(of: authority)
+            let right = try TestNode.member(of: authority)
+            try await running([left, right]) {
+                let addresses = (try await left.address, try await right.address)
+                left.link.connect(to: right.id, at: addresses.1)
+                right.link.connect(to: left.id, at: addresses.0)
+                await left.sawUp(right)
+                await right.sawUp(left)
+                for number in 0..<50 {
+                    #expect(left.link.send(frame(number), kind: .call, to: right.id) == .queued)
+                    #expect(right.link.send(frame(number), kind: .call, to: left.id) == .queued)
+                }
+                for node in [left, right] {
+                    await node.events.wait("all frames") { events in
+                        events.count { if case .received = $0 { true } else { false } } == 50
+                    }
+                    #expect(node.frames(.call).map(Self.number) == Array(0..<50))
+                }
+                #expect(left.link.statistics.connections == 1)
+                #expect(right.link.statistics.connections == 1)
+            }
+        }
+    }
+
+    @Test("A peer that is forgotten is told, and connected anew when it is wanted again")
+    func forgotten() async throws {
+        let founder = try TestNode.founder()
+        let other = try TestNode.member(of: try #require(founder.authority))
+        try await running([founder, other]) {
+            try await founder.connect(to: other)
+            await other.sawUp(founder)
+            await founder.sawUp(other)
+            founder.link.disconnect(from: other.id)
+            await other.events.wait("down") { events in events.contains { if case .down = $0 { true } else { false } } }
+            #expect(founder.downs(other) == ["This node ended the connection."])
+            #expect(founder.link.send([1], kind: .call, to: other.id) == .unknown)
+            try await founder.connect(to: other)
+            await founder.sawUp(other, times: 2)
+        }
+    }
+}
+
+/// Holds an owner's thread until it is opened: an owner that is at work for long.
+final class Gate: Sendable {
+    private let semaphore = DispatchSemaphore(value: 0)
+
+    func open() { semaphore.signal() }
+
+    func pass() {
+        semaphore.wait()
+        semaphore.signal()
+    }
+}
