@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
+import NIOHTTP1
 
 extension NodeClient {
     func cluster() async throws -> ClusterReport { try await fetch(ClusterReport.self, "/v1/nodes") }
