@@ -161,12 +161,16 @@ let package = Package(
         // The shell round the engine.
         layer(
             "BrumeNode", "Node",
-            ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", .nioCore, .lifecycle, .logging, .metrics, .deque]),
+            [
+                "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", "BrumeMembership", .nioCore, .lifecycle, .logging,
+                .metrics, .deque,
+            ]),
         .executableTarget(
             name: "brume",
             dependencies: [
                 "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "BrumeLoad",
-                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
+                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeRedis", "BrumeLink",
+                "BrumeMembership", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
                 "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,

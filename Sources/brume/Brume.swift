@@ -20,7 +20,9 @@ struct Brume: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Node",
-                subcommands: [Up.self, Status.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self]),
+                subcommands: [
+                    Up.self, Status.self, NodeCommand.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self,
+                ]),
             CommandGroup(
                 name: "Function",
                 subcommands: [

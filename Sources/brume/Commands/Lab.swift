@@ -5,11 +5,12 @@ import ArgumentParser
 struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
-        abstract: "Run the experiments behind Brume's claims.",
+        abstract: "Run the experiments behind Brume's claims, and clusters to try things out.",
         discussion: """
             Examples:
               brume lab harvest --quick
               brume lab testbeds --only single --output results
+              brume lab cluster 3 --delay 20ms
             """,
-        subcommands: [LabHarvest.self, LabTestbeds.self])
+        subcommands: [LabHarvest.self, LabTestbeds.self, LabClusterCommand.self])
 }

@@ -18,7 +18,10 @@ struct Status: AsyncParsableCommand {
         try await node.withClient { client in
             let report = try await node.asking { try await client.status() }
             if format.json { return try Console.standard.print(JSONText.of(report)) }
-            try Console.standard.print(Self.sheet(report, at: client.address).rendered(style: Console.standard.outputStyle))
+            let style = Console.standard.outputStyle
+            try Console.standard.print(Self.sheet(report, at: client.address).rendered(style: style))
+            let cluster = try await node.asking { try await client.cluster() }
+            if cluster.standing != "alone" { try Console.standard.print("\n" + NodeText.table(cluster, all: false, style: style)) }
         }
     }
 

@@ -4,6 +4,7 @@ import ArgumentParser
 import BrumeModel
 import BrumeSandbox
 import BrumeState
+import FoundationEssentials
 import Logging
 
 /// `brume up`: the whole platform in one process.
@@ -17,6 +18,12 @@ struct Up: AsyncParsableCommand {
             Listens on loopback unless --host says otherwise. Credentials are made at the first start, in DATA-DIR/credentials, \
             and the command line on the same machine finds them by itself. \
             SIGTERM or Ctrl-C lets running calls end, then stops every replica.
+
+            Several nodes: the first gets a link, the others join it.
+              brume up --link 0.0.0.0:7700          at the first node, then: brume node token
+              brume up --join 10.0.0.5:7700 --token TOKEN
+
+            A node that is a member goes back into its cluster by itself when it starts again.
             """
     )
 
@@ -72,6 +79,32 @@ struct Up: AsyncParsableCommand {
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            Where the link to other nodes listens. Off unless it is given, was given before, or the node joins: then on port 7700, \
+            or on any free port of loopback if the member to join is there. 'off' starts a member alone.
+            """, valueName: "host:port"))
+    var link: String?
+    @Option(
+        help: ArgumentHelp("Where other nodes reach the link, if not where it listens (behind NAT, in a container).", valueName: "host:port"))
+    var advertise: String?
+    @Option(help: ArgumentHelp("Join the cluster of the node whose link listens there.", valueName: "host:port"))
+    var join: String?
+    @Option(help: "The token that lets the node join, from 'brume node token'; better in BRUME_TOKEN.")
+    var token: String?
+    @Option(
+        name: .customLong("label"),
+        help: ArgumentHelp(
+            "What the other nodes know of this one, for example tier=cloud, tier=edge or zone=lyon. May be repeated.",
+            valueName: "key=value"))
+    var labels: [String] = []
+    @Flag(help: "Stay out of the machine's list of nodes: commands then find the node by --data-dir or --url only.")
+    var unlisted = false
+    /// A node of `brume lab cluster`: its network can be made bad, and it ends with the lab that holds its standard input.
+    @Flag(name: .customLong("lab"), help: .hidden)
+    var isOfLab = false
+
     func run() async throws {
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw CommandFailure.words("'\(logLevel)' is no log level; give trace, debug, info, notice, warning, error or critical.")
@@ -87,11 +120,35 @@ struct Up: AsyncParsableCommand {
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
-            capacity: capacity, sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
+            cluster: try clusterPlan(), isListed: !unlisted, capacity: capacity, sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
             bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
             corsOrigins: corsOrigins,
             logLevel: level, state: state)
+        if isOfLab { try await LabLife.follow() }
         try await Assembly(plan).run()
+    }
+
+    private func clusterPlan() throws -> ClusterPlan {
+        var plan = ClusterPlan()
+        switch link {
+        case nil: plan.link = .unsaid
+        case "off": plan.link = .off
+        case let text?:
+            let place = try ClusterPlan.place(text, option: "--link", allowsZero: true)
+            plan.link = .at(host: place.host, port: place.port)
+        }
+        if let advertise {
+            _ = try ClusterPlan.place(advertise, option: "--advertise")
+            plan.advertised = advertise
+        }
+        if let join { _ = try ClusterPlan.place(join, option: "--join") }
+        if plan.link == .off, join != nil { throw CommandFailure.words("--join needs a link; leave --link off out.") }
+        if token != nil, join == nil { throw CommandFailure.words("--token is for joining; give the member's link with --join HOST:PORT too.") }
+        plan.join = join
+        plan.token = token ?? ProcessInfo.processInfo.environment["BRUME_TOKEN"]
+        plan.labels = try labels.map { text throws(CommandFailure) in try ClusterPlan.label(text) }
+        plan.emulatesNetwork = isOfLab
+        return plan
     }
 }
 

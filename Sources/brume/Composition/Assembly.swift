@@ -4,6 +4,7 @@ import AsyncHTTPClient
 import BrumeEngine
 import BrumeGateway
 import BrumeHarvest
+import BrumeLink
 import BrumeModel
 import BrumeNode
 import BrumeRedis
@@ -25,6 +26,9 @@ struct NodePlan: Sendable {
     var dataDirectory: String
     var isolation: IsolationChoice
     var name: String
+    var cluster = ClusterPlan()
+    /// Whether the machine's list of nodes leads to this one.
+    var isListed = true
     var capacity: Resources
     var sharing: SharingPlan
     var spares: Int
@@ -69,8 +73,12 @@ struct Assembly {
         let callbacks = CallbackClient(client: .shared)
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
+        let identity = try NodeIdentity.load(directory: directory.path.string)
+        let parts = try await ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
+            .make(identity: identity)
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: plan.cluster.labels)
         let state = try await stateAssembly.makeService()
+        if let parts { StateAssembly.connect(state, to: parts) }
         let redis = try stateAssembly.makeRedis(state) { [console] address in
             // The sockets of functions are nobody's to type.
             if case .tcp(_, _) = address { console.note("  redis      \(address)") }
@@ -95,6 +103,8 @@ struct Assembly {
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
             state: state, stateFigures: { state.report().figures },
+            cluster: NodeCluster(
+                id: identity.id, name: plan.name, labels: plan.cluster.labels, parts: parts, started: .now),
             renderMetrics: {
                 node.publishMetrics()
                 state.publishMetrics()
@@ -105,33 +115,35 @@ struct Assembly {
             logger: Logger(label: "brume.gateway"),
             onListening: { _, port in
                 do {
-                    try directory.announce(host: plan.host, port: port)
+                    try directory.announce(host: plan.host, port: port, isListed: plan.isListed)
                 } catch {
                     logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
                 }
-                welcome(port: port, directory: directory, isolation: node.driver.isolation)
+                await welcome(port: port, directory: directory, isolation: node.driver.isolation, parts)
             })
         defer { directory.withdraw() }
+        parts?.cluster.start(seeds: parts?.seeds ?? [])
+        // Ended in the opposite order: what may still write to state ends before it, state tells the others what they lack, then the
+        // node says goodbye, then the link ends.
+        let all: [any Service] = (parts?.services ?? []) + [state, redis, node, gateway]
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                // Ended in the opposite order: what may still write to state ends before it.
-                services: [
-                    .init(service: state, successTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(service: redis, successTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(service: node, successTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup),
-                ],
+                services: all.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "brume.services")))
         try await services.run()
         try await store.close()
     }
 
-    private func welcome(port: Int, directory: NodeDirectory, isolation: String) {
+    private func welcome(port: Int, directory: NodeDirectory, isolation: String, _ parts: ClusterAssembly.Parts?) async {
         let style = console.errorStyle
         let host = plan.host == "0.0.0.0" ? "127.0.0.1" : plan.host
         console.note(style.good("brume \(Version.current) listens on http://\(host):\(port)"))
         console.note("  data       \(directory.path)")
         console.note("  isolation  \(isolation)")
+        if let parts, let port = await parts.link.port {
+            let address = parts.profile.address
+            console.note("  link       \(address.isEmpty ? "port \(port)" : address), node \(parts.cluster.id)")
+        }
         console.note(style.faint("  next       brume deploy hello --command 'cat' && echo hi | brume invoke hello"))
     }
 }

@@ -26,6 +26,35 @@ enum Machine {
         return pages * sysconf(Int32(_SC_PAGESIZE))
     }
 
+    /// Where others reach a socket of this machine: as it listens, or by the first address of a network interface where it listens on all.
+    ///
+    /// - Returns: nil where the port is not known yet, or the machine has no address but loopback.
+    static func reachableAddress(host: String, port: Int) -> String? {
+        guard port > 0 else { return nil }
+        guard ["0.0.0.0", "::", ""].contains(host) else { return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+        return interfaceAddress().map { "\($0):\(port)" }
+    }
+
+    /// The first IPv4 address of an interface that is up and not loopback.
+    private static func interfaceAddress() -> String? {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard unsafe getifaddrs(&list) == 0 else { return nil }
+        defer { unsafe freeifaddrs(list) }
+        var next = unsafe list
+        while let entry = unsafe next {
+            unsafe next = entry.pointee.ifa_next
+            let flags = unsafe entry.pointee.ifa_flags
+            guard flags & UInt32(IFF_UP.rawValue) != 0, flags & UInt32(IFF_LOOPBACK.rawValue) == 0,
+                let address = unsafe entry.pointee.ifa_addr, unsafe address.pointee.sa_family == sa_family_t(AF_INET)
+            else { continue }
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            let length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            guard unsafe getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 else { continue }
+            return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        return nil
+    }
+
     static func hostName() -> String { ProcessInfo.processInfo.hostName }
 
     /// A line of `/proc/meminfo` in bytes.

@@ -38,18 +38,6 @@ struct NodeDirectory {
         return (user, password)
     }
 
-    /// Who this node is to other nodes, made at the first start.
-    func nodeID() throws -> NodeID {
-        let file = path.appending("node-id")
-        if let data = FileManager.default.contents(atPath: file.string) {
-            return try NodeID(String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace })
-        }
-        let digits = (0..<NodeID.length).map { _ in String(UInt8.random(in: 0..<16), radix: 16) }
-        let id = try NodeID(digits.joined())
-        try Data((id.description + "\n").utf8).write(to: URL(filePath: file.string), options: .atomic)
-        return id
-    }
-
     /// 192 random bits in the alphabet that needs no escaping anywhere.
     private static func randomPassword() -> String {
         let alphabet = Array("abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789_-")
@@ -70,9 +58,12 @@ struct NodeDirectory {
     }
 
     /// Tells clients on this machine where the node listens. The registry of the machine is written where that is allowed.
-    func announce(host: String, port: Int) throws {
+    ///
+    /// - Parameter isListed: whether the machine's registry leads here; one of several nodes on a machine better stays out of it.
+    func announce(host: String, port: Int, isListed: Bool) throws {
         let file = NodeFile(pid: getpid(), address: host, port: port, dataDirectory: path.string)
         try file.write(to: nodeFilePath)
+        guard isListed else { return }
         try? FileManager.default.createDirectory(
             atPath: FilePath(NodeFile.registryPath).removingLastComponent().string, withIntermediateDirectories: true)
         try? file.write(to: NodeFile.registryPath)

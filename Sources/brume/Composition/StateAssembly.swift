@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeMembership
 import BrumeModel
 import BrumeNode
 import BrumeRedis
@@ -49,18 +50,37 @@ struct StateAssembly {
     let directory: NodeDirectory
     /// Whom other nodes know this one as.
     let node: NodeID
+    let labels: [MemberMeta.Label]
+
+    /// The label that says where a node stands: `cloud`, or `edge` where it says nothing.
+    static let tierLabel = "tier"
 
     /// Reads the state of the data directory, and begins with nothing where there is none.
     func makeService() async throws -> StateService {
         let log = try SQLiteStateLog(directory: directory.path.string, logger: Logger(label: "brume.state-log"))
         var settings = StateServiceSettings()
         settings.replica.standard.durability = plan.durability
+        settings.replica.tier = Self.tier(labels)
         let world = StateWorld(
             now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) },
             // A thread of its own: what a flush encodes and hands on must not wait behind calls, nor calls behind it.
             loop: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
         return try await StateService.open(
             node: node, settings: settings, world: world, log: log, logger: Logger(label: "brume.state"))
+    }
+
+    /// Connects state with the cluster: who belongs to it, and what the link brings.
+    static func connect(_ state: StateService, to parts: ClusterAssembly.Parts) {
+        state.attach(parts.way)
+        parts.cluster.addTaker { state.take($0) }
+        parts.cluster.onMembers { members in
+            // Whoever is dead or left may return, and is waited for until it is removed.
+            state.members(members.filter { $0.status != .removed }.map { StateMember(node: $0.id, tier: tier($0.meta.labels)) })
+        }
+    }
+
+    private static func tier(_ labels: [MemberMeta.Label]) -> NodeTier {
+        labels.contains { $0.key == tierLabel && $0.value == "cloud" } ? .cloud : .edge
     }
 
     /// The server of Redis' protocol, with the places to listen at that `brume up` was told.

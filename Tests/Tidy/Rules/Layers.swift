@@ -78,14 +78,15 @@ struct Layer: Sendable {
             outside: ["telemetry", "system", "foundation"]),
         Layer(target: "BrumeFunctions", folder: "Sources/Functions", own: [], outside: ["nio", "system", "foundation"]),
         Layer(
-            target: "BrumeNode", folder: "Sources/Node", own: ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState"],
+            target: "BrumeNode", folder: "Sources/Node",
+            own: ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", "BrumeMembership"],
             outside: ["nio-core", "lifecycle", "telemetry", "collections", "synchronization"]),
         Layer(
             target: "brume", folder: "Sources/brume",
             own: [
                 "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds",
                 "BrumeLoad", "BrumeReport", "BrumeSandbox", "BrumeStore",
-                "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
+                "BrumeGateway", "BrumeRedis", "BrumeLink", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState", "BrumeMembership",
             ],
             outside: [
                 "arguments", "http-client", "yaml", "crypto", "lifecycle", "telemetry", "nio", "subprocess", "system", "foundation",
