@@ -6,7 +6,7 @@
 /// seen together, usually one; a removed element leaves nothing. `Causal<AddWinsSet>` is the lattice.
 ///
 /// Add, remove and contains are O(1) expected, their deltas too; merging a delta is O(its size), merging a state O(n).
-/// Memory: 32 bytes and about 8 of index per element beside content of more than 15 bytes, plus 12 once removes arrive from others.
+/// Memory: 32 bytes and about 14 of index per element beside content of more than 15 bytes, plus 12 once removes arrive from others.
 public struct AddWinsSet: DotStore {
     struct Entry: Keyed, Sendable {
         let key: Bytes
@@ -58,8 +58,8 @@ public struct AddWinsSet: DotStore {
     @inline(__always) private static func mark(_ hash: UInt64, _ dot: Dot) -> UInt64 { Mixing.hash(hash, Mixing.hash(dot)) }
 
     /// Appends an element that is not here.
-    private mutating func append(_ element: Bytes, _ dot: Dot) {
-        let position = table.append(Entry(key: element, dot: dot))
+    private mutating func append(_ element: Bytes, _ dot: Dot, at place: KeyTable<Entry>.Place) {
+        let position = table.append(Entry(key: element, dot: dot), at: place)
         index?.insert(dot, at: position)
         digest &+= Self.mark(stableHash(element), dot)
     }
@@ -103,27 +103,34 @@ public struct AddWinsSet: DotStore {
 
     public mutating func join(_ other: AddWinsSet, context: CausalContext, otherContext: CausalContext, changes: inout DotChanges) {
         if other.table.count > table.count { table.reserveCapacity(other.table.count) }
-        // Dots that both contexts have and whose fate is settled by the elements that `other` names.
-        var settled: UInt64 = 0
+        // A join of its own counts what it settles.
+        let before = changes.settledCount
         for position in 0..<other.table.count {
             let entry = other.table[position]
-            guard other.extras.isEmpty, let mine = table.find(entry.key), extras.isEmpty else {
-                joinDots(of: other, at: position, context, otherContext, &changes, &settled)
+            let place = table.look(entry.key)
+            guard other.extras.isEmpty, extras.isEmpty else {
+                joinDots(of: other, at: position, place, context, otherContext, &changes)
+                continue
+            }
+            guard let mine = place.position else {
+                if !context.contains(entry.dot) {
+                    append(entry.key, entry.dot, at: place)
+                    changes.add(entry.dot)
+                }
                 continue
             }
             let old = table[mine].dot
             if old == entry.dot {
-                settled += 1
+                changes.keep()
             } else if !context.contains(entry.dot), otherContext.contains(old) {
                 replaceOnly(at: mine, old, by: entry.dot)
                 changes.drop(old)
                 changes.add(entry.dot)
-                settled += 1
             } else {
-                joinDots(of: other, at: position, context, otherContext, &changes, &settled)
+                joinDots(of: other, at: position, place, context, otherContext, &changes)
             }
         }
-        if !table.isEmpty, context.overlap(otherContext) > settled {
+        if !table.isEmpty, context.overlap(otherContext) > changes.settledCount - before {
             dropRemoved(besides: other, context, otherContext, &changes)
         }
     }
@@ -137,16 +144,15 @@ public struct AddWinsSet: DotStore {
     }
 
     private mutating func joinDots(
-        of other: AddWinsSet, at position: Int, _ context: CausalContext, _ otherContext: CausalContext, _ changes: inout DotChanges,
-        _ settled: inout UInt64
+        of other: AddWinsSet, at position: Int, _ place: KeyTable<Entry>.Place, _ context: CausalContext, _ otherContext: CausalContext,
+        _ changes: inout DotChanges
     ) {
         let element = other.table[position].key
         let theirs = other.dots(at: position)
         let unknown = theirs.filter { !context.contains($0) }
-        settled += UInt64(theirs.count - unknown.count)
-        guard let mine = table.find(element) else {
+        guard let mine = place.position else {
             guard let first = unknown.first else { return }
-            append(element, first)
+            append(element, first, at: place)
             if unknown.count > 1 { replace(at: table.count - 1, with: unknown) }
             for dot in unknown { changes.add(dot) }
             return
@@ -154,7 +160,7 @@ public struct AddWinsSet: DotStore {
         let old = dots(at: mine)
         let kept = old.filter { theirs.contains($0) || !otherContext.contains($0) }
         let added = unknown.filter { !old.contains($0) }
-        settled += UInt64(old.count - kept.count)
+        changes.keep(UInt64(kept.count { theirs.contains($0) }))
         if kept.count == old.count, added.isEmpty { return }
         for dot in old where !kept.contains(dot) { changes.drop(dot) }
         for dot in added { changes.add(dot) }
@@ -224,7 +230,7 @@ public struct AddWinsSet: DotStore {
             if dots.allSatisfy(known.contains) {
                 omitted += dots
             } else {
-                part.append(table[position].key, dots[0])
+                part.append(table[position].key, dots[0], at: part.table.look(table[position].key))
                 if dots.count > 1 { part.replace(at: part.count - 1, with: dots) }
             }
         }
@@ -252,8 +258,8 @@ public struct AddWinsSet: DotStore {
         _ element: Bytes, by site: SiteID, context: inout CausalContext, into delta: inout Causal<AddWinsSet>
     ) -> Bool {
         let dot = context.next(for: site)
-        let found = table.find(element)
-        if let position = found {
+        let place = table.look(element)
+        if let position = place.position {
             if extras.isEmpty {
                 let old = table[position].dot
                 delta.context.insert(old)
@@ -263,15 +269,16 @@ public struct AddWinsSet: DotStore {
                 replace(at: position, with: [dot])
             }
         } else {
-            append(element, dot)
+            append(element, dot, at: place)
         }
         delta.context.insert(dot)
         delta.store.put(element, dot)
-        return found == nil
+        return place.position == nil
     }
 
     private mutating func put(_ element: Bytes, _ dot: Dot) {
-        if let position = table.find(element) { replace(at: position, with: [dot]) } else { append(element, dot) }
+        let place = table.look(element)
+        if let position = place.position { replace(at: position, with: [dot]) } else { append(element, dot, at: place) }
     }
 
     /// Removes the element, as far as this site has seen it added. Returns whether it was there.
@@ -307,16 +314,18 @@ extension AddWinsSet {
         table.reserveCapacity(singles)
         for _ in 0..<singles {
             let element = try reader.string()
-            guard table.find(element) == nil else { throw reader.failure(.outOfOrder) }
-            append(element, try reader.dot())
+            let place = table.look(element)
+            guard place.position == nil else { throw reader.failure(.outOfOrder) }
+            append(element, try reader.dot(), at: place)
         }
         let multiples = try reader.count(entryBytes: 6)
         for _ in 0..<multiples {
             let element = try reader.string()
-            guard table.find(element) == nil else { throw reader.failure(.outOfOrder) }
+            let place = table.look(element)
+            guard place.position == nil else { throw reader.failure(.outOfOrder) }
             let dots = try reader.sortedDots()
             guard dots.count > 1 else { throw reader.failure(.impossible) }
-            append(element, dots[0])
+            append(element, dots[0], at: place)
             replace(at: table.count - 1, with: dots)
         }
     }
