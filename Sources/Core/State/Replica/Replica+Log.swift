@@ -94,7 +94,9 @@ extension Replica {
                 durableBatch = max(durableBatch, number)
             } else {
                 origins.update(origin) { $0.durable = max($0.durable, number) }
-                if let node = origins[origin]?.node, let peer = find(node), peer.statusDue == nil { peer.statusDue = lastInstant + settings.ackDelay }
+                if let node = origins[origin]?.node, let peer = find(node), peer.statusDue == nil {
+                    peer.statusDue = lastInstant + settings.ackDelay
+                }
             }
         }
     }

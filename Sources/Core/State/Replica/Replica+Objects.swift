@@ -182,7 +182,7 @@ extension Replica {
             object.removeContent(stamp)
         }
         if let side = object.side, side.expiry != nil {
-            side.expiry = Expiry(stamp: stamp, deadline: -1)
+            side.expiry = Expiry(stamp: stamp, moment: -1)
             side.isDirty = true
         }
         changed(object, stamp.time, now)
