@@ -12,6 +12,8 @@ enum RecordKind: UInt8 {
     case objects = 2
     /// How far this replica has come with everybody's batches, without their content.
     case received = 3
+    /// That this node keeps a namespace from here on, or forgot it.
+    case interest = 4
 }
 
 /// Which batches become durable with which record.
@@ -68,6 +70,18 @@ extension Replica {
         writer.value(vector)
         record(writer, now: false)
         for entry in vector.entries { durables.add(nextRecord - 1, entry.site, entry.sequence) }
+    }
+
+    /// Writes down whether this node keeps a namespace that no policy keeps here.
+    mutating func logInterest(in namespace: Namespace) {
+        guard namespace.settings.durability > .none, !namespace.interest.isPinned else { return }
+        isVectorUnsaved = true
+        var writer = ByteWriter()
+        writer.byte(RecordKind.interest.rawValue)
+        writer.value(nextLogTime())
+        writer.string(Bytes(namespace.name))
+        writer.byte(namespace.interest.isHeld ? 1 : 0)
+        record(writer, now: true)
     }
 
     /// A time after every part of a snapshot that does not hold what is logged now.

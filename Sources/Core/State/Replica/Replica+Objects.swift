@@ -129,6 +129,8 @@ extension Replica {
         if space.dirty.isEmpty {
             if dirtySpaces.isEmpty { flushDue = now.instant + settings.flushDelay }
             dirtySpaces.append(space.id.index)
+            // Whoever writes uses the namespace, whether it said so or not.
+            use(space.id, now)
         }
         space.dirty.append(object)
         dirtyCount &+= 1

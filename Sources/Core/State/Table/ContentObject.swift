@@ -79,12 +79,14 @@ class ContentObject<Content: ObjectContent>: StateObject {
     override func beginNumbering(of site: SiteID, after floor: UInt64) {
         change { content, delta in content.beginNumbering(of: site, after: floor, into: &delta) }
     }
+
     override func forgetDelta() {
         delta = Content()
         isPending = false
     }
 
     override func lastNumber(of site: SiteID) -> UInt64 { content.lastNumber(of: site) }
+
     override func resendAll() {
         delta = content
         isPending = true
