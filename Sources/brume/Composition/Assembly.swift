@@ -68,7 +68,8 @@ struct Assembly {
         let callbacks = CallbackClient(client: .shared)
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
-        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
+        let doors = StateDoors()
+        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, doors: doors)
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
@@ -81,7 +82,10 @@ struct Assembly {
         try await node.restore()
         let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
         let state = try await stateAssembly.makeService()
-        let redis = try stateAssembly.makeRedis(state) { [console] in console.note("  redis      \($0)") }
+        let redis = try stateAssembly.makeRedis(state) { [console] address in
+            if case .tcp = address { console.note("  redis      \(address)") }
+        }
+        doors.serve(redis)
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
