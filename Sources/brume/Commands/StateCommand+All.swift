@@ -53,9 +53,11 @@ struct StateWatch: AsyncParsableCommand {
                         return try Console.standard.print(event)
                     }
                     let style = Console.standard.outputStyle
+                    let name = style.strong(StateText.value(change.name))
                     let what = change.removed ? "removed" : "changed"
                     try Console.standard.print(
-                        "\(style.strong(StateText.value(change.name))) \(change.kind) \(what) \(style.faint(change.local ? "here" : "elsewhere"))")
+                        "\(name) \(change.kind) \(what) \(style.faint(change.local ? "here" : "elsewhere"))"
+                    )
                 }
             } catch let refusal as NodeRefusal {
                 throw refusal.failure

@@ -80,12 +80,7 @@ struct Assembly {
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
-        let state = try await stateAssembly.makeService()
-        let redis = try stateAssembly.makeRedis(state) { [console] address in
-            if case .tcp = address { console.note("  redis      \(address)") }
-        }
-        doors.serve(redis)
+        let (state, redis) = try await makeState(directory, doors)
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
@@ -124,6 +119,17 @@ struct Assembly {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "brume.services")))
         try await services.run()
         try await store.close()
+    }
+
+    /// The node's state, and the server of Redis' protocol, through which functions reach it.
+    private func makeState(_ directory: NodeDirectory, _ doors: StateDoors) async throws -> (StateService, RedisServer) {
+        let assembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
+        let state = try await assembly.makeService()
+        let redis = try assembly.makeRedis(state) { [console] address in
+            if case .tcp = address { console.note("  redis      \(address)") }
+        }
+        doors.serve(redis)
+        return (state, redis)
     }
 
     private func welcome(port: Int, directory: NodeDirectory, isolation: String) {

@@ -211,7 +211,8 @@ struct StateRoutesTests {
             func send(_ method: HTTPRequest.Method, _ fields: [String: String], _ body: String? = nil) async throws -> TestResponse {
                 var headers = GatewayHarness.authorization
                 for (name, value) in fields { headers[.named(name)] = value }
-                return try await client.execute(uri: "/v1/state/shop/k", method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
+                return try await client.execute(
+                    uri: "/v1/state/shop/k", method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
             }
             #expect(try await send(.put, ["If-None-Match": "*"], #"{"value":"1"}"#).status == .created)
             let first = try await send(.put, ["If-None-Match": "*"], #"{"value":"2"}"#)
