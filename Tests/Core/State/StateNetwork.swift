@@ -137,6 +137,7 @@ final class StateNetwork {
         let node = nodes[index]
         act(index) { $0.flush($1) }
         sync(index)
+        act(index) { replica, _ in replica.beginSnapshot() }
         while true {
             var parts: [SnapshotPart] = []
             act(index) { replica, time in parts = replica.changedParts(bytesMax: 1 << 16, time) }

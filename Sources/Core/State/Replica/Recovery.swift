@@ -199,25 +199,34 @@ public struct SnapshotPart: Sendable, Hashable {
 }
 
 extension Replica {
-    /// The parts of the snapshot that changed since they were last asked for, at most about `bytesMax` bytes of them.
+    /// Begins a snapshot of what changed so far; what changes from here on belongs to the next one, so that a snapshot ends under any load.
     ///
-    /// Write them in turn until the answer is empty; then records up to the one that was newest before the first call may be forgotten.
+    /// Once it is written, records that were made before it began may be forgotten.
+    public mutating func beginSnapshot() {
+        roundVector = currentVector
+        for space in spaces {
+            if space.namespace.settings.durability > .none { space.saving.formUnion(space.unsaved) }
+            space.unsaved = RangeSet128()
+        }
+        isVectorUnsaved = true
+    }
+
+    /// The next parts of the snapshot that was begun, at most about `bytesMax` bytes and one part more; empty when it is complete.
+    ///
     /// The part that tells how far everything came is always the last one, so that a snapshot cut short claims nothing that it lacks.
     public mutating func changedParts(bytesMax: Int, _ now: StateTime) -> [SnapshotPart] {
         var parts: [SnapshotPart] = []
         var bytes = 0
-        for space in spaces where !space.unsaved.isEmpty && space.namespace.settings.durability > .none {
-            for top in 0..<Space.topCount where space.unsaved.contains(top) {
+        for space in spaces where !space.saving.isEmpty {
+            for top in 0..<Space.topCount where space.saving.contains(top) {
                 guard bytes < bytesMax else { return parts }
-                if !isVectorUnsaved { roundVector = currentVector }
                 let part = part(of: space, top)
-                space.unsaved.remove(top)
+                space.saving.remove(top)
                 bytes += part.body.count
                 parts.append(part)
-                isVectorUnsaved = true
             }
         }
-        guard bytes < bytesMax, isVectorUnsaved else { return parts }
+        guard isVectorUnsaved else { return parts }
         parts.append(vectorPart())
         isVectorUnsaved = false
         roundVector = nil
@@ -226,9 +235,12 @@ extension Replica {
 
     /// Makes every part count as changed: after a snapshot could not be written, or was found damaged.
     public mutating func forgetSnapshot() {
-        roundVector = currentVector
-        for space in spaces { space.unsaved.fill() }
-        isVectorUnsaved = true
+        roundVector = nil
+        isVectorUnsaved = false
+        for space in spaces {
+            space.saving = RangeSet128()
+            space.unsaved.fill()
+        }
     }
 
     /// All batches that are merged here, this incarnation's own among them.

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeCRDT
+import BrumeModel
+import BrumeState
+
+/// What carries a session's bytes. Used on the server's loop alone.
+protocol SessionTransport: AnyObject {
+    /// Sends bytes after all that were given before.
+    func send(_ bytes: [UInt8])
+    /// Bytes that were given and have not left yet.
+    var unsentBytes: Int { get }
+    /// Closes once everything that was given has left.
+    func closeWhenSent()
+    /// Closes now, whatever has not left.
+    func abort()
+    /// Stops reading, or goes on.
+    func setReading(_ isReading: Bool)
+}
+
+/// One client: its requests in, its replies out in their order, and what it has said about itself.
+///
+/// Lives on the server's loop and is touched nowhere else.
+final class Session {
+    enum ReplyMode { case on, off, skipNext, skipThis }
+
+    let id: Int64
+    unowned let server: ServerCore
+    let door: RedisListener.Door
+    let addresses: (peer: String, own: String)
+    let created: Instant
+    var transport: (any SessionTransport)?
+
+    private var parser: RequestParser
+    private var turn = Turn()
+    /// Whether the parser stands behind a request that was not executed yet.
+    private var hasRequest = false
+
+    // What the client has said about itself.
+    var user: Int?
+    var name = ""
+    var library: (name: String, version: String) = ("", "")
+    var database = 0
+    /// The key spaces of the databases that were used, found once.
+    var spaces: [SpaceID?]
+    var replies = ReplyMode.on
+    var isEvictable = true
+    var isThree = false
+    var lastCommand = 0
+    var lastHeard: Instant
+    var consistency = Consistency.local
+
+    var transaction: Transaction?
+    var watched: [WatchedKey] = []
+
+    var channels: [Bytes] = []
+    var patterns: [Bytes] = []
+    /// Messages that came while this session executed something; they follow its replies.
+    private var inbox: [UInt8] = []
+    private var isExecuting = false
+
+    /// What requests wait for just now, nil when they run.
+    private(set) var wait: Wait?
+    private var waits = 0
+    private var isPrepared = false
+    /// What the request still needs before it may run, the next one last.
+    private var needs: [StateNeed] = []
+    private(set) var isClosing = false
+    private var isPaused = false
+    /// Where each reply of the run begins that waits for its writes to settle.
+    private var replyStarts: [Int] = []
+
+    init(id: Int64, server: ServerCore, door: RedisListener.Door, addresses: (peer: String, own: String)) {
+        self.id = id
+        self.server = server
+        self.door = door
+        self.addresses = addresses
+        self.created = server.now
+        self.lastHeard = server.now
+        self.parser = RequestParser(limits: server.limits)
+        self.spaces = Array(repeating: nil, count: ServerCore.databases)
+    }
+
+    /// Whether the client has still to say who it is.
+    var isStranger: Bool {
+        guard case .users = door else { return false }
+        return user == nil && !server.rules.isOpen
+    }
+
+    var namespace: String {
+        switch door {
+        case .namespace(let name): name
+        case .users(let unauthenticated): user.map { server.rules.user($0).namespace } ?? unauthenticated
+        }
+    }
+
+    var isListening: Bool { !channels.isEmpty || !patterns.isEmpty }
+
+    // MARK: Bytes in
+
+    /// Takes bytes that the client sent, and executes what is complete.
+    func receive(_ bytes: UnsafeRawBufferPointer) {
+        guard !isClosing else { return }
+        lastHeard = server.now
+        server.statistics.bytesIn &+= UInt64(bytes.count)
+        unsafe turn.input.append(contentsOf: bytes)
+        if wait == nil { proceed() } else { pauseIfFull() }
+    }
+
+    /// Executes what is complete and may run, and sends the replies.
+    private func proceed() {
+        loop: while wait == nil, !isClosing {
+            if !hasRequest {
+                switch parser.next(turn.input, isStranger: isStranger) {
+                case .incomplete: break loop
+                case .failure(let reason):
+                    turn.reply.error("ERR Protocol error: \(reason)")
+                    server.statistics.protocolErrors &+= 1
+                    close()
+                    return
+                case .request: hasRequest = true
+                }
+            }
+            guard isPrepared || prepare() else { break }
+            run()
+        }
+        compact()
+        if wait == nil { flush() }
+        pauseIfFull()
+    }
+
+    /// 64 KiB: replies are handed on in pieces of this size rather than gathered, so that a pipeline of large reads needs no memory.
+    private static let flushBytes = 64 << 10
+
+    /// Executes the request that was read and those behind it, under one hold of the replica's lock.
+    private func run() {
+        var turn = Turn()
+        swap(&turn, &self.turn)
+        isExecuting = true
+        replyStarts.removeAll(keepingCapacity: true)
+        let (mark, level) = server.access.withReplica { replica, time -> (WriteMark, Settlement) in
+            turn.time = time
+            turn.reply.isThree = isThree
+            enterSpace(&turn, &replica)
+            let level = settlement(turn.space, replica)
+            var left = consistency.isPlain ? RedisSettings.requestsPerRun : 1
+            repeat {
+                turn.arguments = parser.arguments
+                turn.origin = parser.start
+                if parser.isUnquoted { turn.useWords(parser.unquoted) }
+                if level != .accepted { replyStarts.append(turn.reply.count) }
+                execute(&turn, &replica)
+                turn.restoreInput()
+                parser.finishRequest()
+                left -= 1
+            } while left > 0 && wait == nil && !isClosing && turn.reply.count < Self.flushBytes && !turn.endsRun
+                && parser.next(turn.input, isStranger: isStranger) == .request
+            return (turn.hasWritten ? replica.mark : .nothing, level)
+        }
+        isExecuting = false
+        server.unlocked()
+        // A request that was read but not executed is still there.
+        hasRequest = !parser.arguments.isEmpty && !parser.isWithinRequest
+        isPrepared = false
+        isThree = turn.reply.isThree
+        turn.endsRun = false
+        turn.hasWritten = false
+        swap(&turn, &self.turn)
+        if !inbox.isEmpty {
+            self.turn.reply.raw(inbox)
+            inbox = []
+        }
+        if level != .accepted, mark != .nothing, wait == nil { settle(mark, level) }
+    }
+
+    // MARK: Waiting
+
+    /// Why requests are not executed just now.
+    enum Wait {
+        /// For what a request needs before it runs.
+        case need(Int)
+        /// For the writes of the run that was executed last.
+        case settlement(Int)
+        /// The last command waits by itself, and writes its reply when it is resumed.
+        case command(Int, (inout ReplyBuffer, StateError?) -> Void)
+
+        var number: Int {
+            switch self {
+            case .need(let number), .settlement(let number), .command(let number, _): number
+            }
+        }
+    }
+
+    /// How far this client's writes must have come before they are answered.
+    private func settlement(_ space: SpaceID?, _ replica: borrowing Replica) -> Settlement {
+        if case .quorum(let nodes) = consistency { return .replicas(nodes) }
+        return space.map { replica.settlement(of: $0) } ?? .accepted
+    }
+
+    private func nextWait() -> Int {
+        waits += 1
+        return waits
+    }
+
+    private func settle(_ mark: WriteMark, _ level: Settlement) {
+        let number = nextWait()
+        wait = .settlement(number)
+        let post = server.post
+        server.access.whenSettled(mark, level, within: RedisSettings.settlementLimit) { [id] error in
+            post(.resume(session: id, wait: number, error))
+        }
+    }
+
+    /// Makes sure that the request may run; false where something must be waited for.
+    private func prepare() -> Bool {
+        guard !consistency.isPlain, !isStranger, needs.isEmpty, let keys = keysOfRequest(), !keys.isEmpty else { return true }
+        switch consistency {
+        case .quorum(let nodes): needs = [.quorum(keys, nodes)]
+        // In one order for all clients, so that two that want the same keys do not wait for each other.
+        case .exclusive: needs = Set(keys).sorted { $0.name > $1.name }.map { .exclusive($0) }
+        case .local: return true
+        }
+        waitForNextNeed()
+        return false
+    }
+
+    private func waitForNextNeed() {
+        guard let need = needs.popLast() else {
+            isPrepared = true
+            return
+        }
+        let number = nextWait()
+        wait = .need(number)
+        let post = server.post
+        server.access.whenReady(need, within: RedisSettings.settlementLimit) { [id] error in
+            post(.resume(session: id, wait: number, error))
+        }
+    }
+
+    /// The keys of the request that was read, or of all that EXEC would execute; nil where they cannot be told.
+    private func keysOfRequest() -> [ObjectKey]? {
+        turn.arguments = parser.arguments
+        turn.origin = parser.start
+        if parser.isUnquoted { turn.useWords(parser.unquoted) }
+        defer { turn.restoreInput() }
+        guard let index = server.table.index(of: turn.input, turn.origin, turn.arguments[0]) else { return nil }
+        return server.access.withReplica { replica, _ in
+            guard let name = try? SpaceName(namespace, database: database), let space = try? replica.space(name) else { return nil }
+            let command = server.table.commands[index]
+            if command.name == "exec", let transaction {
+                return transaction.queued.flatMap { request in
+                    server.table.commands[request.command].keyPlaces(in: request.input, request.arguments).map {
+                        ObjectKey(space, Bytes(request.input[$0.start..<$0.end]))
+                    }
+                }
+            }
+            guard transaction == nil else { return nil }
+            return command.keyPlaces(in: turn).map { ObjectKey(space, turn.bytes($0)) }
+        }
+    }
+
+    /// Begins a wait of a command's own; whatever `resume` is called with `number` first ends it.
+    func waitForCommand(_ resume: @escaping (inout ReplyBuffer, StateError?) -> Void) -> Int {
+        let number = nextWait()
+        wait = .command(number, resume)
+        return number
+    }
+
+    /// Goes on after a wait.
+    func resume(_ number: Int, _ error: StateError?) {
+        guard let wait, wait.number == number, !isClosing else { return }
+        self.wait = nil
+        switch wait {
+        case .need:
+            if let error {
+                hasRequest = false
+                needs = []
+                parser.finishRequest()
+                turn.reply.error("UNAVAILABLE \(error.message)")
+            } else {
+                waitForNextNeed()
+            }
+        case .settlement:
+            if let error { turn.reply.replace(from: replyStarts, with: "UNAVAILABLE \(error.message)") }
+        case .command(_, let finish):
+            finish(&turn.reply, error)
+        }
+        proceed()
+    }
+
+    /// Ends the wait of a command that waits by itself, before what it waits for came; answers whether there was one.
+    func unblock(withError: Bool) -> Bool {
+        guard case .command(let number, _) = wait, !isExecuting else { return false }
+        resume(number, withError ? StateError(.unavailable, "client unblocked via CLIENT UNBLOCK") : nil)
+        return true
+    }
+
+    // MARK: Bytes out
+
+    /// Hands what was written to the transport.
+    private func flush() {
+        guard turn.reply.count > 0, let transport else { return }
+        server.statistics.bytesOut &+= UInt64(turn.reply.count)
+        transport.send(turn.reply.bytes)
+        turn.reply.removeAll()
+    }
+
+    /// Sends a message of a channel: after the replies of what is executed, between replies otherwise.
+    func deliver(_ message: [UInt8]) {
+        guard !isClosing else { return }
+        if isExecuting {
+            inbox.append(contentsOf: message)
+        } else if wait != nil {
+            turn.reply.raw(message)
+        } else {
+            server.statistics.bytesOut &+= UInt64(message.count)
+            transport?.send(message)
+        }
+        if unsent > RedisSettings.unreadBytesMax {
+            server.statistics.slowListeners &+= 1
+            transport?.abort()
+        }
+    }
+
+    private var unsent: Int { (transport?.unsentBytes ?? 0) + turn.reply.count + inbox.count }
+
+    /// Reads no more from a client that does not read its replies, or whose requests have to wait.
+    func pauseIfFull() {
+        let isFull = unsent > RedisSettings.unreadBytesPause || wait != nil && turn.input.count > RedisSettings.unreadBytesPause
+        guard isFull != isPaused else { return }
+        isPaused = isFull
+        transport?.setReading(!isFull)
+    }
+
+    /// Sends what was written, and closes.
+    func close() {
+        guard !isClosing else { return }
+        isClosing = true
+        flushAll()
+        transport?.closeWhenSent()
+    }
+
+    private func flushAll() {
+        guard !isExecuting else { return }
+        flush()
+    }
+
+    /// Takes away the requests that were executed.
+    private func compact() {
+        let done = parser.start
+        guard done > 0 else { return }
+        if done == turn.input.count {
+            // What a large request needed is given back.
+            turn.input.removeAll(keepingCapacity: turn.input.capacity <= Self.flushBytes)
+        } else {
+            turn.input.removeSubrange(0..<done)
+        }
+        parser.rebase()
+    }
+
+    // MARK: Who and where
+
+    /// Makes the turn work in the database that is selected.
+    func enterSpace(_ turn: inout Turn, _ replica: inout Replica) {
+        if let known = spaces[database] {
+            turn.space = known
+            return
+        }
+        do throws(StateError) {
+            let found = try replica.space(SpaceName(namespace, database: database))
+            spaces[database] = found
+            server.remember(found, namespace: namespace, database: database)
+            turn.space = found
+        } catch {
+            turn.space = nil
+        }
+    }
+
+    /// Forgets what belongs to the user it was until now.
+    func becomes(user index: Int?) {
+        user = index
+        spaces = Array(repeating: nil, count: spaces.count)
+    }
+}
