@@ -134,6 +134,32 @@ struct ChannelTests {
         }
     }
 
+    @Test("a client that waits for a list gets the element that somebody pushes, the one that waits longest first")
+    func blocking() async throws {
+        try await BrumeServer.with { server in
+            let first = try server.client()
+            let second = try server.client()
+            try first.send("blpop q other 5\r\nping\r\n")
+            // The order of the two is that of their arrival, which the first one's id makes sure of.
+            _ = try server.client().call("ping")
+            let watcher = try server.client()
+            while true {
+                guard case .bulk(let text?) = try watcher.call("info", "clients") else { return }
+                if String(decoding: text, as: UTF8.self).contains("blocked_clients:1") { break }
+            }
+            try second.send("brpop q 5\r\n")
+            while true {
+                guard case .bulk(let text?) = try watcher.call("info", "clients") else { return }
+                if String(decoding: text, as: UTF8.self).contains("blocked_clients:2") { break }
+            }
+            #expect(try watcher.call("rpush", "q", "a", "b", "c") == .line(UInt8(ascii: ":"), "3"))
+            #expect(Self.strings(try first.reply()) == ["q", "a"])
+            #expect(try first.reply() == .line(UInt8(ascii: "+"), "PONG"))
+            #expect(Self.strings(try second.reply()) == ["q", "c"])
+            #expect(Self.strings(try watcher.call("lrange", "q", "0", "-1")) == ["b"])
+        }
+    }
+
     @Test("a client may turn replies off")
     func silence() async throws {
         try await BrumeServer.with { server in

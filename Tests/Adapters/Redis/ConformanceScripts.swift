@@ -644,6 +644,24 @@ enum ConformanceScripts {
         rpush one x
         lpop one
         exists one
+        rpush q1 a b
+        blpop none q1 0
+        brpop q1 1
+        blpop none 0.01
+        brpoplpush none t 0.01
+        blmove none t left right 0.01
+        rpush q1 z
+        blmove q1 q2 left right 0
+        brpoplpush q2 q1 0
+        blpop q1 abc
+        blpop q1 -1
+        multi
+        blpop none 0
+        blmove none q1 left right 0
+        exec
+        blmove none q1 up down 0
+        hset notalist f v
+        blpop notalist 0
         lpush l
         """
 
