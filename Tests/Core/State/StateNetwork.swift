@@ -62,6 +62,9 @@ final class StateNetwork {
     private(set) var cut: Set<Int> = []
     private(set) var wireBytes = 0
     private(set) var frames = 0
+    /// Some of the frames that were sent, and the lengths of all.
+    private(set) var recordedFrames: [[UInt8]] = []
+    private(set) var recordedSizes: [Int] = []
     private var events: [Event] = []
     private var eventNumber = 0
     private var lives: [Int]
@@ -235,6 +238,8 @@ final class StateNetwork {
 
     private func send(_ frame: [UInt8], from: Int, to: Int) {
         wireBytes += frame.count
+        recordedSizes.append(frame.count)
+        if recordedFrames.count < 5_000, frame.count < 5_000 { recordedFrames.append(frame) }
         frames += 1
         guard connected(from, to), nodes[to].isUp, random.below(1_000) >= link.lossPerMille else { return }
         let copies = random.below(1_000) < link.repeatPerMille ? 2 : 1

@@ -36,10 +36,10 @@ protocol CausalContent: ObjectContent {
 }
 
 /// An object of one kind: its content, and the join of its changes since the last flush.
-final class ContentObject<Content: ObjectContent>: StateObject {
-    var content = Content()
+class ContentObject<Content: ObjectContent>: StateObject {
+    final var content = Content()
     /// Nil when nothing waits to be sent.
-    var delta: Content?
+    final var delta: Content?
 
     init(name: Bytes, hash: UInt64, space: SpaceID) {
         super.init(name: name, hash: hash, space: space, kind: Content.kind)
@@ -84,7 +84,7 @@ final class ContentObject<Content: ObjectContent>: StateObject {
 
     /// Runs a mutator that joins its delta to the one that waits.
     @inline(__always)
-    func change<Result, Failure: Error>(_ body: (inout Content, inout Content) throws(Failure) -> Result) throws(Failure) -> Result {
+    final func change<Result, Failure: Error>(_ body: (inout Content, inout Content) throws(Failure) -> Result) throws(Failure) -> Result {
         var pending = delta ?? Content()
         delta = nil
         defer { delta = pending }
