@@ -78,7 +78,8 @@ struct AccessTests {
             _ = try bob.call("flushall")
             #expect(try ann.call("get", "k") == .bulk(Array("ann's".utf8)))
             // A pipeline that changes the user in its midst changes the namespace from there on.
-            try bob.send("*3\r\n$3\r\nset\r\n$1\r\nx\r\n$1\r\n1\r\n*3\r\n$4\r\nauth\r\n$3\r\nann\r\n$6\r\nsecret\r\n*2\r\n$3\r\nget\r\n$1\r\nk\r\n")
+            try bob.send(
+                "*3\r\n$3\r\nset\r\n$1\r\nx\r\n$1\r\n1\r\n*3\r\n$4\r\nauth\r\n$3\r\nann\r\n$6\r\nsecret\r\n*2\r\n$3\r\nget\r\n$1\r\nk\r\n")
             #expect(try bob.reply() == Self.ok)
             #expect(try bob.reply() == Self.ok)
             #expect(try bob.reply() == .bulk(Array("ann's".utf8)))

@@ -58,7 +58,9 @@ struct BadInputTests {
 
     @Test("split anywhere is understood all the same")
     func split() async throws {
-        let whole = Array("*3\r\n$3\r\nset\r\n$3\r\nkey\r\n$5\r\nv\r\n\0w\r\nget key\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\nset k 'a b' \r\nget \"k\"\r\n".utf8)
+        let whole = Array(
+            "*3\r\n$3\r\nset\r\n$3\r\nkey\r\n$5\r\nv\r\n\0w\r\nget key\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\nset k 'a b' \r\nget \"k\"\r\n"
+                .utf8)
         try await BrumeServer.with { server in
             for cut in 1..<whole.count {
                 let client = try server.client()
@@ -76,7 +78,10 @@ struct BadInputTests {
     @Test("of random bytes ends no server", arguments: UInt64(1)...20)
     func noise(_ seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)
-        let parts = ["*1\r\n", "*3\r\n", "$3\r\n", "get", "\r\n", "\"", "$-1\r\n", "*-1\r\n", "\0", "PING\r\n", "hello 3\r\n", "multi\r\n", "exec\r\n", "*2\r\n$4\r\necho\r\n$1\r\n"]
+        let parts = [
+            "*1\r\n", "*3\r\n", "$3\r\n", "get", "\r\n", "\"", "$-1\r\n", "*-1\r\n", "\0", "PING\r\n", "hello 3\r\n", "multi\r\n",
+            "exec\r\n", "*2\r\n$4\r\necho\r\n$1\r\n",
+        ]
         try await BrumeServer.with { server in
             for _ in 0..<20 {
                 let client = try server.client()

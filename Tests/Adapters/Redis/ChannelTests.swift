@@ -129,7 +129,9 @@ struct ChannelTests {
             #expect(try other.call("brume.session", String(decoding: token, as: UTF8.self)) == .line(UInt8(ascii: "+"), "OK"))
             #expect(try other.call("brume.session", "!!").isError)
             server.state.refusal.withLock { $0 = StateError(.unavailable, "Not here yet.") }
-            #expect(try other.call("brume.session", String(decoding: token, as: UTF8.self)) == .line(UInt8(ascii: "-"), "UNAVAILABLE Not here yet."))
+            #expect(
+                try other.call("brume.session", String(decoding: token, as: UTF8.self))
+                    == .line(UInt8(ascii: "-"), "UNAVAILABLE Not here yet."))
             #expect(try client.call("wait", "1", "10") == .line(UInt8(ascii: ":"), "0"))
         }
     }
@@ -180,7 +182,9 @@ struct ChannelTests {
             var seen: Set<String> = []
             var rounds = 0
             repeat {
-                guard case .list(_, let parts?) = try client.call("scan", cursor, "count", "50"), case .bulk(let next?) = parts[0] else { return }
+                guard case .list(_, let parts?) = try client.call("scan", cursor, "count", "50"), case .bulk(let next?) = parts[0] else {
+                    return
+                }
                 cursor = String(decoding: next, as: UTF8.self)
                 seen.formUnion(Self.strings(parts[1]))
                 rounds += 1
@@ -195,7 +199,8 @@ struct ChannelTests {
             seen = []
             rounds = 0
             repeat {
-                guard case .list(_, let parts?) = try client.call("sscan", "big", cursor, "count", "100"), case .bulk(let next?) = parts[0] else { return }
+                guard case .list(_, let parts?) = try client.call("sscan", "big", cursor, "count", "100"), case .bulk(let next?) = parts[0]
+                else { return }
                 cursor = String(decoding: next, as: UTF8.self)
                 seen.formUnion(Self.strings(parts[1]))
                 rounds += 1

@@ -18,7 +18,9 @@ struct ConformanceTests {
     /// The same reply, whatever order its elements came in where none is promised.
     static func normal(_ command: String, _ reply: RedisReply) -> RedisReply {
         if unorderedPairs.contains(command) {
-            if case .list(let kind, let items?) = reply, command == "hscan", items.count == 2 { return .list(kind, [items[0], items[1].sortedPairs]) }
+            if case .list(let kind, let items?) = reply, command == "hscan", items.count == 2 {
+                return .list(kind, [items[0], items[1].sortedPairs])
+            }
             return reply.sortedPairs
         }
         return unordered.contains(command) ? reply.sorted : reply

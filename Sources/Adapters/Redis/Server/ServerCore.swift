@@ -163,7 +163,9 @@ final class ServerCore {
         let changed = Set(changes.filter { $0.kind == .list }.map(\.key))
         guard !changed.isEmpty else { return }
         for id in blockedSessions {
-            guard let session = sessions[id], let request = session.blocked, request.keys.contains(where: changed.contains) else { continue }
+            guard let session = sessions[id], let request = session.blocked, request.keys.contains(where: changed.contains) else {
+                continue
+            }
             session.retryBlocked()
         }
         blockedSessions.removeAll { sessions[$0]?.blocked == nil }
@@ -240,7 +242,8 @@ final class ServerCore {
             guard let (namespace, database) = places[change.key.space] else { continue }
             let event = change.isRemoval ? "del" : change.kind.event
             _ = publish(
-                namespace: namespace, channel: Bytes(Array("__keyspace@\(database)__:".utf8) + change.key.name.array), message: Bytes(event))
+                namespace: namespace, channel: Bytes(Array("__keyspace@\(database)__:".utf8) + change.key.name.array), message: Bytes(event)
+            )
             _ = publish(namespace: namespace, channel: Bytes("__keyevent@\(database)__:\(event)"), message: change.key.name)
         }
     }

@@ -131,7 +131,9 @@ enum ListCommands {
                         the end of the list
                         """)
                 }
-                guard value != .min else { return turn.reply.error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807") }
+                guard value != .min else {
+                    return turn.reply.error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+                }
                 rank = value
             } else if hasValue, turn.word(index, is: "COUNT") {
                 guard let value = turn.integer(index + 1), value >= 0 else { return turn.reply.error("ERR COUNT can't be negative") }
