@@ -63,7 +63,9 @@ struct Turn {
     /// One argument as a key, an element or a value.
     func bytes(_ index: Int) -> Bytes {
         let range = arguments[index]
-        return unsafe input.withUnsafeBytes { unsafe Bytes(UnsafeRawBufferPointer(rebasing: $0[(origin + range.start)..<(origin + range.end)])) }
+        return unsafe input.withUnsafeBytes {
+            unsafe Bytes(UnsafeRawBufferPointer(rebasing: $0[(origin + range.start)..<(origin + range.end)]))
+        }
     }
 
     /// One argument as text; what is no UTF-8 is replaced.

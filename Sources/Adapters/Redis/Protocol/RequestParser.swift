@@ -236,7 +236,9 @@ struct InlineWords {
 
     /// Appends what the escape at `index` means; returns its length.
     private mutating func escape() -> Int {
-        if index + 3 < end, input[index + 1] == UInt8(ascii: "x"), let high = Self.hex(input[index + 2]), let low = Self.hex(input[index + 3]) {
+        if index + 3 < end, input[index + 1] == UInt8(ascii: "x"), let high = Self.hex(input[index + 2]),
+            let low = Self.hex(input[index + 3])
+        {
             text.append(high << 4 | low)
             return 4
         }

@@ -84,7 +84,8 @@ extension Session {
         if isStranger {
             turn.reply.error("NOAUTH Authentication required.")
         } else if CommandTable.foreign.contains(name.lowercased()) {
-            turn.reply.error("ERR the command '\(name.lowercased())' of Redis is not supported by Brume; docs/redis.md lists those that are")
+            turn.reply.error(
+                "ERR the command '\(name.lowercased())' of Redis is not supported by Brume; docs/redis.md lists those that are")
         } else {
             var arguments = ""
             var index = 1

@@ -55,6 +55,8 @@ final class Session {
 
     var channels: [Bytes] = []
     var patterns: [Bytes] = []
+    /// What the client waits for until a list has it.
+    var blocked: BlockedRequest?
     /// Messages that came while this session executed something; they follow its replies.
     private var inbox: [UInt8] = []
     private var isExecuting = false
@@ -270,6 +272,7 @@ final class Session {
     func resume(_ number: Int, _ error: StateError?) {
         guard let wait, wait.number == number, !isClosing else { return }
         self.wait = nil
+        blocked = nil
         switch wait {
         case .need:
             if let error {
@@ -285,6 +288,15 @@ final class Session {
         case .command(_, let finish):
             finish(&turn.reply, error)
         }
+        proceed()
+    }
+
+    /// Ends the wait for a list with a reply that was written already.
+    func finishBlocked(_ number: Int, with reply: [UInt8]) {
+        guard case .command(number, _) = wait, !isClosing else { return }
+        wait = nil
+        blocked = nil
+        turn.reply.raw(reply)
         proceed()
     }
 
