@@ -213,7 +213,7 @@ private struct Field {
             try await apply()
             console.note("Node \(number) runs at \(member.url).")
         case .wait(let time): try await Task.sleep(for: time)
-        case .help: console.note(LabOrder.help)
+        case .help: console.note(LabOrder.helpText)
         case .exit: break
         }
     }
