@@ -39,6 +39,7 @@ extension Target.Dependency {
     static let nioSSL = product(name: "NIOSSL", package: "swift-nio-ssl")
     static let nioTLS = product(name: "NIOTLS", package: "swift-nio")
     static let nioHTTP2 = product(name: "NIOHTTP2", package: "swift-nio-http2")
+    static let nioHPACK = product(name: "NIOHPACK", package: "swift-nio-http2")
     static let grpcCore = product(name: "GRPCCore", package: "grpc-swift-2")
     static let grpcTransport = product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
     static let x509 = product(name: "X509", package: "swift-certificates")
@@ -150,8 +151,8 @@ let package = Package(
         layer(
             "BrumeLink", "Adapters/Link",
             [
-                "BrumeModel", .grpcCore, .grpcTransport, .nioCore, .nioPosix, .nioSSL, .nioTLS, .nioHTTP2, .x509, .asn1, .crypto, .deque,
-                .lifecycle, .logging, .metrics,
+                "BrumeModel", .grpcCore, .grpcTransport, .nioCore, .nioPosix, .nioSSL, .nioTLS, .nioHTTP2, .nioHPACK, .x509, .asn1,
+                .crypto, .deque, .lifecycle,
             ],
             exclude: ["Wire/link.proto"]),
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
@@ -208,7 +209,7 @@ let package = Package(
             ["BrumeModel", "BrumeCRDT", "BrumeState", "BrumeRedis", .nioCore, .nioPosix, .nioEmbedded, .lifecycle, .logging]),
         tests(
             "LinkTests", "Adapters/Link",
-            ["BrumeModel", "BrumeLink", .nioCore, .nioPosix, .nioSSL, .crypto, .x509, .asn1, .lifecycle, .logging], exclude: ["Oracles"]),
+            ["BrumeModel", "BrumeLink", .grpcCore, .grpcTransport, .nioCore, .nioPosix, .crypto], exclude: ["Oracles"]),
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests("FunctionsTests", "Functions", ["BrumeFunctions", .nioCore]),
         tests(

@@ -57,7 +57,7 @@ extension GRPCLink {
             guard await connection.mayRead.wait() else { return "The connection ended before it was used." }
             while let bytes = try await next() {
                 let packet = try Packet(decoding: bytes)
-                let waiting = try table.withLock { table throws(WireFailure) in
+                let waiting = try table.withLock { table throws(BrumeError) in
                     try table.receive(packet.frames, on: connection)
                     return table.eventBytes
                 }

@@ -19,7 +19,8 @@ import Synchronization
 /// let credentials = try NodeCredentials.founder(directory: data, identity: identity, authority: authority)
 /// // or: try NodeCredentials.load(directory: data, identity: identity)
 /// //     ?? (try await Enrolment.join(address, token: JoinToken(text), directory: data, identity: identity, ...)).credentials
-/// let link = GRPCLink(settings: settings, credentials: credentials, authority: authority, members: { ... }, notices: { ... }) { event in ... }
+/// let link = GRPCLink(
+///     settings: settings, credentials: credentials, authority: authority, members: { ... }, notices: { ... }) { event in ... }
 /// // link is a Service: run() listens, dials, delivers events one at a time, and ends at graceful shutdown or cancellation.
 /// ```
 package final class GRPCLink: PeerLink, Service {

@@ -100,6 +100,8 @@ struct StateShellFigures {
     var recordsAppended = 0
     var recordBytes = 0
     var snapshots = 0
+    /// Parts that the last snapshot wrote.
+    var snapshotParts = 0
     var settleNanoseconds: Int64 = 0
     var settled = 0
 }

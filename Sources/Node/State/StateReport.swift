@@ -15,6 +15,8 @@ package struct StateReport: Sendable {
     package var framesReceived = 0
     package var bytesReceived = 0
     package var snapshots = 0
+    /// Parts that the last snapshot wrote: those that changed since the one before.
+    package var snapshotParts = 0
     package var waiters = 0
     package var subscriptions = 0
     package var damagedPieces = 0
@@ -38,6 +40,7 @@ extension StateService {
             report.framesReceived = shell.figures.framesReceived
             report.bytesReceived = shell.figures.bytesReceived
             report.snapshots = shell.figures.snapshots
+            report.snapshotParts = shell.figures.snapshotParts
             report.waiters = shell.waiters.count
             if shell.figures.settled > 0 {
                 report.meanWait = .nanoseconds(shell.figures.settleNanoseconds / Int64(shell.figures.settled))
@@ -67,7 +70,7 @@ extension StateReport {
             ("refused-frames", counts.refusedFrames), ("comparisons", counts.pulls), ("pulled-objects", counts.pulledObjects),
             ("kind-conflicts", counts.kindConflicts), ("duplicate-identities", counts.duplicateIdentities), ("expired", counts.expired),
             ("frames-sent", framesSent), ("bytes-sent", bytesSent), ("frames-received", framesReceived),
-            ("bytes-received", bytesReceived), ("waiters", waiters), ("subscriptions", subscriptions), ("snapshots", snapshots),
+            ("bytes-received", bytesReceived), ("waiters", waiters), ("subscriptions", subscriptions), ("snapshots", snapshots), ("snapshot-parts", snapshotParts),
             ("damaged-pieces", damagedPieces), ("log-record-bytes", log.recordBytes), ("log-snapshot-bytes", log.partBytes),
             ("log-pending-bytes", log.pendingBytes), ("log-commits", log.commits), ("log-records", log.records),
             ("log-trouble", log.trouble == nil ? 0 : 1),

@@ -32,6 +32,7 @@ extension StateService {
         }
         let begins = core.locked { _, shell in
             shell.figures.snapshots += 1
+            shell.figures.snapshotParts = parts
             shell.logged.cover(through: number)
             return shell.logged.through > shell.logged.told
         }

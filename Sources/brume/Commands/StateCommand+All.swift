@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import BrumeModel
 import FoundationEssentials
 import NIOCore
+// SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
 struct StateList: AsyncParsableCommand {
@@ -56,7 +56,8 @@ struct StateWatch: AsyncParsableCommand {
                     let style = Console.standard.outputStyle
                     let what = change.removed ? "removed" : "changed"
                     try Console.standard.print(
-                        "\(style.strong(StateText.value(change.name))) \(change.kind) \(what) \(style.faint(change.local ? "here" : "elsewhere"))")
+                        "\(style.strong(StateText.value(change.name))) \(change.kind) \(what) \(style.faint(change.local ? "here" : "elsewhere"))"
+                    )
                 }
             } catch let refusal as NodeRefusal {
                 throw refusal.failure

@@ -7,6 +7,7 @@ import BrumeHarvest
 import BrumeLink
 import BrumeModel
 import BrumeNode
+import BrumeRedis
 import BrumeSandbox
 import BrumeStore
 import BrumeTelemetry
@@ -80,7 +81,7 @@ struct Assembly {
         if let parts { StateAssembly.connect(state, to: parts) }
         let redis = try stateAssembly.makeRedis(state) { [console] address in
             // The sockets of functions are nobody's to type.
-            if case .tcp = address { console.note("  redis      \(address)") }
+            if case .tcp(_, _) = address { console.note("  redis      \(address)") }
         }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(

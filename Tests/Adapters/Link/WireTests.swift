@@ -70,7 +70,7 @@ struct WireTests {
             [0], [0x0A], [0x0A, 5, 1], [0x12, 0xFF], [0x17], [0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F],
             [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80], [0x10, 1], [0x08], [0x09, 1, 2],
         ] {
-            #expect(throws: WireFailure.self) { _ = try Packet(decoding: bytes) }
+            #expect(throws: BrumeError.self) { _ = try Packet(decoding: bytes) }
         }
     }
 
@@ -151,7 +151,7 @@ struct SendQueueTests {
             _ = try assembly.add(piece)
             Issue.record("A frame that is too long was taken.")
         } catch {
-            #expect(error.reason.contains("4194304"))
+            #expect(error.message.contains("4194304"))
         }
     }
 }

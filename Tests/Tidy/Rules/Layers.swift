@@ -72,7 +72,7 @@ struct Layer: Sendable {
             outside: ["nio", "lifecycle", "system", "telemetry", "crypto", "collections", "foundation"]),
         Layer(
             target: "BrumeLink", folder: "Sources/Adapters/Link", own: ["BrumeModel"],
-            outside: ["grpc", "certificates", "crypto", "nio", "lifecycle", "system", "telemetry", "collections", "foundation"]),
+            outside: ["grpc", "certificates", "crypto", "nio", "lifecycle", "system", "collections", "foundation"]),
         Layer(
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
             outside: ["telemetry", "system", "foundation"]),
@@ -100,9 +100,10 @@ struct Layer: Sendable {
         "Sources/Lab/Simulator", "Sources/Lab/Testbeds", "Sources/Lab/Report",
     ]
 
-    /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service.
+    /// Families each adapter needs to speak with its neighbours at all: bytes, system calls, the log interface, being a service, keys
+    /// and certificates.
     static let currency: Set<String> = [
-        "foundation", "system", "synchronization", "collections", "nio", "nio-core", "telemetry", "lifecycle", "crypto",
+        "foundation", "system", "synchronization", "collections", "nio", "nio-core", "telemetry", "lifecycle", "crypto", "certificates",
     ]
 
     /// The layer a file belongs to.

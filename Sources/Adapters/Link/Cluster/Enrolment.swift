@@ -28,7 +28,8 @@ package enum Enrolment {
     ///   - address: `HOST:PORT` of the node that made the token.
     ///   - directory: this node's data directory; the certificate is stored there.
     ///   - advertised: `HOST:PORT` where this node will listen, told to the others; nil if nobody can reach it.
-    /// - Throws: `BrumeError`: `invalid` (address), `permission` (token, wrong cluster), `unavailable` (nobody answers), `unsupported` (versions).
+    /// - Throws: `BrumeError`: `invalid` (address), `permission` (token, wrong cluster), `unavailable` (nobody answers),
+    ///   `unsupported` (versions, or a member that may not admit).
     package static func join(
         _ address: String, token: JoinToken, directory: String, identity: NodeIdentity, advertised: String?,
         settings: LinkSettings = LinkSettings()

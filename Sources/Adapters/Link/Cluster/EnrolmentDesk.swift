@@ -47,8 +47,7 @@ final class EnrolmentDesk: Sendable {
         guard bytes.count <= WireLimits.enrolmentBytesMax else {
             throw BrumeError(.tooLarge, "The request is longer than \(WireLimits.enrolmentBytesMax) bytes.")
         }
-        let request: EnrolRequest
-        do { request = try EnrolRequest(decoding: bytes) } catch { throw BrumeError(.invalid, "The request holds \(error.reason).") }
+        let request = try EnrolRequest(decoding: bytes)
         guard (WireLimits.versionMin...WireLimits.versionMax).contains(request.version) else {
             throw BrumeError(
                 .unsupported, "This cluster speaks version \(WireLimits.versionMax) of the link, the new node \(request.version).")

@@ -17,10 +17,10 @@ enum FailureText {
     static func sentence(_ error: any Error) -> String {
         switch error {
         case let error as BrumeError: return error.message
-        case let error as WireFailure: return "The peer sent \(error.reason)."
         case let error as RPCError:
             // Libraries wrap the cause; the sentence of a peer that refuses is the message itself.
-            return error.cause.map(sentence) ?? error.message
+            if let cause = error.cause { return sentence(cause) }
+            return error.message == "Stream unexpectedly closed." ? "The peer's end of the connection vanished." : error.message
         case let error as NIOConnectionError:
             return error.connectionErrors.first.map { sentence($0.error) } ?? "Nobody answers at \(error.host):\(error.port)."
         case let error as IOError: return input(error)

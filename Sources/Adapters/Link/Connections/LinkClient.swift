@@ -49,7 +49,8 @@ struct LinkClient {
                                 }
                             })
                         try channel.pipeline.syncOperations.addHandlers(
-                            MeterHandler(meter), tls, GuardHandler(record, timeout: settings.handshakeTimeout))
+                            MeterHandler(meter, record, silenceMax: settings.keepalive.interval + settings.keepalive.timeout), tls,
+                            GuardHandler(record, timeout: settings.handshakeTimeout))
                     }.flatMap { configure(channel) }
                 }
         }

@@ -107,7 +107,9 @@ final class Listener: HTTP2ServerTransport.ListenerFactory {
         }
         let tls = NIOSSLServerHandler(context: credentials.serverContext, customVerificationCallback: check)
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandlers(MeterHandler(meter), tls, GuardHandler(record, timeout: settings.handshakeTimeout))
+        try pipeline.addHandlers(
+            MeterHandler(meter, record, silenceMax: settings.keepalive.interval + settings.keepalive.timeout), tls,
+            GuardHandler(record, timeout: settings.handshakeTimeout))
     }
 
     private func verified(_ certificates: [NIOSSLCertificate]) throws(BrumeError) -> CertifiedNode {

@@ -233,7 +233,7 @@ struct PeerTable {
     }
 
     /// Takes in the frames of a packet; those of a connection that no longer counts are dropped.
-    mutating func receive(_ pieces: [FramePiece], on connection: Connection) throws(WireFailure) {
+    mutating func receive(_ pieces: [FramePiece], on connection: Connection) throws(BrumeError) {
         let id = connection.peer
         guard let index = peers.index(forKey: id) else { return }
         let receiver = peers.values[index].movedIn ? peers.values[index].next : peers.values[index].active

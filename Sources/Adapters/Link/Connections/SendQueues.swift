@@ -127,11 +127,11 @@ struct FrameAssembly {
     private var begun = [[UInt8]](repeating: [], count: LinkKind.allCases.count)
 
     /// - Returns: the frame that ends with this piece, if one does.
-    /// - Throws: ``WireFailure`` if the frame is longer than any may be.
-    mutating func add(_ piece: FramePiece) throws(WireFailure) -> [UInt8]? {
+    /// - Throws: `BrumeError` (`invalid`) if the frame is longer than any may be.
+    mutating func add(_ piece: FramePiece) throws(BrumeError) -> [UInt8]? {
         let place = Int(piece.kind.rawValue)
         guard begun[place].count + piece.payload.count <= PeerLinkLimits.frameBytesMax else {
-            throw WireFailure(reason: "a frame of more than \(PeerLinkLimits.frameBytesMax) bytes")
+            throw BrumeError.wire("a frame of more than \(PeerLinkLimits.frameBytesMax) bytes")
         }
         if begun[place].isEmpty, !piece.more { return Array(piece.payload) }
         begun[place] += piece.payload

@@ -13,17 +13,46 @@ final class SocketMeter: Sendable {
     let received = Atomic<Int>(0)
 }
 
-/// Counts what crosses a socket; first in its pipeline, below TLS.
+/// Counts what crosses a socket, and ends one over which nothing comes any more; first in its pipeline, below TLS.
+///
+/// Both sides ping each other over HTTP/2, so a peer that lives is heard of all the time, however slowly its owner reads. The socket is
+/// closed from here, because TLS above would wait for the silent peer's farewell.
 final class MeterHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private let meter: SocketMeter
+    private let record: SocketRecord
+    private let silenceMax: TimeAmount
+    private var heardAt = NIODeadline.now()
+    private var watch: RepeatedTask?
 
-    init(_ meter: SocketMeter) { self.meter = meter }
+    /// - Parameter silenceMax: time after which a member that is not heard of counts as gone.
+    init(_ meter: SocketMeter, _ record: SocketRecord, silenceMax: Duration) {
+        self.meter = meter
+        self.record = record
+        self.silenceMax = TimeAmount(silenceMax)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let step = TimeAmount.nanoseconds(max(1_000_000, silenceMax.nanoseconds / 8))
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        watch = context.eventLoop.scheduleRepeatedTask(initialDelay: step, delay: step) { _ in
+            let (handler, context) = bound.value
+            handler.look(context)
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { watch?.cancel() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        watch?.cancel()
+        context.fireChannelInactive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        heardAt = .now()
         meter.received.add(unwrapInboundIn(data).readableBytes, ordering: .relaxed)
         context.fireChannelRead(data)
     }
@@ -31,6 +60,13 @@ final class MeterHandler: ChannelDuplexHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         meter.sent.add(unwrapOutboundIn(data).readableBytes, ordering: .relaxed)
         context.write(data, promise: promise)
+    }
+
+    private func look(_ context: ChannelHandlerContext) {
+        guard record.isSettled, NIODeadline.now() - heardAt > silenceMax else { return }
+        watch?.cancel()
+        record.fail("The peer no longer answers.")
+        context.close(promise: nil)
     }
 }
 

@@ -2,6 +2,7 @@
 
 package import BrumeModel
 import Crypto
+import NIOCore
 import NIOSSL
 import SwiftASN1
 import Synchronization
@@ -196,6 +197,8 @@ enum TLSContexts {
         var configuration = configuration
         configuration.minimumTLSVersion = .tlsv13
         configuration.applicationProtocols = ["h2"]
+        // A peer that is gone says no farewell.
+        configuration.shutdownTimeout = .seconds(1)
         configuration.verifySignatureAlgorithms = [.ed25519]
         configuration.signingSignatureAlgorithms = [.ed25519]
         // Our own check replaces the library's; an empty list keeps the machine's public authorities out of the picture.

@@ -22,7 +22,7 @@ struct EnrolRequest: Equatable {
 }
 
 extension EnrolRequest {
-    init(decoding bytes: [UInt8]) throws(WireFailure) {
+    init(decoding bytes: [UInt8]) throws(BrumeError) {
         self.init(version: 0)
         var reader = ProtobufReader(bytes[...])
         while let (number, value) = try reader.next() {
@@ -62,7 +62,7 @@ struct EnrolReply: Equatable {
 }
 
 extension EnrolReply {
-    init(decoding bytes: [UInt8]) throws(WireFailure) {
+    init(decoding bytes: [UInt8]) throws(BrumeError) {
         self.init()
         var reader = ProtobufReader(bytes[...])
         while let (number, value) = try reader.next() {
@@ -72,11 +72,11 @@ extension EnrolReply {
             case 3: revocations = try Packet.revocations(try value.bytes())
             default: break
             }
-            guard members.count <= Self.membersMax else { throw WireFailure(reason: "more members than one answer holds") }
+            guard members.count <= Self.membersMax else { throw BrumeError.wire("more members than one answer holds") }
         }
     }
 
-    private static func member(_ bytes: ArraySlice<UInt8>) throws(WireFailure) -> LinkMember {
+    private static func member(_ bytes: ArraySlice<UInt8>) throws(BrumeError) -> LinkMember {
         var node = ""
         var address = ""
         var reader = ProtobufReader(bytes)
@@ -87,7 +87,7 @@ extension EnrolReply {
             default: break
             }
         }
-        guard let id = try? NodeID(node) else { throw WireFailure(reason: "a member without an identity") }
+        guard let id = try? NodeID(node) else { throw BrumeError.wire("a member without an identity") }
         return LinkMember(id: id, address: address)
     }
 }

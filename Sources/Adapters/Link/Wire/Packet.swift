@@ -80,7 +80,7 @@ struct Packet: Equatable {
         return 1 + (64 - UInt64(count).leadingZeroBitCount + 6) / 7 + count
     }
 
-    init(decoding bytes: [UInt8]) throws(WireFailure) {
+    init(decoding bytes: [UInt8]) throws(BrumeError) {
         var reader = ProtobufReader(bytes[...])
         while let (number, value) = try reader.next() {
             switch number {
@@ -130,7 +130,7 @@ struct Packet: Equatable {
     }
 
     /// Nil for a kind of a newer node: the protocol lets frames be lost, and who sends a new kind must cope.
-    private static func piece(_ bytes: ArraySlice<UInt8>) throws(WireFailure) -> FramePiece? {
+    private static func piece(_ bytes: ArraySlice<UInt8>) throws(BrumeError) -> FramePiece? {
         var kind: UInt64 = 0
         var payload: ArraySlice<UInt8> = []
         var more = false
@@ -147,7 +147,7 @@ struct Packet: Equatable {
         return FramePiece(kind: known, payload: payload, more: more)
     }
 
-    private static func probe(_ bytes: ArraySlice<UInt8>) throws(WireFailure) -> UInt64 {
+    private static func probe(_ bytes: ArraySlice<UInt8>) throws(BrumeError) -> UInt64 {
         var number: UInt64 = 0
         var reader = ProtobufReader(bytes)
         while let (field, value) = try reader.next() {
@@ -156,14 +156,14 @@ struct Packet: Equatable {
         return number
     }
 
-    private static func certificateReply(_ bytes: ArraySlice<UInt8>) throws(WireFailure) -> ControlMessage {
+    private static func certificateReply(_ bytes: ArraySlice<UInt8>) throws(BrumeError) -> ControlMessage {
         let certificate = try field(1, of: bytes)
         let refusal = try field(2, of: bytes)
         return .certificateReply(
             certificate: certificate, refusal: String(decoding: refusal.prefix(WireLimits.reasonBytesMax), as: UTF8.self))
     }
 
-    private static func field(_ wanted: UInt64, of bytes: ArraySlice<UInt8>) throws(WireFailure) -> [UInt8] {
+    private static func field(_ wanted: UInt64, of bytes: ArraySlice<UInt8>) throws(BrumeError) -> [UInt8] {
         var found: [UInt8] = []
         var reader = ProtobufReader(bytes)
         while let (number, value) = try reader.next() {
@@ -172,12 +172,12 @@ struct Packet: Equatable {
         return found
     }
 
-    static func revocations(_ bytes: ArraySlice<UInt8>) throws(WireFailure) -> [Revocation] {
+    static func revocations(_ bytes: ArraySlice<UInt8>) throws(BrumeError) -> [Revocation] {
         var entries: [Revocation] = []
         var reader = ProtobufReader(bytes)
         while let (number, value) = try reader.next() {
             guard number == 1 else { continue }
-            guard entries.count < Revocations.entriesMax else { throw WireFailure(reason: "more removals than a cluster remembers") }
+            guard entries.count < Revocations.entriesMax else { throw BrumeError.wire("more removals than a cluster remembers") }
             var node = ""
             var at: UInt64 = 0
             var signature: [UInt8] = []
@@ -190,7 +190,7 @@ struct Packet: Equatable {
                 default: break
                 }
             }
-            guard let id = try? NodeID(node) else { throw WireFailure(reason: "a removal of no node") }
+            guard let id = try? NodeID(node) else { throw BrumeError.wire("a removal of no node") }
             entries.append(Revocation(node: id, at: Int64(bitPattern: at), signature: signature))
         }
         return entries
@@ -210,7 +210,7 @@ extension Greeting {
         writer.field(9, signs)
     }
 
-    init(decoding bytes: ArraySlice<UInt8>) throws(WireFailure) {
+    init(decoding bytes: ArraySlice<UInt8>) throws(BrumeError) {
         self.init(versionMin: 0, versionMax: 0, node: "", instance: 0, connection: 0)
         var reader = ProtobufReader(bytes)
         while let (number, value) = try reader.next() {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why bytes from the outside are no message of ours.
-struct WireFailure: Error, Equatable {
-    let reason: String
+import BrumeModel
+
+extension BrumeError {
+    /// Bytes from the outside are no message of ours.
+    static func wire(_ what: String) -> BrumeError { BrumeError(.invalid, "The peer sent \(what).") }
 }
 
 /// Writes the few shapes of protobuf's encoding that `link.proto` uses. Fields with default values are left out, as proto3 does.
@@ -72,37 +74,37 @@ struct ProtobufReader {
     init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
 
     /// The next field, or nil at the end.
-    mutating func next() throws(WireFailure) -> (number: UInt64, value: Value)? {
+    mutating func next() throws(BrumeError) -> (number: UInt64, value: Value)? {
         guard !rest.isEmpty else { return nil }
         let tag = try varint()
-        guard tag >> 3 != 0 else { throw WireFailure(reason: "a field without a number") }
+        guard tag >> 3 != 0 else { throw BrumeError.wire("a field without a number") }
         switch tag & 7 {
         case 0: return (tag >> 3, .number(try varint()))
         case 1: return (tag >> 3, .number(try fixed(8)))
         case 2:
             let count = try varint()
-            guard count <= UInt64(rest.count) else { throw WireFailure(reason: "a field longer than its message") }
+            guard count <= UInt64(rest.count) else { throw BrumeError.wire("a field longer than its message") }
             let bytes = rest.prefix(Int(count))
             rest = rest.dropFirst(Int(count))
             return (tag >> 3, .bytes(bytes))
         case 5: return (tag >> 3, .number(try fixed(4)))
-        default: throw WireFailure(reason: "a field of no known type")
+        default: throw BrumeError.wire("a field of no known type")
         }
     }
 
-    private mutating func varint() throws(WireFailure) -> UInt64 {
+    private mutating func varint() throws(BrumeError) -> UInt64 {
         var value: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 70, by: 7) {
-            guard let byte = rest.popFirst() else { throw WireFailure(reason: "a number that is cut off") }
+            guard let byte = rest.popFirst() else { throw BrumeError.wire("a number that is cut off") }
             if shift == 63, byte > 1 { break }
             value |= UInt64(byte & 0x7F) << shift
             if byte < 0x80 { return value }
         }
-        throw WireFailure(reason: "a number of more than 64 bits")
+        throw BrumeError.wire("a number of more than 64 bits")
     }
 
-    private mutating func fixed(_ count: Int) throws(WireFailure) -> UInt64 {
-        guard rest.count >= count else { throw WireFailure(reason: "a number that is cut off") }
+    private mutating func fixed(_ count: Int) throws(BrumeError) -> UInt64 {
+        guard rest.count >= count else { throw BrumeError.wire("a number that is cut off") }
         var value: UInt64 = 0
         for (place, byte) in rest.prefix(count).enumerated() { value |= UInt64(byte) << UInt64(8 * place) }
         rest = rest.dropFirst(count)
@@ -111,21 +113,21 @@ struct ProtobufReader {
 }
 
 extension ProtobufReader.Value {
-    func number() throws(WireFailure) -> UInt64 {
-        guard case .number(let number) = self else { throw WireFailure(reason: "a field of another type than expected") }
+    func number() throws(BrumeError) -> UInt64 {
+        guard case .number(let number) = self else { throw BrumeError.wire("a field of another type than expected") }
         return number
     }
 
-    func bytes() throws(WireFailure) -> ArraySlice<UInt8> {
-        guard case .bytes(let bytes) = self else { throw WireFailure(reason: "a field of another type than expected") }
+    func bytes() throws(BrumeError) -> ArraySlice<UInt8> {
+        guard case .bytes(let bytes) = self else { throw BrumeError.wire("a field of another type than expected") }
         return bytes
     }
 
     /// Text of at most `bytesMax` bytes of UTF-8.
-    func text(_ bytesMax: Int) throws(WireFailure) -> String {
+    func text(_ bytesMax: Int) throws(BrumeError) -> String {
         let bytes = try bytes()
         guard bytes.count <= bytesMax, let text = String(validating: bytes, as: UTF8.self) else {
-            throw WireFailure(reason: "text that is too long or not UTF-8")
+            throw BrumeError.wire("text that is too long or not UTF-8")
         }
         return text
     }

@@ -93,7 +93,7 @@ enum ServerCommands {
         case ("info", 3...): details((2..<turn.count).map { table.command(turn.text($0)) }, &turn)
         case ("docs", 2): documents(table.commands, &turn)
         case ("docs", 3...): documents((2..<turn.count).compactMap { table.command(turn.text($0)) }, &turn)
-        case ("getkeys", 3...): keys(table, &turn)
+        case ("getkeys", 4...): keys(table, &turn)
         case ("help", 2):
             ConnectionCommands.help(
                 "COMMAND", ["(no subcommand)", "    Return details about all commands.", "COUNT", "    Return the number of commands."], &turn)
@@ -126,13 +126,13 @@ enum ServerCommands {
             turn.reply.integer(command.arity)
             let flags = command.flags.split(separator: " ")
             turn.reply.set(flags.count)
-            for flag in flags { turn.reply.bulk(flag.utf8) }
+            for flag in flags { turn.reply.simple(String(flag)) }
             turn.reply.integer(command.keys.first)
             turn.reply.integer(command.keys.last)
             turn.reply.integer(command.keys.step)
             let categories = command.categories.split(separator: " ")
             turn.reply.set(categories.count)
-            for category in categories { turn.reply.bulk("@" + category) }
+            for category in categories { turn.reply.simple("@" + category) }
             // Hints, key specifications and subcommands: none are told.
             for _ in 0..<3 { turn.reply.array(0) }
         }

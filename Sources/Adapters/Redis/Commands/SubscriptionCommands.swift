@@ -75,7 +75,7 @@ enum SubscriptionCommands {
             turn.reply.array(names.count)
             for name in names { turn.reply.bulk(name) }
         case ("numsub", _):
-            turn.reply.map(turn.count - 2)
+            turn.reply.array((turn.count - 2) * 2)
             for index in 2..<turn.count {
                 let name = turn.bytes(index)
                 turn.reply.bulk(name)

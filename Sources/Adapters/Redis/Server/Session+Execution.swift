@@ -58,7 +58,11 @@ extension Session {
 
     private func refuse(_ index: Int, _ command: Command, _ turn: inout Turn) {
         transaction?.isSpoiled = true
-        if !command.accepts(turn.count) {
+        if !command.accepts(turn.count), command.name == "exec" {
+            transaction = nil
+            watched = []
+            turn.reply.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")
+        } else if !command.accepts(turn.count) {
             turn.reply.wrongArity(command.name)
         } else if isStranger, !command.isOpen {
             turn.reply.error("NOAUTH Authentication required.")

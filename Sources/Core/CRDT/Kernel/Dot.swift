@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Who writes: one incarnation of a node's state, a random number that is never used again once its log was lost.
-///
-/// It is called a site because a replica, in this project, is a sandbox of a function.
+/// Who writes ("site", because a replica is a sandbox of a function in this project): one incarnation of a node's state, a random number
+/// that is never used again once its log was lost.
 public struct SiteID: RawRepresentable, Hashable, Comparable, Sendable {
     public var rawValue: UInt64
 

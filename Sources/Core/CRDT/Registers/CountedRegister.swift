@@ -84,6 +84,8 @@ public struct CountedRegister<Base: RegisterBase, Amount: TallyAmount>: CellStor
 
     public init() {}
 
+    init(_ dot: Dot, _ write: CountedWrite<Base, Amount>) { writes = DotFun(dot, write) }
+
     /// The latest of the sets, with its stamp.
     public var latest: (stamp: Stamp, base: Base)? {
         var latest: (stamp: Stamp, base: Base)?

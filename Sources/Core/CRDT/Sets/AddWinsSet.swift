@@ -6,7 +6,7 @@
 /// seen together, usually one; a removed element leaves nothing. `Causal<AddWinsSet>` is the lattice.
 ///
 /// Add, remove and contains are O(1) expected, their deltas too; merging a delta is O(its size), merging a state O(n).
-/// Memory: 32 bytes and about 8 of index per element beside content of more than 15 bytes, plus 12 once removes arrive from others.
+/// Memory: 32 bytes and about 14 of index per element beside content of more than 15 bytes, plus 12 once removes arrive from others.
 public struct AddWinsSet: DotStore {
     struct Entry: Keyed, Sendable {
         let key: Bytes
@@ -58,8 +58,8 @@ public struct AddWinsSet: DotStore {
     @inline(__always) private static func mark(_ hash: UInt64, _ dot: Dot) -> UInt64 { Mixing.hash(hash, Mixing.hash(dot)) }
 
     /// Appends an element that is not here.
-    private mutating func append(_ element: Bytes, _ dot: Dot) {
-        let position = table.append(Entry(key: element, dot: dot))
+    private mutating func append(_ element: Bytes, _ dot: Dot, at place: KeyTable<Entry>.Place) {
+        let position = table.append(Entry(key: element, dot: dot), at: place)
         index?.insert(dot, at: position)
         digest &+= Self.mark(stableHash(element), dot)
     }
@@ -107,8 +107,18 @@ public struct AddWinsSet: DotStore {
         var settled: UInt64 = 0
         for position in 0..<other.table.count {
             let entry = other.table[position]
-            guard other.extras.isEmpty, let mine = table.find(entry.key), extras.isEmpty else {
-                joinDots(of: other, at: position, context, otherContext, &changes, &settled)
+            let place = table.look(entry.key)
+            guard other.extras.isEmpty, extras.isEmpty else {
+                joinDots(of: other, at: position, place, context, otherContext, &changes, &settled)
+                continue
+            }
+            guard let mine = place.position else {
+                if context.contains(entry.dot) {
+                    settled += 1
+                } else {
+                    append(entry.key, entry.dot, at: place)
+                    changes.add(entry.dot)
+                }
                 continue
             }
             let old = table[mine].dot
@@ -120,7 +130,7 @@ public struct AddWinsSet: DotStore {
                 changes.add(entry.dot)
                 settled += 1
             } else {
-                joinDots(of: other, at: position, context, otherContext, &changes, &settled)
+                joinDots(of: other, at: position, place, context, otherContext, &changes, &settled)
             }
         }
         if !table.isEmpty, context.overlap(otherContext) > settled {
@@ -137,16 +147,16 @@ public struct AddWinsSet: DotStore {
     }
 
     private mutating func joinDots(
-        of other: AddWinsSet, at position: Int, _ context: CausalContext, _ otherContext: CausalContext, _ changes: inout DotChanges,
-        _ settled: inout UInt64
+        of other: AddWinsSet, at position: Int, _ place: KeyTable<Entry>.Place, _ context: CausalContext, _ otherContext: CausalContext,
+        _ changes: inout DotChanges, _ settled: inout UInt64
     ) {
         let element = other.table[position].key
         let theirs = other.dots(at: position)
         let unknown = theirs.filter { !context.contains($0) }
         settled += UInt64(theirs.count - unknown.count)
-        guard let mine = table.find(element) else {
+        guard let mine = place.position else {
             guard let first = unknown.first else { return }
-            append(element, first)
+            append(element, first, at: place)
             if unknown.count > 1 { replace(at: table.count - 1, with: unknown) }
             for dot in unknown { changes.add(dot) }
             return
@@ -224,7 +234,7 @@ public struct AddWinsSet: DotStore {
             if dots.allSatisfy(known.contains) {
                 omitted += dots
             } else {
-                part.append(table[position].key, dots[0])
+                part.append(table[position].key, dots[0], at: part.table.look(table[position].key))
                 if dots.count > 1 { part.replace(at: part.count - 1, with: dots) }
             }
         }
@@ -252,8 +262,8 @@ public struct AddWinsSet: DotStore {
         _ element: Bytes, by site: SiteID, context: inout CausalContext, into delta: inout Causal<AddWinsSet>
     ) -> Bool {
         let dot = context.next(for: site)
-        let found = table.find(element)
-        if let position = found {
+        let place = table.look(element)
+        if let position = place.position {
             if extras.isEmpty {
                 let old = table[position].dot
                 delta.context.insert(old)
@@ -263,15 +273,16 @@ public struct AddWinsSet: DotStore {
                 replace(at: position, with: [dot])
             }
         } else {
-            append(element, dot)
+            append(element, dot, at: place)
         }
         delta.context.insert(dot)
         delta.store.put(element, dot)
-        return found == nil
+        return place.position == nil
     }
 
     private mutating func put(_ element: Bytes, _ dot: Dot) {
-        if let position = table.find(element) { replace(at: position, with: [dot]) } else { append(element, dot) }
+        let place = table.look(element)
+        if let position = place.position { replace(at: position, with: [dot]) } else { append(element, dot, at: place) }
     }
 
     /// Removes the element, as far as this site has seen it added. Returns whether it was there.
@@ -307,16 +318,18 @@ extension AddWinsSet {
         table.reserveCapacity(singles)
         for _ in 0..<singles {
             let element = try reader.string()
-            guard table.find(element) == nil else { throw reader.failure(.outOfOrder) }
-            append(element, try reader.dot())
+            let place = table.look(element)
+            guard place.position == nil else { throw reader.failure(.outOfOrder) }
+            append(element, try reader.dot(), at: place)
         }
         let multiples = try reader.count(entryBytes: 6)
         for _ in 0..<multiples {
             let element = try reader.string()
-            guard table.find(element) == nil else { throw reader.failure(.outOfOrder) }
+            let place = table.look(element)
+            guard place.position == nil else { throw reader.failure(.outOfOrder) }
             let dots = try reader.sortedDots()
             guard dots.count > 1 else { throw reader.failure(.impossible) }
-            append(element, dots[0])
+            append(element, dots[0], at: place)
             replace(at: table.count - 1, with: dots)
         }
     }

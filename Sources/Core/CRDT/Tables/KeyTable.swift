@@ -15,8 +15,9 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
     static var linearMax: Int { 8 }
 
     private(set) var entries: [Entry] = []
-    /// Open addressing with linear probing: 1 + the position of an entry, 0 where free. A power of two long, at most 3/4 full.
-    private var index: [UInt32] = []
+    /// Open addressing with linear probing: 32 bits of the key's hash above 1 + the position of its entry, 0 where free. A power of two
+    /// long, at most 3/4 full. With the hash at hand, strangers are passed by and the index moved without a look at the entries.
+    private var index: [UInt64] = []
 
     init() {}
 
@@ -28,55 +29,84 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
         _modify { yield &entries[position] }
     }
 
+    /// Where a key was found, or what appending it needs.
+    struct Place {
+        let position: Int?
+        fileprivate let hash: UInt32
+    }
+
     /// Seeded anew in every run against adversaries; it decides where the index looks and nothing else.
-    @inline(__always) private static func hash(_ key: Bytes) -> Int {
+    @inline(__always) private static func hash(_ key: Bytes) -> UInt32 {
         var hasher = Swift.Hasher()
         key.hash(into: &hasher)
-        return hasher.finalize()
+        return UInt32(truncatingIfNeeded: hasher.finalize())
+    }
+
+    @inline(__always) private static func item(_ hash: UInt32, _ position: Int) -> UInt64 {
+        UInt64(hash) << 32 | UInt64(UInt32(truncatingIfNeeded: position &+ 1))
+    }
+
+    @inline(__always) private static func position(_ item: UInt64) -> Int { Int(UInt32(truncatingIfNeeded: item)) &- 1 }
+    @inline(__always) private func home(_ item: UInt64) -> Int { Int(truncatingIfNeeded: item >> 32) & (index.count &- 1) }
+
+    /// Looks for the key, and keeps what ``append(_:at:)`` would have to work out again.
+    func look(_ key: Bytes) -> Place {
+        if index.isEmpty {
+            for position in 0..<entries.count where entries[position].key == key { return Place(position: position, hash: 0) }
+            return Place(position: nil, hash: 0)
+        }
+        let hash = Self.hash(key)
+        let mask = index.count &- 1
+        var slot = Int(hash) & mask
+        while true {
+            let item = index[slot]
+            if item == 0 { return Place(position: nil, hash: hash) }
+            if UInt32(truncatingIfNeeded: item >> 32) == hash, entries[Self.position(item)].key == key {
+                return Place(position: Self.position(item), hash: hash)
+            }
+            slot = (slot &+ 1) & mask
+        }
     }
 
     /// The position of the entry with the key.
-    func find(_ key: Bytes) -> Int? {
+    func find(_ key: Bytes) -> Int? { look(key).position }
+
+    /// Appends an entry whose key is not in the table, as `place` says; returns its position.
+    @discardableResult
+    mutating func append(_ entry: Entry, at place: Place) -> Int {
+        let position = entries.count
+        entries.append(entry)
         if index.isEmpty {
-            for position in 0..<entries.count where entries[position].key == key { return position }
-            return nil
+            if entries.count > Self.linearMax { indexAll(capacity: 4 * Self.linearMax) }
+        } else {
+            if entries.count * 4 > index.count * 3 { resize(capacity: index.count * 2) }
+            put(Self.item(place.hash, position))
         }
-        let mask = index.count &- 1
-        var slot = Self.hash(key) & mask
-        while true {
-            let stored = index[slot]
-            if stored == 0 { return nil }
-            let position = Int(stored) &- 1
-            if entries[position].key == key { return position }
-            slot = (slot &+ 1) & mask
-        }
+        return position
     }
 
     /// Appends an entry whose key is not in the table; returns its position.
     @discardableResult
     mutating func append(_ entry: Entry) -> Int {
-        let position = entries.count
-        entries.append(entry)
-        if index.isEmpty {
-            if entries.count > Self.linearMax { rebuild(capacity: 4 * Self.linearMax) }
-        } else if entries.count * 4 > index.count * 3 {
-            rebuild(capacity: index.count * 2)
-        } else {
-            place(position)
-        }
-        return position
+        append(entry, at: Place(position: nil, hash: index.isEmpty ? 0 : Self.hash(entry.key)))
     }
 
-    private mutating func place(_ position: Int) {
+    private mutating func put(_ item: UInt64) {
         let mask = index.count &- 1
-        var slot = Self.hash(entries[position].key) & mask
+        var slot = home(item)
         while index[slot] != 0 { slot = (slot &+ 1) & mask }
-        index[slot] = UInt32(truncatingIfNeeded: position &+ 1)
+        index[slot] = item
     }
 
-    private mutating func rebuild(capacity: Int) {
-        index = [UInt32](repeating: 0, count: capacity)
-        for position in entries.indices { place(position) }
+    private mutating func indexAll(capacity: Int) {
+        index = [UInt64](repeating: 0, count: capacity)
+        for position in entries.indices { put(Self.item(Self.hash(entries[position].key), position)) }
+    }
+
+    private mutating func resize(capacity: Int) {
+        let old = index
+        index = [UInt64](repeating: 0, count: capacity)
+        for item in old where item != 0 { put(item) }
     }
 
     /// Prepares for this many entries.
@@ -85,7 +115,7 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
         guard count > Self.linearMax else { return }
         var capacity = max(index.count, 4 * Self.linearMax)
         while count * 4 > capacity * 3 { capacity *= 2 }
-        if capacity > index.count { rebuild(capacity: capacity) }
+        if index.isEmpty { indexAll(capacity: capacity) } else if capacity > index.count { resize(capacity: capacity) }
     }
 
     /// Removes the entry at the position. The last entry, if it is another one, now has that position.
@@ -94,7 +124,10 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
         let last = entries.count - 1
         if !index.isEmpty {
             vacate(slot(of: position))
-            if position != last { index[slot(of: last)] = UInt32(truncatingIfNeeded: position &+ 1) }
+            if position != last {
+                let slot = slot(of: last)
+                index[slot] = Self.item(UInt32(truncatingIfNeeded: index[slot] >> 32), position)
+            }
         }
         entries.swapAt(position, last)
         let removed = entries.removeLast()
@@ -109,14 +142,14 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
         smaller.reserveCapacity(entries.count * 2)
         smaller.append(contentsOf: entries)
         entries = smaller
-        rebuild(capacity: index.count / 4 > 4 * Self.linearMax ? index.count / 4 : 4 * Self.linearMax)
+        resize(capacity: max(index.count / 4, 4 * Self.linearMax))
     }
 
     private func slot(of position: Int) -> Int {
         let mask = index.count &- 1
-        let sought = UInt32(truncatingIfNeeded: position &+ 1)
-        var slot = Self.hash(entries[position].key) & mask
-        while index[slot] != sought { slot = (slot &+ 1) & mask }
+        let item = Self.item(Self.hash(entries[position].key), position)
+        var slot = home(item)
+        while index[slot] != item { slot = (slot &+ 1) & mask }
         return slot
     }
 
@@ -127,12 +160,11 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
         var slot = freed
         while true {
             slot = (slot &+ 1) & mask
-            let stored = index[slot]
-            if stored == 0 { break }
-            let home = Self.hash(entries[Int(stored) &- 1].key) & mask
+            let item = index[slot]
+            if item == 0 { break }
             // Whether the hole lies on the way from the entry's home to where it is.
-            if (slot &- home) & mask >= (slot &- hole) & mask {
-                index[hole] = stored
+            if (slot &- home(item)) & mask >= (slot &- hole) & mask {
+                index[hole] = item
                 hole = slot
             }
         }
@@ -140,10 +172,7 @@ struct KeyTable<Entry: Keyed & Sendable>: Sendable {
     }
 
     var memoryBytes: Int {
-        entries.capacity * MemoryLayout<Entry>.stride + index.capacity * 4 + (entries.isEmpty ? 0 : Bytes.arrayHeaderBytes)
+        entries.capacity * MemoryLayout<Entry>.stride + index.capacity * 8 + (entries.isEmpty ? 0 : Bytes.arrayHeaderBytes)
             + (index.isEmpty ? 0 : Bytes.arrayHeaderBytes)
     }
-
-    /// The entries by key: the order of encodings, equal for equal content.
-    var sortedPositions: [Int] { entries.indices.sorted { entries[$0].key < entries[$1].key } }
 }

@@ -112,7 +112,7 @@ extension ReplicatedList: ObjectContent where Element == Bytes {
         delta.join(skip(floor + 1, by: site))
     }
 
-    func lastNumber(of site: SiteID) -> UInt64 { context.last(of: site) }
+    func lastNumber(of site: SiteID) -> UInt64 { last(of: site) }
 }
 
 extension Text: ObjectContent {
@@ -126,7 +126,7 @@ extension Text: ObjectContent {
         delta.join(skip(floor + 1, by: site))
     }
 
-    func lastNumber(of site: SiteID) -> UInt64 { context.last(of: site) }
+    func lastNumber(of site: SiteID) -> UInt64 { last(of: site) }
 }
 
 extension ObjectKind {

@@ -53,7 +53,7 @@ final class Recorder<Event: Sendable>: Sendable {
             self.wakeAll()
             return first
         }
-        if !held { Issue.record("never: \(what); told: \(all.suffix(10))", sourceLocation: location) }
+        if !held { Issue.record("never: \(what); told: \("\(all.suffix(10))".prefix(2_000))", sourceLocation: location) }
         return held
     }
 

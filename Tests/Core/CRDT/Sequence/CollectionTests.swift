@@ -15,7 +15,7 @@ struct CollectionTests {
 
     @Test("replicas that forget at different times, or never, converge", arguments: 0..<20)
     func convergence(seed: Int) {
-        var history = ListHistory(seed: 9_000 + UInt64(seed), replicas: 4)
+        var history = ListHistory(seed: 9_000 + UInt64(seed), replicas: 4, hasModel: false)
         var forgotten = 0
         for step in 0..<240 {
             history.step()

@@ -53,6 +53,7 @@ struct EditingTrace: Codable {
 
     /// Applies the trace as its agents did, each on a replica of its own, and merges. The text that all agree on.
     func replay() -> [Text] {
+        let isConcurrent = isConcurrent
         let agents = isConcurrent ? (numAgents ?? 1) : 1
         var replicas = [Text](repeating: Text(), count: agents)
         var deltas: [Text] = []

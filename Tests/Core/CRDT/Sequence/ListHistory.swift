@@ -20,9 +20,12 @@ struct ListHistory {
     var draw: Draw
     var replicas: [Replica]
     var messages: [Message] = []
+    /// Without the model where lists forget: they then hang new elements elsewhere than the model does, which never forgets.
+    let hasModel: Bool
     private var letters = 0
 
-    init(seed: UInt64, replicas count: Int) {
+    init(seed: UInt64, replicas count: Int, hasModel: Bool = true) {
+        self.hasModel = hasModel
         draw = Draw(seed: seed)
         // Sites' numbers are random in life; here their order must not be that of their names.
         replicas = (0..<count).map { Replica(site: SiteID(rawValue: UInt64(($0 * 7 + 3) % 11 + 1))) }
@@ -50,13 +53,14 @@ struct ListHistory {
             let start = draw.below(count)
             let range = start..<min(count, start + 1 + draw.below(draw.chance(1, in: 5) ? 10 : 2))
             message = Message(
-                delta: replicas[index].text.remove(range, by: site), operations: replicas[index].model.remove(range, by: site))
+                delta: replicas[index].text.remove(range, by: site),
+                operations: hasModel ? replicas[index].model.remove(range, by: site) : [])
         } else {
             let position = draw.chance(1, in: 3) ? (draw.chance(1, in: 2) ? 0 : count) : draw.below(count + 1)
             let word = word()
             message = Message(
                 delta: replicas[index].text.insert(word, at: position, by: site),
-                operations: replicas[index].model.insert(word, at: position, by: site))
+                operations: hasModel ? replicas[index].model.insert(word, at: position, by: site) : [])
         }
         // Every delta also goes through its encoding.
         if draw.chance(1, in: 2), let decoded = try? Text(decoding: message.delta.encoded) { message.delta = decoded }

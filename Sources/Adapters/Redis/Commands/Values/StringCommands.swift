@@ -168,13 +168,13 @@ enum StringCommands {
         let old = try replica.get(key, turn.time)
         var text = old?.array ?? []
         text.append(contentsOf: turn.slice(2))
-        guard text.count <= session.server.settings.valueBytesMax else { return tooLong(&turn, session) }
+        guard text.count <= session.server.settings.valueBytesMax else { return tooLong(&turn) }
         if old == nil || !turn.slice(2).isEmpty { try replica.setString(key, Bytes(text), .keep, turn.time) }
         turn.reply.integer(text.count)
     }
 
-    private static func tooLong(_ turn: inout Turn, _ session: Session) {
-        turn.reply.error("ERR string exceeds maximum allowed size (\(session.server.settings.valueBytesMax) bytes)")
+    private static func tooLong(_ turn: inout Turn) {
+        turn.reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
     }
 
     static func getrange(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) {
@@ -200,7 +200,7 @@ enum StringCommands {
         let part = turn.slice(3)
         guard !part.isEmpty else { return turn.reply.integer(text.count) }
         guard offset <= Int64(session.server.settings.valueBytesMax), Int(offset) + part.count <= session.server.settings.valueBytesMax else {
-            return tooLong(&turn, session)
+            return tooLong(&turn)
         }
         let end = Int(offset) + part.count
         if text.count < end { text.append(contentsOf: [UInt8](repeating: 0, count: end - text.count)) }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeCRDT
+import BrumeModel
+import BrumeState
+import Glibc
+import Synchronization
+
+/// State of one node without peers and without a log: a real replica under a lock, by the machine's clock.
+final class LocalState: StateAccess {
+    private struct Subscriber {
+        let number: UInt64
+        let filter: @Sendable (StateChange) -> Bool
+        let onChange: @Sendable ([StateChange]) -> Void
+    }
+
+    private struct Subscribers {
+        var list: [Subscriber] = []
+        var next: UInt64 = 1
+    }
+
+    private let replica: Mutex<Replica>
+    private let subscribers = Mutex(Subscribers())
+    /// What `whenReady` and `whenSettled` answer; nil for "it is there".
+    let refusal = Mutex<StateError?>(nil)
+
+    init(settings: StateSettings = StateSettings(), seed: UInt64 = 1) throws {
+        let node = try NodeID("00000000000000000000000000000001")
+        replica = Mutex(Replica(node: node, site: SiteID(rawValue: seed), settings: settings, seed: seed, now: Self.now()))
+    }
+
+    static func now() -> StateTime {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+        let nanoseconds = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        return StateTime(instant: Instant(nanoseconds: nanoseconds), wallMilliseconds: UInt64(nanoseconds / 1_000_000))
+    }
+
+    func withReplica<Result, Failure: Error>(
+        _ body: (inout Replica, StateTime) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var changes: [StateChange] = []
+        defer { tell(changes) }
+        return try replica.withLock { replica throws(Failure) in
+            let now = Self.now()
+            defer {
+                replica.tick(now)
+                for case .changed(let part) in replica.takeOutputs() { changes += part }
+            }
+            return try body(&replica, now)
+        }
+    }
+
+    func whenSettled(
+        _ mark: WriteMark, _ level: Settlement, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void
+    ) {
+        if case .replicas(let count) = level, count > 1 { return done(StateError(.unavailable, "There is one node only.")) }
+        done(refusal.withLock { $0 })
+    }
+
+    func whenReady(_ need: StateNeed, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void) {
+        done(refusal.withLock { $0 })
+    }
+
+    func subscribe(
+        _ filter: @escaping @Sendable (StateChange) -> Bool, _ onChange: @escaping @Sendable ([StateChange]) -> Void
+    ) -> StateSubscription {
+        let number = subscribers.withLock { state in
+            state.list.append(Subscriber(number: state.next, filter: filter, onChange: onChange))
+            state.next += 1
+            return state.next - 1
+        }
+        replica.withLock { $0.isWatched = true }
+        return StateSubscription(number: number)
+    }
+
+    func unsubscribe(_ subscription: StateSubscription) {
+        subscribers.withLock { state in state.list.removeAll { $0.number == subscription.number } }
+    }
+
+    private func tell(_ changes: [StateChange]) {
+        guard !changes.isEmpty else { return }
+        for subscriber in subscribers.withLock({ $0.list }) {
+            let chosen = changes.filter(subscriber.filter)
+            if !chosen.isEmpty { subscriber.onChange(chosen) }
+        }
+    }
+}
