@@ -9,6 +9,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import SystemPackage
 
 /// A node's way into its cluster: its identity, its certificate (made, kept or got by joining), its link and its membership.
 struct ClusterAssembly {

@@ -134,9 +134,9 @@ struct LabCluster: Sendable {
     /// Lines that people type, and lines that programs write into a named pipe; ends where a terminal or a program's pipe does.
     private static func lines(control: String) -> AsyncStream<String> {
         let (lines, input) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(linesMax))
-        _ = unlink(control)
+        _ = unsafe unlink(control)
         // Opened for both directions, so that it never ends between two writers. Its thread ends with the program.
-        if mkfifo(control, 0o600) == 0, let pipe = try? Descriptor.open(FilePath(control), .readWrite) {
+        if unsafe mkfifo(control, 0o600) == 0, let pipe = try? Descriptor.open(FilePath(control), .readWrite) {
             read(from: pipe) { input.yield($0) }
         }
         let isTyped = isatty(STDIN_FILENO) == 1
@@ -213,7 +213,7 @@ private struct Field {
             try await apply()
             console.note("Node \(number) runs at \(member.url).")
         case .wait(let time): try await Task.sleep(for: time)
-        case .help: console.note(LabOrder.help)
+        case .help: console.note(LabOrder.helpText)
         case .exit: break
         }
     }

@@ -89,7 +89,7 @@ enum LabOrder: Equatable {
     case help
     case exit
 
-    static let help = """
+    static let helpText = """
         status                      what each node sees of the others
         partition 1,2|3             nodes 1 and 2 hear each other, node 3 hears nobody
         heal                        everybody hears everybody again
