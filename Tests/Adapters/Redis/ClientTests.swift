@@ -13,7 +13,7 @@ struct ClientTests {
     private static func run(_ words: [String], environment: [String] = []) throws -> (output: String, status: Int32) {
         let folder = try TemporaryFolder()
         let file = folder.path + "/output"
-        var actions = posix_spawn_file_actions_t()
+        var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
@@ -22,7 +22,7 @@ struct ClientTests {
         let arguments = unsafe words.map { unsafe strdup($0) }
         let inherited = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         let variables = unsafe (inherited + environment).map { unsafe strdup($0) }
-        defer { for unsafecopy in unsafe arguments + variables { unsafe free(copy) } }
+        defer { unsafe (arguments + variables).forEach { unsafe free($0) } }
         var process: pid_t = 0
         let result = unsafe posix_spawn(&process, words[0], &actions, nil, arguments + [nil], variables + [nil])
         guard result == 0 else { throw ClientFailure(description: "\(words[0]) cannot be started: \(result)") }
