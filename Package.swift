@@ -124,7 +124,7 @@ let package = Package(
         layer(
             "BrumeGateway", "Adapters/Gateway",
             [
-                "BrumeModel", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
+                "BrumeModel", "BrumeCRDT", "BrumeState", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
                 .crypto,
             ],
             resources: [.embedInCode("openapi.json")]),
@@ -134,12 +134,14 @@ let package = Package(
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
         // The shell round the engine.
         layer(
-            "BrumeNode", "Node", ["BrumeModel", "BrumeHarvest", "BrumeEngine", .nioCore, .lifecycle, .logging, .metrics, .deque]),
+            "BrumeNode", "Node",
+            ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", .nioCore, .lifecycle, .logging, .metrics, .deque]),
         .executableTarget(
             name: "brume",
             dependencies: [
                 "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "BrumeLoad",
-                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeTelemetry", "BrumeNode", "brume-spawner", "brume-agent",
+                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
+                "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,
                 .subprocess, .systemPackage,
@@ -169,7 +171,7 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
+                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
                 .logging,
             ]),
         tests(
@@ -178,7 +180,10 @@ let package = Package(
         tests("TelemetryTests", "Adapters/Telemetry", ["BrumeModel", "BrumeTelemetry", .logging, .metrics]),
         tests(
             "NodeTests", "Node",
-            ["BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeNode", "BrumeSimulator", .nioCore, .lifecycle, .logging]),
+            [
+                "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState", "BrumeStore", "BrumeNode",
+                "BrumeSimulator", .grdb, .nioCore, .nioPosix, .lifecycle, .logging,
+            ]),
         tests(
             "SystemTests", "System",
             [

@@ -26,6 +26,7 @@ struct Brume: AsyncParsableCommand {
                 subcommands: [
                     Deploy.self, Invoke.self, List.self, Describe.self, Logs.self, Remove.self, SecretCommand.self, NamespaceCommand.self,
                 ]),
+            CommandGroup(name: "State", subcommands: [StateCommand.self]),
             CommandGroup(name: "Call", subcommands: [Calls.self, Explain.self, QueueCommand.self]),
             CommandGroup(name: "Program", subcommands: [Completions.self, VersionCommand.self]),
         ]

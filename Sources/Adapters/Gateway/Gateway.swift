@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import BrumeModel
+package import BrumeState
 package import Hummingbird
 import HummingbirdCore
 package import Logging
@@ -17,19 +18,24 @@ import Darwin
 package struct Gateway<Node: NodeOperations>: Service where Node.Payload == ByteBuffer {
     private let settings: GatewaySettings
     private let front: FunctionFront<Node>
+    private let state: StateRoutes
     private let renderMetrics: @Sendable () -> String
     private let onListening: @Sendable (_ host: String, _ port: Int) async -> Void
     private let logger: Logger
 
     /// - Parameters:
+    ///   - state: The node's objects, or nil where it keeps none.
+    ///   - stateFigures: What `/v1/state` tells beside the objects.
     ///   - renderMetrics: The text that `/metrics` answers with.
     ///   - onListening: Called once, with the address and the port that were bound.
     package init(
-        node: Node, settings: GatewaySettings, renderMetrics: @escaping @Sendable () -> String,
+        node: Node, settings: GatewaySettings, state: (any StateAccess)? = nil,
+        stateFigures: @escaping @Sendable () -> [(name: String, value: Double)] = { [] }, renderMetrics: @escaping @Sendable () -> String,
         logger: Logger, onListening: @escaping @Sendable (_ host: String, _ port: Int) async -> Void = { _, _ in }
     ) {
         self.settings = settings
         self.front = FunctionFront(node: node, settings: settings, metrics: GatewayMetrics(), clock: GatewayClock())
+        self.state = StateRoutes(access: state, figures: stateFigures)
         self.renderMetrics = renderMetrics
         self.onListening = onListening
         self.logger = logger
@@ -96,6 +102,6 @@ package struct Gateway<Node: NodeOperations>: Service where Node.Payload == Byte
         let storage = StorageRoutes(node: front.node)
         let system = SystemRoutes(front: front, renderMetrics: renderMetrics)
         let native = NativeRoutes(node: front.node)
-        return functions.routes + storage.routes + system.routes + native.routes
+        return functions.routes + storage.routes + system.routes + native.routes + state.routes
     }
 }

@@ -106,9 +106,9 @@ struct NodeClient: Sendable {
         _ = try? await response.body.collect(upTo: Self.documentBytesMax)
     }
 
-    private static let jsonHeaders = [HeaderField("content-type", "application/json")]
+    static let jsonHeaders = [HeaderField("content-type", "application/json")]
 
-    private static func json(_ document: some Encodable) throws -> HTTPClientRequest.Body {
+    static func json(_ document: some Encodable) throws -> HTTPClientRequest.Body {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return .bytes(ByteBuffer(bytes: try encoder.encode(document)))

@@ -3,6 +3,7 @@
 import ArgumentParser
 import BrumeModel
 import BrumeSandbox
+import BrumeState
 import Logging
 
 /// `brume up`: the whole platform in one process.
@@ -54,6 +55,20 @@ struct Up: AsyncParsableCommand {
     var bodyLimit = "64Mi"
     @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
     var corsOrigins: [String] = []
+    @Option(help: ArgumentHelp("Serve state to Redis clients here, like 127.0.0.1:6379.", valueName: "host:port"))
+    var redis: String?
+    @Option(
+        name: .customLong("redis-users"),
+        help: ArgumentHelp(
+            "Who may use --redis: one user a line, NAME SHA256-OF-PASSWORD NAMESPACE. Without it only this machine may.",
+            valueName: "file"), completion: .file())
+    var redisUsers: String?
+    @Option(
+        name: .customLong("state-durability"),
+        help: """
+            When a write to state is on disk: sync (before it is answered), interval (within 100 ms), or none (memory alone).
+            """)
+    var stateDurability = DurabilityChoice.interval
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
@@ -67,12 +82,15 @@ struct Up: AsyncParsableCommand {
         var capacity = Machine.capacity()
         if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
         if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
+        var state = StatePlan(durability: stateDurability.durability)
+        state.redis = try redis.map { text throws(CommandFailure) in try SocketPlace(parsing: text) }
+        if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
             capacity: capacity, sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
             bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
             corsOrigins: corsOrigins,
-            logLevel: level)
+            logLevel: level, state: state)
         try await Assembly(plan).run()
     }
 }
@@ -80,4 +98,17 @@ struct Up: AsyncParsableCommand {
 /// What may stand behind `--isolation`.
 enum IsolationChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     case bubblewrap, none
+}
+
+/// What may stand behind `--state-durability`.
+enum DurabilityChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case none, interval, sync
+
+    var durability: StateDurability {
+        switch self {
+        case .none: .none
+        case .interval: .interval
+        case .sync: .sync
+        }
+    }
 }

@@ -30,6 +30,7 @@ struct NodePlan: Sendable {
     var bodyBytesMax: Int
     var corsOrigins: [String]
     var logLevel: Logger.Level
+    var state = StatePlan()
 }
 
 extension NodePlan {
@@ -67,7 +68,8 @@ struct Assembly {
         let callbacks = CallbackClient(client: .shared)
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
-        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world)
+        let doors = StateDoors()
+        let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, doors: doors)
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
@@ -78,6 +80,7 @@ struct Assembly {
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
+        let (state, redis) = try await makeState(directory, doors)
 
         let storeMetrics = StoreMetrics()
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
@@ -86,8 +89,10 @@ struct Assembly {
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
+            state: state, stateFigures: { state.report().figures },
             renderMetrics: {
                 node.publishMetrics()
+                state.publishMetrics()
                 storeMetrics.publish(store.dropped)
                 if let counts = node.driver.watchCounts { watchMetrics?.publish(counts) }
                 return String(decoding: registry.render(), as: UTF8.self)
@@ -104,13 +109,27 @@ struct Assembly {
         defer { directory.withdraw() }
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
+                // Ended in the opposite order: what may still write to state ends before it.
                 services: [
+                    .init(service: state, successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: redis, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: node, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: gateway, successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "brume.services")))
         try await services.run()
         try await store.close()
+    }
+
+    /// The node's state, and the server of Redis' protocol, through which functions reach it.
+    private func makeState(_ directory: NodeDirectory, _ doors: StateDoors) async throws -> (StateService, RedisServer) {
+        let assembly = StateAssembly(plan: plan.state, directory: directory, node: try directory.nodeID())
+        let state = try await assembly.makeService()
+        let redis = try assembly.makeRedis(state) { [console] address in
+            if case .tcp = address { console.note("  redis      \(address)") }
+        }
+        doors.serve(redis)
+        return (state, redis)
     }
 
     private func welcome(port: Int, directory: NodeDirectory, isolation: String) {

@@ -38,6 +38,18 @@ struct NodeDirectory {
         return (user, password)
     }
 
+    /// Who this node is to other nodes, made at the first start.
+    func nodeID() throws -> NodeID {
+        let file = path.appending("node-id")
+        if let data = FileManager.default.contents(atPath: file.string) {
+            return try NodeID(String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace })
+        }
+        let digits = (0..<NodeID.length).map { _ in String(UInt8.random(in: 0..<16), radix: 16) }
+        let id = try NodeID(digits.joined())
+        try Data((id.description + "\n").utf8).write(to: URL(filePath: file.string), options: .atomic)
+        return id
+    }
+
     /// 192 random bits in the alphabet that needs no escaping anywhere.
     private static func randomPassword() -> String {
         let alphabet = Array("abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789_-")

@@ -13,7 +13,7 @@ enum NodeRegistry {
         var settings = PrometheusSettings()
         let texts = [
             NodeMetrics.descriptions, NodeMetrics.harvestDescriptions, GatewayMetrics.descriptions, StoreMetrics.descriptions,
-            WatchMetrics.descriptions,
+            WatchMetrics.descriptions, StateService.metricDescriptions,
         ]
         for (name, help) in texts.joined() { settings.descriptions[name] = MetricDescription(help: help) }
         return PrometheusRegistry(settings: settings)

@@ -12,6 +12,8 @@ struct SandboxAssembly {
     let plan: NodePlan
     let directory: NodeDirectory
     let world: NodeWorld
+    /// How functions reach state.
+    let doors: StateDoors
 
     private var stateDirectory: String { directory.path.appending("sandbox").string }
     private var codeRoot: String { directory.path.appending("unpacked").string }
@@ -25,6 +27,7 @@ struct SandboxAssembly {
     func makeDriver(events: @escaping @Sendable (SandboxEvent) -> Void) async throws(BrumeError) -> LinuxSandbox {
         let isolation: SandboxSettings.Isolation = plan.isolation == .none ? .none : .sandbox
         var settings = SandboxSettings(stateDirectory: stateDirectory, isolation: isolation, spares: plan.spares)
+        settings.stateSocket = { [doors] in try await doors.open(for: $0, in: $1) }
         settings.watchesUse = plan.sharing.harvests
         settings.cpuControl = plan.sharing.cpuControl
         settings.memoryHold = plan.sharing.memoryHold
@@ -34,6 +37,7 @@ struct SandboxAssembly {
         var contracts = ContractChannels.Settings(
             group: MultiThreadedEventLoopGroup.singleton, codeRoot: codeRoot, agentPath: agent, sharesLoopback: plan.isolation == .none,
             installEnvironment: Self.installEnvironment())
+        contracts.offersState = true
         contracts.wallTime = { [world] in world.wallTime(of: $0) }
         let channels = ContractChannels(contracts)
         return try await LinuxSandbox(

@@ -19,6 +19,7 @@ struct FrameTests {
             try load.step(net, on: [0, 1, 2])
             net.run(.milliseconds(5))
         }
+        net.run(.seconds(4))
         let key = try net.key(0, "x")
         _ = try net.need(0, .exclusive(key))
         _ = try net.need(0, .quorum([key], 3))

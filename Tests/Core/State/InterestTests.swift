@@ -113,6 +113,33 @@ struct InterestTests {
         #expect(values.contains("105") && values.allSatisfy { $0 == nil || $0 == "105" }, "seed \(seed): \(values)")
     }
 
+    @Test("a node remembers over a restart what it keeps and what it dropped")
+    func remembers() throws {
+        let net = try StateNetwork(2, seed: 5) { settings, index in
+            settings.standard.interest = index == 1 ? .all : .used
+            settings.standard.idle = .seconds(30)
+        }
+        net.run(.seconds(1))
+        let key = try net.key(0, "k")
+        try net.act(0) { try $0.set(key, "v", $1) }
+        net.run(.seconds(1))
+        net.stop(0, losingTail: false)
+        net.stop(1, losingTail: false)
+        net.start(0)
+        let kept = try net.key(0, "k")
+        #expect(try net.act(0) { try $0.get(kept, $1) } == "v")
+        #expect(net.act(0) { replica, _ in replica.isPresent(kept.space) })
+        net.start(1)
+        net.run(.seconds(100))
+        #expect(net.act(0) { replica, _ in replica.counts.droppedNamespaces } == 1)
+        net.stop(0, losingTail: false)
+        net.start(0)
+        let dropped = try net.key(0, "k")
+        #expect(try net.act(0) { try $0.get(dropped, $1) } == nil)
+        #expect(try net.need(0, .present([dropped])) == nil)
+        #expect(try net.act(0) { try $0.get(dropped, $1) } == "v")
+    }
+
     @Test("a node that joins gets everything, and one that leaves and comes back anew too")
     func churn() throws {
         let net = try StateNetwork(4, seed: 3)

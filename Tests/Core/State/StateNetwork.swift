@@ -99,7 +99,9 @@ final class StateNetwork {
         lives[index] += 1
         node.ready = [:]
         var recovery = StateRecovery(node: node.id, settings: node.settings, seed: random.next(), now: time(index))
-        for name in node.partOrder { if let body = node.parts[name] { precondition(recovery.part(name, body), "a part was not read back") } }
+        for name in node.partOrder {
+            if let body = node.parts[name] { precondition(recovery.part(name, body), "a part was not read back") }
+        }
         for record in node.disk { precondition(recovery.record(record), "a record was not read back") }
         let fresh = SiteID(rawValue: random.next())
         var replica = recovery.finish(continuing: clean ? node.incarnation : nil, fresh: fresh, now: time(index))
@@ -135,6 +137,7 @@ final class StateNetwork {
         let node = nodes[index]
         act(index) { $0.flush($1) }
         sync(index)
+        act(index) { replica, _ in replica.beginSnapshot() }
         while true {
             var parts: [SnapshotPart] = []
             act(index) { replica, time in parts = replica.changedParts(bytesMax: 1 << 16, time) }
@@ -320,12 +323,15 @@ final class StateNetwork {
     /// Whether all running members hold the same.
     func isConverged() -> Bool {
         let digests = members.filter { nodes[$0].isUp }.map { index in act(index) { replica, _ in replica.digest() } }
-        return digests.allSatisfy { $0 == digests[0] } && !members.contains { index in nodes[index].isUp && act(index) { r, _ in r.isDirty } }
+        return digests.allSatisfy { $0 == digests[0] }
+            && !members.contains { index in nodes[index].isUp && act(index) { r, _ in r.isDirty } }
     }
 
     // MARK: Shorthands
 
-    func space(_ index: Int, _ name: String = "test") throws -> SpaceID { try act(index) { replica, _ in try replica.space(SpaceName(name)) } }
+    func space(_ index: Int, _ name: String = "test") throws -> SpaceID {
+        try act(index) { replica, _ in try replica.space(SpaceName(name)) }
+    }
 
     func key(_ index: Int, _ name: String, in space: String = "test") throws -> ObjectKey {
         ObjectKey(try self.space(index, space), Bytes(name))

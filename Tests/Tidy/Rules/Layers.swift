@@ -63,7 +63,7 @@ struct Layer: Sendable {
             target: "BrumeStore", folder: "Sources/Adapters/Store", own: ["BrumeModel"],
             outside: ["grdb", "crypto", "nio-core", "system", "telemetry", "foundation"]),
         Layer(
-            target: "BrumeGateway", folder: "Sources/Adapters/Gateway", own: ["BrumeModel"],
+            target: "BrumeGateway", folder: "Sources/Adapters/Gateway", own: ["BrumeModel", "BrumeCRDT", "BrumeState"],
             outside: ["hummingbird", "crypto", "nio", "lifecycle", "system", "telemetry", "foundation"]),
         Layer(
             target: "BrumeRedis", folder: "Sources/Adapters/Redis", own: ["BrumeModel", "BrumeCRDT", "BrumeState"],
@@ -72,14 +72,14 @@ struct Layer: Sendable {
             target: "BrumeTelemetry", folder: "Sources/Adapters/Telemetry", own: ["BrumeModel"],
             outside: ["telemetry", "system", "foundation"]),
         Layer(
-            target: "BrumeNode", folder: "Sources/Node", own: ["BrumeModel", "BrumeHarvest", "BrumeEngine"],
+            target: "BrumeNode", folder: "Sources/Node", own: ["BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeCRDT", "BrumeState"],
             outside: ["nio-core", "lifecycle", "telemetry", "collections", "synchronization"]),
         Layer(
             target: "brume", folder: "Sources/brume",
             own: [
                 "BrumeModel", "BrumeBroker", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds",
                 "BrumeLoad", "BrumeReport", "BrumeSandbox", "BrumeStore",
-                "BrumeGateway", "BrumeTelemetry", "BrumeNode",
+                "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
             ],
             outside: [
                 "arguments", "http-client", "yaml", "crypto", "lifecycle", "telemetry", "nio", "subprocess", "system", "foundation",

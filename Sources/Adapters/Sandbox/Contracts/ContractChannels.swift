@@ -21,6 +21,8 @@ package struct ContractChannels: Sendable {
         package var installUser: UInt32
         /// A time of the node's clock on the wall clock, which is the one that functions see.
         package var wallTime: @Sendable (Instant) -> Instant = { $0 }
+        /// Whether functions find a socket to state in their sandbox, and its address in `REDIS_URL`.
+        package var offersState = false
         /// Lines about a function that no replica wrote (what an installer said).
         package var log: @Sendable (FunctionID, String) -> Void
 

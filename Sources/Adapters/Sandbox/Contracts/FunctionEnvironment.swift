@@ -10,6 +10,9 @@ enum Inside {
     static let shims = "/opt/brume/shims"
     static let socket = "/run/brume/replica.sock"
     static let socketName = "replica.sock"
+    /// Where a function's namespace of state listens, for any client of Redis.
+    static let stateSocketName = "state.sock"
+    static let stateURL = "unix:///run/brume/\(stateSocketName)"
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 

@@ -96,6 +96,8 @@ struct LaunchPlanner {
         _ command: [String], environment: [(name: String, value: String)] = [], binds: [LaunchPlan.Bind] = []
     ) -> LaunchPlan {
         var binds = binds
+        var environment = environment
+        if settings.offersState { environment.append(("REDIS_URL", Inside.stateURL)) }
         var directory = "/"
         if case .bundle(let digest) = spec.package {
             binds.append(.init(host: CodeStore(root: settings.codeRoot).function(digest), inside: Inside.functionDirectory))

@@ -29,6 +29,7 @@ struct DirectLauncher: Launcher {
         // The longest first, so that a bind inside another bind wins.
         places.sort { $0.inside.utf8.count > $1.inside.utf8.count }
         func translate(_ text: String) -> String {
+            if text.hasPrefix("unix://") { return "unix://" + translate(String(text.dropFirst(7))) }
             for place in places where text == place.inside || text.hasPrefix(place.inside + "/") {
                 return place.host + text.dropFirst(place.inside.count)
             }

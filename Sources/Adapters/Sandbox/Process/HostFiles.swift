@@ -66,6 +66,12 @@ enum HostFiles {
         return error == 0 || error == ENOENT
     }
 
+    /// Gives a file another name on the same file system; a socket is reached by both.
+    static func link(_ path: String, at name: String) throws(BrumeError) {
+        removeFile(name)
+        guard unsafe Glibc.link(path, name) == 0 else { throw failure("link", name, errno) }
+    }
+
     /// Removes a file; one that is not there is fine.
     static func removeFile(_ path: String) { _ = unsafe unlink(path) }
 

@@ -206,6 +206,7 @@ final class Replica: Sendable {
         let cell = Cell(name: "\(id)", owner: spec.id.description, replica: id, host)
         state.withLock { $0.cell = cell }
         try cell.makeSocketDirectory()
+        await offerState(in: cell)
         var plan = try channel.plan(socketDirectory: cell.socketDirectory)
         var image: UnpackedImage?
         if case .image(let reference) = spec.package {
@@ -230,6 +231,7 @@ final class Replica: Sendable {
         }
         do throws(BrumeError) {
             let plan = try channel.plan(socketDirectory: spare.cell.socketDirectory)
+            await offerState(in: spare.cell)
             spare.cell.openSockets()
             spare.cell.belong(to: id)
             try await spare.become(plan, secrets: secrets)
@@ -240,6 +242,18 @@ final class Replica: Sendable {
         }
         state.withLock { $0.cell = spare.cell }
         return (run(spare.program, in: spare.cell, by: spare.client), channel, spare)
+    }
+
+    /// Puts the function's way to state into its sandbox. A function that finds none there can run all the same.
+    private func offerState(in cell: Cell) async {
+        guard let open = host.settings.stateSocket else { return }
+        do {
+            let directory = "\(host.settings.socketRoot)/state"
+            try HostFiles.makeDirectory(directory, mode: 0o700)
+            try HostFiles.link(try await open(spec.id, directory), at: "\(cell.socketDirectory)/\(Inside.stateSocketName)")
+        } catch {
+            host.events(.log(id, .platform, "State cannot be reached from this replica: \(error)"))
+        }
     }
 
     private func run(_ program: SpawnedProgram, in cell: Cell, by client: SpawnerClient) -> RunningProcess {

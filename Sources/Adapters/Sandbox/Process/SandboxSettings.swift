@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import BrumeModel
 import CBrumeLinux
 import Glibc
 import NIOCore
@@ -33,6 +34,10 @@ package struct SandboxSettings: Sendable {
     package var spares: Int
     /// Whether the use of running calls is looked at every few milliseconds, and told.
     package var watchesUse = false
+
+    /// Opens the socket on which a function reaches state, in the given directory, and answers its path; asked at every start of a replica.
+    /// Nil where functions have no state.
+    package var stateSocket: (@Sendable (FunctionID, _ directory: String) async throws -> String)?
 
     /// Most spares of one profile: each holds memory that is not reserved for it.
     package static let sparesMax = 16

@@ -47,8 +47,25 @@ public struct StateRecovery: ~Copyable {
             try mergeBatch(try Batch(from: &reader))
         case .received:
             vector.merge(try VersionVector(from: &reader))
+        case .interest:
+            let name = try reader.string().text
+            mergeInterest(name, isHeld: try reader.byte() == 1)
         }
         try reader.finish()
+    }
+
+    private mutating func mergeInterest(_ name: String, isHeld: Bool) {
+        let namespace = replica.namespace(name)
+        if isHeld {
+            namespace.interest.isHeld = true
+            namespace.interest.wasUsed = true
+        } else if !replica.spaces.contains(where: { $0.namespace === namespace && $0.wasSaved(after: replica.replaying) }) {
+            // Unless the snapshot tells of a later time, in which it was kept again.
+            replica.forgetObjects(of: namespace)
+            namespace.interest = LocalInterest()
+            namespace.interest.isPinned = replica.isPinned(name, namespace.settings.interest)
+            namespace.interest.isHeld = namespace.interest.isPinned
+        }
     }
 
     private mutating func mergeBatch(_ batch: Batch) throws(DecodingFailure) {
@@ -94,6 +111,7 @@ public struct StateRecovery: ~Copyable {
     private mutating func mergeState(_ reader: inout ByteReader) throws(DecodingFailure) {
         let state = try SnapshotState(from: &reader)
         vector.merge(state.vector)
+        for name in state.held { mergeInterest(name, isHeld: true) }
         replica.adopt(stable: state.stable)
         replica.floor = max(replica.floor, state.floor)
         replica.clock = HybridClock(last: max(replica.clock.last, state.time))
@@ -125,6 +143,7 @@ public struct StateRecovery: ~Copyable {
         replica.counts = StateCounts()
         replica.replaying = .max
         for space in replica.spaces { space.forgetSaved() }
+        for namespace in replica.namespaces { namespace.interest.lastUsed = now.instant }
         _ = replica.takeOutputs()
         replica.clock.observe(HybridTime(milliseconds: now.wallMilliseconds), wall: now.wallMilliseconds)
         replica.rescheduleExpiries()
@@ -138,15 +157,20 @@ struct SnapshotState {
     var stable: HybridTime
     var time: HybridTime
     var floor: UInt64
+    /// Namespaces that are kept because they are used, by name.
+    var held: [String]
 
     func encode(into writer: inout ByteWriter) {
         writer.value(vector)
         writer.value(stable)
         writer.value(time)
         writer.varint(floor)
+        writer.count(held.count)
+        for name in held { writer.string(Bytes(name)) }
     }
 
-    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64) {
+    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64, held: [String]) {
+        self.held = held
         self.vector = vector
         self.stable = stable
         self.time = time
@@ -159,6 +183,8 @@ struct SnapshotState {
         time = try HybridTime(from: &reader)
         floor = try reader.varint()
         guard floor <= CausalContext.sequenceMax else { throw reader.failure(.impossible) }
+        held = []
+        for _ in 0..<(try reader.count()) { held.append(try reader.string().text) }
     }
 }
 
@@ -173,25 +199,34 @@ public struct SnapshotPart: Sendable, Hashable {
 }
 
 extension Replica {
-    /// The parts of the snapshot that changed since they were last asked for, at most about `bytesMax` bytes of them.
+    /// Begins a snapshot of what changed so far; what changes from here on belongs to the next one, so that a snapshot ends under any load.
     ///
-    /// Write them in turn until the answer is empty; then records up to the one that was newest before the first call may be forgotten.
+    /// Once it is written, records that were made before it began may be forgotten.
+    public mutating func beginSnapshot() {
+        roundVector = currentVector
+        for space in spaces {
+            if space.namespace.settings.durability > .none { space.saving.formUnion(space.unsaved) }
+            space.unsaved = RangeSet128()
+        }
+        isVectorUnsaved = true
+    }
+
+    /// The next parts of the snapshot that was begun, at most about `bytesMax` bytes and one part more; empty when it is complete.
+    ///
     /// The part that tells how far everything came is always the last one, so that a snapshot cut short claims nothing that it lacks.
     public mutating func changedParts(bytesMax: Int, _ now: StateTime) -> [SnapshotPart] {
         var parts: [SnapshotPart] = []
         var bytes = 0
-        for space in spaces where !space.unsaved.isEmpty && space.namespace.settings.durability > .none {
-            for top in 0..<Space.topCount where space.unsaved.contains(top) {
+        for space in spaces where !space.saving.isEmpty {
+            for top in 0..<Space.topCount where space.saving.contains(top) {
                 guard bytes < bytesMax else { return parts }
-                if !isVectorUnsaved { roundVector = currentVector }
                 let part = part(of: space, top)
-                space.unsaved.remove(top)
+                space.saving.remove(top)
                 bytes += part.body.count
                 parts.append(part)
-                isVectorUnsaved = true
             }
         }
-        guard bytes < bytesMax, isVectorUnsaved else { return parts }
+        guard isVectorUnsaved else { return parts }
         parts.append(vectorPart())
         isVectorUnsaved = false
         roundVector = nil
@@ -200,9 +235,12 @@ extension Replica {
 
     /// Makes every part count as changed: after a snapshot could not be written, or was found damaged.
     public mutating func forgetSnapshot() {
-        roundVector = currentVector
-        for space in spaces { space.unsaved.fill() }
-        isVectorUnsaved = true
+        roundVector = nil
+        isVectorUnsaved = false
+        for space in spaces {
+            space.saving = RangeSet128()
+            space.unsaved.fill()
+        }
     }
 
     /// All batches that are merged here, this incarnation's own among them.
@@ -240,8 +278,9 @@ extension Replica {
     }
 
     private mutating func vectorPart() -> SnapshotPart {
+        let held = namespaces.filter { $0.interest.isHeld && !$0.interest.isPinned && $0.settings.durability > .none }.map(\.name)
         var writer = ByteWriter()
-        SnapshotState(vector: roundVector ?? currentVector, stable: stable, time: clock.last, floor: floor).encode(into: &writer)
+        SnapshotState(vector: roundVector ?? currentVector, stable: stable, time: clock.last, floor: floor, held: held).encode(into: &writer)
         return SnapshotPart(name: SnapshotPart.vectorName, body: Sealed.seal(writer.bytes))
     }
 }

@@ -129,6 +129,8 @@ extension Replica {
         if space.dirty.isEmpty {
             if dirtySpaces.isEmpty { flushDue = now.instant + settings.flushDelay }
             dirtySpaces.append(space.id.index)
+            // Whoever writes uses the namespace, whether it said so or not.
+            use(space.id, now)
         }
         space.dirty.append(object)
         dirtyCount &+= 1
@@ -182,7 +184,7 @@ extension Replica {
             object.removeContent(stamp)
         }
         if let side = object.side, side.expiry != nil {
-            side.expiry = Expiry(stamp: stamp, deadline: -1)
+            side.expiry = Expiry(stamp: stamp, moment: -1)
             side.isDirty = true
         }
         changed(object, stamp.time, now)

@@ -9,6 +9,8 @@ private struct Status {
     static let tellsGap: UInt8 = 2
     static let isBehind: UInt8 = 4
 
+    /// The incarnation of the receiver that the sender knows of, and how far it has come with its batches.
+    var about: SiteID
     var received: UInt64
     var durable: UInt64
     /// The last batch that concerns the receiver.
@@ -24,6 +26,7 @@ private struct Status {
     func encode(into writer: inout ByteWriter) {
         writer.byte(
             (interest == nil ? 0 : Self.tellsInterest) | (gapEnd == nil ? 0 : Self.tellsGap) | (isBehind ? Self.isBehind : 0))
+        writer.site(about)
         writer.varint(received)
         writer.varint(durable)
         writer.varint(tip)
@@ -37,6 +40,7 @@ private struct Status {
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         let parts = try reader.byte()
         guard parts < 8 else { throw reader.failure(.unknownTag) }
+        about = try reader.site()
         received = try reader.varint()
         durable = try reader.varint()
         tip = try reader.varint()
@@ -51,6 +55,7 @@ private struct Status {
     }
 
     init(to peer: Peer, in replica: borrowing Replica, origin: Origin?) {
+        about = peer.site ?? SiteID(rawValue: 0)
         received = origin?.received ?? 0
         durable = origin?.durable ?? 0
         tip = peer.cursor + 1 == replica.nextBatch && !peer.isBehind ? peer.sent : replica.nextBatch - 1
@@ -76,7 +81,12 @@ extension Replica {
     }
 
     mutating func takeStatus(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
-        let status = try Status(from: &reader)
+        var status = try Status(from: &reader)
+        if status.about != site {
+            // It does not know yet that this replica began anew, and tells of an incarnation that is no more.
+            (status.received, status.durable, status.gapEnd) = (0, 0, nil)
+            peer.statusDue = now.instant
+        }
         guard status.received < nextBatch else {
             // It has seen batches of this incarnation that were never made here: another one made them.
             let last = nextBatch - 1

@@ -10,8 +10,9 @@ final class SetObject: ContentObject<SetContent> {
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<SetContent>.size * 2 }
 
     override func encodeDelta(into writer: inout ByteWriter) {
-        (delta ?? SetContent()).encodeConcrete(into: &writer)
-        delta = nil
+        delta.encodeConcrete(into: &writer)
+        delta = SetContent()
+        isPending = false
     }
 
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) { try content.mergeConcrete(from: &reader) }
@@ -23,8 +24,9 @@ final class HashObject: ContentObject<HashContent> {
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<HashContent>.size * 2 }
 
     override func encodeDelta(into writer: inout ByteWriter) {
-        (delta ?? HashContent()).encodeConcrete(into: &writer)
-        delta = nil
+        delta.encodeConcrete(into: &writer)
+        delta = HashContent()
+        isPending = false
     }
 
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) { try content.mergeConcrete(from: &reader) }
@@ -36,8 +38,9 @@ final class ScoredObject: ContentObject<ScoredContent> {
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<ScoredContent>.size * 2 }
 
     override func encodeDelta(into writer: inout ByteWriter) {
-        (delta ?? ScoredContent()).encodeConcrete(into: &writer)
-        delta = nil
+        delta.encodeConcrete(into: &writer)
+        delta = ScoredContent()
+        isPending = false
     }
 
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) { try content.mergeConcrete(from: &reader) }

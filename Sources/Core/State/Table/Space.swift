@@ -21,6 +21,8 @@ final class Space {
     private(set) var tops = [UInt64](repeating: 0, count: Space.topCount)
     /// Ranges that changed since the last snapshot.
     var unsaved = RangeSet128()
+    /// Ranges that the snapshot which is being made has still to take.
+    var saving = RangeSet128()
     /// Objects without content that wait to be collected, oldest first.
     var shells: [StateObject] = []
     /// Whether it was changed since the last flush, and stands in the replica's list.
@@ -93,6 +95,9 @@ final class Space {
         savedAt[top] = max(savedAt[top], time)
     }
 
+    /// Whether the snapshot tells of a time after this one.
+    func wasSaved(after time: HybridTime) -> Bool { savedAt.contains { $0 >= time } }
+
     func forgetSaved() { savedAt = [] }
 
     /// Whether a part of the snapshot holds what a record of the time says about the object.
@@ -150,6 +155,11 @@ struct RangeSet128 {
 
     func contains(_ number: Int) -> Bool {
         (number < 64 ? low >> UInt64(number) : high >> UInt64(number - 64)) & 1 == 1
+    }
+
+    mutating func formUnion(_ other: RangeSet128) {
+        low |= other.low
+        high |= other.high
     }
 
     mutating func fill() {

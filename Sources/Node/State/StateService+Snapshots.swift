@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import BrumeState
+import Logging
+import NIOCore
+
+extension StateService {
+    /// Writes the parts that changed since the last snapshot, a few at a time beside everything else, then forgets the records before them.
+    func makeSnapshot() async {
+        let began = world.now().instant
+        let (number, position) = core.locked { replica, shell in
+            replica.beginSnapshot()
+            return (shell.logged.appended, shell.lastPosition)
+        }
+        var parts = 0
+        var bytes = 0
+        do {
+            while true {
+                let now = world.now()
+                let next = core.locked { replica, _ in replica.changedParts(bytesMax: settings.snapshotBytes, now) }
+                if next.isEmpty { break }
+                try await log.replace(next.map { StateLogPart(name: $0.name, body: $0.body) })
+                parts += next.count
+                bytes += next.reduce(0) { $0 + $1.body.count }
+            }
+            try await log.truncate(through: position)
+        } catch {
+            core.locked { replica, _ in replica.forgetSnapshot() }
+            logger.warning("a snapshot of state was not finished; trying again", metadata: ["error": "\(error)"])
+            return
+        }
+        let begins = core.locked { _, shell in
+            shell.figures.snapshots += 1
+            shell.figures.snapshotParts = parts
+            shell.logged.cover(through: number)
+            return shell.logged.through > shell.logged.told
+        }
+        if begins { world.loop.execute { self.turn() } }
+        logger.debug(
+            "snapshot of state",
+            metadata: [
+                "parts": "\(parts)", "bytes": "\(bytes)", "milliseconds": "\(Int((world.now().instant - began).inMilliseconds))",
+            ])
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import BrumeState
+import Logging
+import NIOCore
+
+extension StateService {
+    /// Takes one turn on the loop: tells the replica what the log has done, flushes if it is time, and performs what came of it.
+    func turn() {
+        world.loop.preconditionInEventLoop()
+        let now = world.now()
+        let outputs = core.locked { replica, shell -> [StateOutput] in
+            shell.isFlushComing = false
+            guard !shell.isStopped else { return [] }
+            shell.figures.turns += 1
+            if shell.logged.through > shell.logged.told {
+                shell.logged.told = shell.logged.through
+                replica.logged(through: shell.logged.told, now)
+            }
+            if replica.isDirty, shell.isUrgent || shell.lastFlush + settings.flushSpacing <= now.instant {
+                replica.flush(now)
+                shell.lastFlush = now.instant
+                shell.figures.flushes += 1
+            }
+            shell.isUrgent = false
+            replica.tick(now)
+            return replica.takeOutputs()
+        }
+        perform(outputs)
+        arm()
+    }
+
+    /// Sees to it that the next turn comes when the replica's own timers want it.
+    private func arm() {
+        let now = world.now()
+        let wake = core.locked { replica, shell -> Wake in
+            let wake = self.wake(&replica, &shell, now)
+            if case .now = wake { return wake }
+            let next = replica.wake
+            if let timer = shell.timer, let next, timer.at == next { return wake }
+            shell.timer?.scheduled.cancel()
+            shell.timer = nil
+            guard let next, !shell.isStopped else { return wake }
+            let delay = max(.zero, next - now.instant)
+            let scheduled = world.loop.scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { self.timerFired() }
+            shell.timer = (next, scheduled)
+            return wake
+        }
+        act(on: wake)
+    }
+
+    /// The last turn: everything goes to the log, and nothing after it. Answers whether nothing is held back.
+    func lastTurn() -> Bool {
+        let now = world.now()
+        let (outputs, waiters) = core.locked { replica, shell -> ([StateOutput], [StateWaiter]) in
+            replica.flush(now)
+            shell.isStopped = true
+            shell.timer?.scheduled.cancel()
+            defer { shell.waiters = [:] }
+            return (replica.takeOutputs(), shell.waiters.sorted { $0.key < $1.key }.map(\.value))
+        }
+        perform(outputs)
+        for waiter in waiters { waiter.done(StateError(.unavailable, "The node is being stopped; ask another one.")) }
+        return held.value == nil
+    }
+
+    private func timerFired() {
+        core.locked { _, shell in shell.timer = nil }
+        turn()
+    }
+
+    // MARK: - Performing
+
+    private func perform(_ outputs: [StateOutput]) {
+        if held.value != nil {
+            held.value?.append(contentsOf: outputs)
+            return
+        }
+        var link: (any PeerLink)?
+        for (index, output) in outputs.enumerated() {
+            switch output {
+            case .send(let frame, let kind, let peer):
+                link = link ?? self.link
+                send(frame, kind, to: peer, over: link)
+            case .log(let record, let number, let isUrgent): append(record, number, isUrgent)
+            case .ready(let ticket, let error): finish(ticket, error)
+            case .changed(let changes): subscriptions.publish(changes)
+            case .note(let note): tell(note)
+            case .incarnation(let incarnation):
+                // Nothing goes out under a name that a crash could make this node use twice.
+                held.value = Array(outputs[(index + 1)...])
+                controlInput.yield(.incarnation(incarnation))
+                return
+            }
+        }
+    }
+
+    /// Goes on with what waited for the new incarnation.
+    func release() {
+        guard let outputs = held.value else { return }
+        held.value = nil
+        perform(outputs)
+        turn()
+    }
+
+    private func send(_ frame: [UInt8], _ kind: LinkKind, to peer: NodeID, over link: (any PeerLink)?) {
+        switch link?.send(frame, kind: kind, to: peer) {
+        case .queued:
+            core.locked { _, shell in
+                shell.figures.framesSent += 1
+                shell.figures.bytesSent += frame.count
+            }
+        case .full:
+            core.locked { replica, shell in
+                shell.figures.framesRefused += 1
+                replica.refused(peer, kind: kind)
+            }
+        case .tooLarge:
+            logger.error("a frame of state is longer than a link carries", metadata: ["bytes": "\(frame.count)", "peer": "\(peer)"])
+        case .unknown, nil: break
+        }
+    }
+
+    private func append(_ record: [UInt8], _ number: UInt64, _ isUrgent: Bool) {
+        let position = log.append(record, urgency: isUrgent ? .now : .interval) { settled in
+            switch settled {
+            case .durable: self.logged(number)
+            case .delayed(let error), .lost(let error): self.notLogged(error)
+            }
+        }
+        core.locked { _, shell in
+            shell.logged.appended = number
+            shell.lastPosition = position
+            shell.figures.recordsAppended += 1
+            shell.figures.recordBytes += record.count
+        }
+    }
+
+    private func logged(_ number: UInt64) {
+        let begins = core.locked { _, shell -> Bool in
+            let before = shell.logged.through
+            shell.trouble = nil
+            shell.logged.insert(number)
+            // Records of one commit are told one after the other; one turn takes them all.
+            return before == shell.logged.told && shell.logged.through > before
+        }
+        if begins { world.loop.execute { self.turn() } }
+    }
+
+    /// Whoever waits for the log hears at once that it cannot be written; the log itself goes on trying.
+    private func notLogged(_ error: BrumeError) {
+        let reason = StateError(.unavailable, "The write is in memory but not on disk. \(error.message)")
+        let waiters = core.locked { _, shell -> [StateWaiter] in
+            shell.trouble = reason
+            let failed = shell.waiters.filter { $0.value.isForLog }
+            for number in failed.keys { shell.waiters[number] = nil }
+            return failed.sorted { $0.key < $1.key }.map(\.value)
+        }
+        for waiter in waiters { waiter.done(reason) }
+    }
+
+    private func finish(_ ticket: StateTicket, _ error: StateError?) {
+        let now = world.now()
+        let waiter = core.locked { _, shell -> StateWaiter? in
+            guard let waiter = shell.waiters.removeValue(forKey: ticket.number) else { return nil }
+            shell.figures.settled += 1
+            shell.figures.settleNanoseconds &+= (now.instant - waiter.began).wholeNanoseconds
+            return waiter
+        }
+        waiter?.done(error)
+    }
+
+    private func tell(_ note: StateNote) {
+        switch note {
+        case .duplicateIdentity(let peer, let incarnation):
+            logger.error(
+                "another node writes under this node's incarnation; was its data directory copied? this node takes a new one",
+                metadata: ["peer": "\(peer)", "incarnation": "\(String(incarnation, radix: 16))"])
+        case .refusedFrame(let peer, let reason):
+            logger.warning("a frame of state was refused", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        case .newerPeer(let peer, let version):
+            logger.warning(
+                "a node speaks a newer version of state; update this one", metadata: ["peer": "\(peer)", "version": "\(version)"])
+        case .clockAhead(let peer, let milliseconds):
+            logger.warning(
+                "a node's clock is ahead; this one does not follow it so far",
+                metadata: ["peer": "\(peer)", "milliseconds": "\(milliseconds)"])
+        case .kindConflict(let key, let visible, let hidden):
+            logger.warning(
+                "two nodes made one key with two kinds",
+                metadata: ["key": "\(key.name)", "visible": "\(visible.name)", "hidden": "\(hidden.name)"])
+        }
+    }
+}

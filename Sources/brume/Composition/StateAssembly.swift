@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeModel
+import BrumeNode
+import BrumeRedis
+import BrumeState
+import BrumeStore
+import FoundationEssentials
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+
+/// What `brume up` was told about state.
+struct StatePlan: Sendable {
+    /// How hard writes are to lose where a namespace says nothing of its own.
+    var durability = StateDurability.interval
+    /// Where Redis' protocol is served over TCP; nil for nowhere.
+    var redis: SocketPlace?
+    /// Who may come in there; nobody but this machine where there are none.
+    var redisUsers: [RedisUser] = []
+}
+
+/// `HOST:PORT`.
+struct SocketPlace: Sendable, Hashable {
+    var host: String
+    var port: Int
+
+    /// Reads `HOST:PORT`, `[V6]:PORT`, or a port alone for loopback.
+    ///
+    /// - Throws: `CommandFailure` (words).
+    init(parsing text: String) throws(CommandFailure) {
+        let failure = CommandFailure.words("'\(text.prefix(64))' is no place to listen at; write HOST:PORT, like 127.0.0.1:6379.")
+        guard let colon = text.lastIndex(of: ":") else {
+            guard let port = Int(text), (0...65_535).contains(port) else { throw failure }
+            (host, self.port) = ("127.0.0.1", port)
+            return
+        }
+        var name = String(text[..<colon])
+        if name.hasPrefix("["), name.hasSuffix("]") { name = String(name.dropFirst().dropLast()) }
+        guard let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port), !name.isEmpty else { throw failure }
+        (host, self.port) = (name, port)
+    }
+}
+
+/// Puts a node's state together: its log, its replica, and the doors to it.
+struct StateAssembly {
+    let plan: StatePlan
+    let directory: NodeDirectory
+    /// Whom other nodes know this one as.
+    let node: NodeID
+
+    /// Reads the state of the data directory, and begins with nothing where there is none.
+    func makeService() async throws -> StateService {
+        let log = try SQLiteStateLog(directory: directory.path.string, logger: Logger(label: "brume.state-log"))
+        var settings = StateServiceSettings()
+        settings.replica.standard.durability = plan.durability
+        let world = StateWorld(
+            now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) },
+            // A thread of its own: what a flush encodes and hands on must not wait behind calls, nor calls behind it.
+            loop: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
+        return try await StateService.open(
+            node: node, settings: settings, world: world, log: log, logger: Logger(label: "brume.state"))
+    }
+
+    /// The server of Redis' protocol, with the places to listen at that `brume up` was told.
+    func makeRedis(_ state: StateService, onListening: @escaping @Sendable (RedisListener.Address) -> Void) throws -> RedisServer {
+        let listeners = plan.redis.map {
+            [RedisListener(.tcp(host: $0.host, port: $0.port), door: .users(unauthenticated: "default"))]
+        }
+        return try RedisServer(
+            access: state, settings: RedisSettings(users: plan.redisUsers, version: Version.current), listeners: listeners ?? [],
+            logger: Logger(label: "brume.redis"), onListening: onListening)
+    }
+}
+
+/// The clock of state: monotonic time that began as wall time, and the wall clock, each one cheap call of the kernel's page.
+private struct StateClock: Sendable {
+    private let anchor: Int64
+
+    init() { anchor = Self.read(CLOCK_REALTIME) - Self.read(CLOCK_MONOTONIC) }
+
+    func now() -> StateTime {
+        StateTime(
+            instant: Instant(nanoseconds: anchor + Self.read(CLOCK_MONOTONIC)),
+            wallMilliseconds: UInt64(clamping: Self.read(CLOCK_REALTIME) / 1_000_000))
+    }
+
+    private static func read(_ clock: clockid_t) -> Int64 {
+        var time = timespec()
+        unsafe clock_gettime(clock, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}
+
+/// The users of Redis' protocol, one a line: name, SHA-256 of the password, namespace, and `read-only` where that holds.
+enum RedisUserFile {
+    /// Largest file, in bytes: thousands of users.
+    private static let bytesMax = 1 << 20
+
+    /// - Throws: `CommandFailure` (words), `BrumeError` (`invalid`) with the line that is wrong.
+    static func read(_ path: String) throws -> [RedisUser] {
+        guard let data = FileManager.default.contents(atPath: path), data.count <= bytesMax else {
+            throw CommandFailure.words("The file of Redis users '\(path)' cannot be read, or is larger than 1 MiB.")
+        }
+        var users: [RedisUser] = []
+        for (number, line) in String(decoding: data, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let words = line.split(separator: " ").map(String.init)
+            guard let first = words.first, !first.hasPrefix("#") else { continue }
+            guard words.count == 3 || words.count == 4 && words[3] == "read-only" else {
+                throw CommandFailure.words(
+                    "Line \(number + 1) of '\(path)' is no user; write NAME SHA256-OF-PASSWORD NAMESPACE, and read-only behind it if so.")
+            }
+            users.append(
+                try RedisUser(name: words[0], passwordSHA256: words[1], namespace: words[2], isReadOnly: words.count == 4))
+        }
+        return users
+    }
+}
