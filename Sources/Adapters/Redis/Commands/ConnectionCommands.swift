@@ -292,8 +292,8 @@ enum ConnectionCommands {
         let flags = session.isListening ? "P" : session.transaction != nil ? "x" : "N"
         return """
             id=\(session.id) addr=\(session.addresses.peer) laddr=\(session.addresses.own) fd=-1 name=\(session.name) age=\(age) \
-            idle=\(idle) flags=\(flags) db=\(session.database) sub=\(session.channels.count) psub=\(session.patterns.count) ssub=0 multi=\(queued) \
-            qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=\(session.transaction?.bytes ?? 0) rbs=0 rbp=0 obl=0 oll=0 \
+            idle=\(idle) flags=\(flags) db=\(session.database) sub=\(session.channels.count) psub=\(session.patterns.count) ssub=0 \
+            multi=\(queued) qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=\(session.transaction?.bytes ?? 0) rbs=0 rbp=0 obl=0 oll=0 \
             omem=\(session.transport?.unsentBytes ?? 0) tot-mem=0 events=r cmd=\(session.server.table.commands[session.lastCommand].name) \
             user=\(user) redir=-1 resp=\(isThree ? 3 : 2) lib-name=\(session.library.name) lib-ver=\(session.library.version)
             """

@@ -63,10 +63,13 @@ struct RequestParser {
         start = 0
     }
 
+    /// Exchanges the arguments for another array: nothing is copied, and both keep their memory.
+    mutating func exchangeArguments(_ other: inout [ArgumentRange]) { swap(&arguments, &other) }
+
     /// Steps behind the request that was read last.
     mutating func finishRequest() {
         start = position
-        arguments.removeAll(keepingCapacity: true)
+        if !arguments.isEmpty { arguments.removeAll(keepingCapacity: true) }
         if isUnquoted {
             unquoted = []
             isUnquoted = false

@@ -147,12 +147,14 @@ final class Session {
             let level = settlement(turn.space, replica)
             var left = consistency.isPlain ? RedisSettings.requestsPerRun : 1
             repeat {
-                turn.arguments = parser.arguments
+                parser.exchangeArguments(&turn.arguments)
                 turn.origin = parser.start
                 if parser.isUnquoted { turn.useWords(parser.unquoted) }
                 if level != .accepted { replyStarts.append(turn.reply.count) }
                 execute(&turn, &replica)
                 turn.restoreInput()
+                turn.arguments.removeAll(keepingCapacity: true)
+                parser.exchangeArguments(&turn.arguments)
                 parser.finishRequest()
                 left -= 1
             } while left > 0 && wait == nil && !isClosing && turn.reply.count < Self.flushBytes && !turn.endsRun
@@ -160,6 +162,9 @@ final class Session {
             return (turn.hasWritten ? replica.mark : .nothing, level)
         }
         isExecuting = false
+        server.statistics.commands &+= turn.executed
+        turn.executed = 0
+        lastCommand = turn.lastCommand
         server.unlocked()
         // A request that was read but not executed is still there.
         hasRequest = !parser.arguments.isEmpty && !parser.isWithinRequest
@@ -244,7 +249,10 @@ final class Session {
         turn.arguments = parser.arguments
         turn.origin = parser.start
         if parser.isUnquoted { turn.useWords(parser.unquoted) }
-        defer { turn.restoreInput() }
+        defer {
+            turn.restoreInput()
+            turn.arguments = []
+        }
         guard let index = server.table.index(of: turn.input, turn.origin, turn.arguments[0]) else { return nil }
         return server.access.withReplica { replica, _ in
             guard let name = try? SpaceName(namespace, database: database), let space = try? replica.space(name) else { return nil }
