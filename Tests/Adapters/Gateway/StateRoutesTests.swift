@@ -319,7 +319,7 @@ struct StateRoutesTests {
 
     @Test("Credentials are asked for, and a node without state says so")
     func guarded() async throws {
-        try await withState { client in
+        try await withState { client async throws -> Void in
             for (method, path) in [(HTTPRequest.Method.get, "/v1/state"), (.put, "/v1/state/a/b"), (.get, "/v1/state/a")] {
                 #expect(try await client.execute(uri: path, method: method).status == .unauthorized)
             }
