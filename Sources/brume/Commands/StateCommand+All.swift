@@ -1,9 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import BrumeModel
 import FoundationEssentials
 import NIOCore
-// SPDX-License-Identifier: Apache-2.0
-import SystemPackage
 
 struct StateList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,9 +53,10 @@ struct StateWatch: AsyncParsableCommand {
                         return try Console.standard.print(event)
                     }
                     let style = Console.standard.outputStyle
+                    let name = style.strong(StateText.value(change.name))
                     let what = change.removed ? "removed" : "changed"
                     try Console.standard.print(
-                        "\(style.strong(StateText.value(change.name))) \(change.kind) \(what) \(style.faint(change.local ? "here" : "elsewhere"))"
+                        "\(name) \(change.kind) \(what) \(style.faint(change.local ? "here" : "elsewhere"))"
                     )
                 }
             } catch let refusal as NodeRefusal {
