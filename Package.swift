@@ -141,7 +141,8 @@ let package = Package(
         layer(
             "BrumeGateway", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeCRDT", "BrumeState", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
+                "BrumeModel", "BrumeCRDT", "BrumeState", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1,
+                .lifecycle, .logging, .metrics,
                 .crypto,
             ],
             resources: [.embedInCode("openapi.json")]),
@@ -201,7 +202,8 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
+                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting,
+                .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
                 .logging,
             ]),
         tests(

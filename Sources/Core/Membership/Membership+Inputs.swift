@@ -36,7 +36,7 @@ extension Membership {
             message = try MembershipMessage(decoding: frame)
         } catch {
             counts.framesRefused += 1
-            output.events.append(.refused(from: peer, reason: error.reason))
+            output.events.append(.refused(from: peer, reason: error.message))
             return finish(now)
         }
         if roster[peer]?.record.status == .removed {

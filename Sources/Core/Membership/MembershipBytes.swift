@@ -2,22 +2,16 @@
 
 import BrumeModel
 
-/// Why bytes are no frame of this version.
-enum MembershipDecodingFailure: Error, Equatable {
-    case cutShort
-    case tooLong
-    case malformed(String)
-    case newerVersion(UInt8)
+extension BrumeError {
+    static let frameCutShort = BrumeError(.corrupt, "the frame ends too early")
+    static let frameTooLong = BrumeError(.tooLarge, "the frame is longer than any that this version sends")
 
-    /// For people.
-    var reason: String {
-        switch self {
-        case .cutShort: "the frame ends too early"
-        case .tooLong: "the frame is longer than any that this version sends"
-        case .malformed(let what): "the frame has a malformed \(what)"
-        case .newerVersion(let version):
-            "the frame is of version \(version) of the membership protocol, and this node speaks \(MembershipMessage.version); update it"
-        }
+    static func frameMalformed(_ what: String) -> BrumeError { BrumeError(.corrupt, "the frame has a malformed \(what)") }
+
+    static func frameNewer(_ version: UInt8) -> BrumeError {
+        BrumeError(
+            .unsupported,
+            "the frame is of version \(version) of the membership protocol, and this node speaks \(MembershipMessage.version); update it")
     }
 }
 
@@ -71,18 +65,18 @@ struct MembershipReader {
 
     var left: Int { bytes.count - position }
 
-    mutating func byte() throws(MembershipDecodingFailure) -> UInt8 {
-        guard left > 0 else { throw .cutShort }
+    mutating func byte() throws(BrumeError) -> UInt8 {
+        guard left > 0 else { throw .frameCutShort }
         position += 1
         return bytes[position - 1]
     }
 
-    mutating func number() throws(MembershipDecodingFailure) -> UInt64 {
+    mutating func number() throws(BrumeError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
         while true {
             let next = try byte()
-            guard shift < 63 || next <= 1 else { throw .malformed("number") }
+            guard shift < 63 || next <= 1 else { throw .frameMalformed("number") }
             value |= UInt64(next & 0x7F) << shift
             if next < 0x80 { return value }
             shift += 7
@@ -90,33 +84,33 @@ struct MembershipReader {
     }
 
     /// A count of at most `most` things that take at least one byte each.
-    mutating func count(_ what: String, most: Int) throws(MembershipDecodingFailure) -> Int {
+    mutating func count(_ what: String, most: Int) throws(BrumeError) -> Int {
         let value = try number()
-        guard value <= UInt64(most), value <= UInt64(left) else { throw .malformed(what) }
+        guard value <= UInt64(most), value <= UInt64(left) else { throw .frameMalformed(what) }
         return Int(value)
     }
 
-    mutating func fixed() throws(MembershipDecodingFailure) -> UInt64 {
+    mutating func fixed() throws(BrumeError) -> UInt64 {
         var value: UInt64 = 0
         for shift in stride(from: 0, to: 64, by: 8) { value |= UInt64(try byte()) << UInt64(shift) }
         return value
     }
 
-    mutating func raw(_ length: Int) throws(MembershipDecodingFailure) -> ArraySlice<UInt8> {
-        guard length <= left else { throw .cutShort }
+    mutating func raw(_ length: Int) throws(BrumeError) -> ArraySlice<UInt8> {
+        guard length <= left else { throw .frameCutShort }
         position += length
         return bytes[position - length..<position]
     }
 
-    mutating func text(_ what: String) throws(MembershipDecodingFailure) -> String {
+    mutating func text(_ what: String) throws(BrumeError) -> String {
         let length = try count(what, most: MemberMeta.wordBytesMax)
-        guard let text = String(validating: try raw(length), as: UTF8.self) else { throw .malformed(what) }
+        guard let text = String(validating: try raw(length), as: UTF8.self) else { throw .frameMalformed(what) }
         return text
     }
 
     private static let digits = Array("0123456789abcdef".utf8)
 
-    mutating func node() throws(MembershipDecodingFailure) -> NodeID {
+    mutating func node() throws(BrumeError) -> NodeID {
         var text: [UInt8] = []
         text.reserveCapacity(NodeID.length)
         for byte in try raw(NodeID.length / 2) {
@@ -126,7 +120,7 @@ struct MembershipReader {
         do {
             return try NodeID(String(decoding: text, as: UTF8.self))
         } catch {
-            throw .malformed("identity")
+            throw .frameMalformed("identity")
         }
     }
 }

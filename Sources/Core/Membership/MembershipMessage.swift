@@ -82,21 +82,21 @@ struct MembershipMessage: Equatable {
 
     /// Reads a frame from a peer that may be broken or hostile: throws for anything but what ``encoded()`` writes, allocates no more
     /// than a small multiple of the frame.
-    init(decoding bytes: [UInt8]) throws(MembershipDecodingFailure) {
-        guard bytes.count <= Self.frameBytesMax else { throw .tooLong }
+    init(decoding bytes: [UInt8]) throws(BrumeError) {
+        guard bytes.count <= Self.frameBytesMax else { throw .frameTooLong }
         var reader = MembershipReader(bytes)
         let version = try reader.byte()
-        guard version <= Self.version else { throw .newerVersion(version) }
-        guard version == Self.version else { throw .malformed("version") }
+        guard version <= Self.version else { throw .frameNewer(version) }
+        guard version == Self.version else { throw .frameMalformed("version") }
         body = try Self.body(&reader)
         session = try reader.fixed()
         let count = try reader.count("number of records", most: Self.recordsMax)
         records = []
         for _ in 0..<count { records.append(try MemberRecord(decoding: &reader)) }
-        guard reader.left == 0 else { throw .malformed("end") }
+        guard reader.left == 0 else { throw .frameMalformed("end") }
     }
 
-    private static func body(_ reader: inout MembershipReader) throws(MembershipDecodingFailure) -> Body {
+    private static func body(_ reader: inout MembershipReader) throws(BrumeError) -> Body {
         switch try reader.byte() {
         case 1: return .ping(try reader.number())
         case 2: return .ack(try reader.number())
@@ -106,13 +106,13 @@ struct MembershipMessage: Equatable {
         case 6: return .digest(try reader.fixed())
         case 7: return .list(wantsReply: try flag(&reader))
         case 8: return .ask(drain: try flag(&reader))
-        default: throw .malformed("kind")
+        default: throw .frameMalformed("kind")
         }
     }
 
-    private static func flag(_ reader: inout MembershipReader) throws(MembershipDecodingFailure) -> Bool {
+    private static func flag(_ reader: inout MembershipReader) throws(BrumeError) -> Bool {
         let value = try reader.byte()
-        guard value <= 1 else { throw .malformed("flag") }
+        guard value <= 1 else { throw .frameMalformed("flag") }
         return value == 1
     }
 }
@@ -143,10 +143,10 @@ extension MemberRecord {
         }
     }
 
-    init(decoding reader: inout MembershipReader) throws(MembershipDecodingFailure) {
+    init(decoding reader: inout MembershipReader) throws(BrumeError) {
         let id = try reader.node()
         let bits = try reader.byte()
-        guard let status = MemberStatus(rawValue: bits & 0x07), bits & 0xF0 == 0 else { throw .malformed("status") }
+        guard let status = MemberStatus(rawValue: bits & 0x07), bits & 0xF0 == 0 else { throw .frameMalformed("status") }
         let incarnation = try reader.number()
         let session = try reader.fixed()
         let age = try reader.number()
@@ -168,10 +168,10 @@ extension MemberRecord {
         do {
             meta = try MemberMeta(address: address, version: version, labels: labels, pairs: pairs)
         } catch {
-            throw .malformed("description")
+            throw .frameMalformed("description")
         }
         // An incarnation at the end of the range could never be contradicted.
-        guard incarnation <= Self.incarnationMax else { throw .malformed("incarnation") }
+        guard incarnation <= Self.incarnationMax else { throw .frameMalformed("incarnation") }
         self.init(
             id: id, status: status, incarnation: incarnation, session: session, ageMilliseconds: age,
             isDraining: bits & Self.drainingBit != 0, accusers: accusers, meta: meta)
@@ -192,9 +192,9 @@ extension MemberRecord {
     public init(decoding bytes: [UInt8]) throws(BrumeError) {
         do {
             var reader = MembershipReader(bytes)
-            guard try reader.byte() == MembershipMessage.version else { throw MembershipDecodingFailure.malformed("version") }
+            guard try reader.byte() == MembershipMessage.version else { throw BrumeError.frameMalformed("version") }
             try self.init(decoding: &reader)
-            guard reader.left == 0 else { throw MembershipDecodingFailure.malformed("end") }
+            guard reader.left == 0 else { throw BrumeError.frameMalformed("end") }
         } catch {
             throw BrumeError(.corrupt, "The kept record of a node cannot be read; remove the file and join again.", cause: error)
         }

@@ -57,13 +57,7 @@ struct Assembly {
     func run() async throws {
         // The other half of the cores is the functions'. On two cores one loop also serves more calls than two: nothing changes threads.
         NIOSingletons.groupLoopCountSuggestion = max(1, Machine.coreCount / 2)
-        let registry = NodeRegistry.make()
-        MetricsSystem.bootstrap(registry)
-        LoggingSystem.bootstrap { [level = plan.logLevel] label in
-            var handler = BrumeLogHandler(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        let registry = bootstrap()
         let logger = Logger(label: "brume")
         let directory = try NodeDirectory(making: plan.dataDirectory)
         let login = try directory.credentials()
@@ -114,11 +108,7 @@ struct Assembly {
             },
             logger: Logger(label: "brume.gateway"),
             onListening: { _, port in
-                do {
-                    try directory.announce(host: plan.host, port: port, isListed: plan.isListed)
-                } catch {
-                    logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
-                }
+                announce(port, in: directory, logger)
                 await welcome(port: port, directory: directory, isolation: node.driver.isolation, parts)
             })
         defer { directory.withdraw() }
@@ -132,6 +122,26 @@ struct Assembly {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "brume.services")))
         try await services.run()
         try await store.close()
+    }
+
+    /// Figures and log lines go their way from here on.
+    private func bootstrap() -> PrometheusRegistry {
+        let registry = NodeRegistry.make()
+        MetricsSystem.bootstrap(registry)
+        LoggingSystem.bootstrap { [level = plan.logLevel] label in
+            var handler = BrumeLogHandler(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        return registry
+    }
+
+    private func announce(_ port: Int, in directory: NodeDirectory, _ logger: Logger) {
+        do {
+            try directory.announce(host: plan.host, port: port, isListed: plan.isListed)
+        } catch {
+            logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
+        }
     }
 
     private func welcome(port: Int, directory: NodeDirectory, isolation: String, _ parts: ClusterAssembly.Parts?) async {

@@ -7,7 +7,7 @@ import Glibc
 
 /// The sockets on which functions find their state: one for each namespace of state, from the first replica of a function in it on.
 actor StateSockets {
-    /// Names a function's namespace of state; without it, a function has one of its own, called `NAME.NAMESPACE` like itself.
+    /// Names a function's namespace of state; without it, a function has one of its own, called `NAMESPACE/NAME`.
     static let annotation = "dev.brume.state.namespace"
 
     private let server: RedisServer
@@ -16,7 +16,7 @@ actor StateSockets {
 
     init(server: RedisServer) { self.server = server }
 
-    static func namespace(of function: FunctionSpec) -> String { function.annotations[annotation] ?? function.id.description }
+    static func namespace(of function: FunctionSpec) -> String { function.annotations[annotation] ?? "\(function.id.namespace)/\(function.id.name)" }
 
     /// The path of the socket that listens for a function, in a directory that only the node can enter.
     ///
