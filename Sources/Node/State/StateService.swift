@@ -37,10 +37,13 @@ package final class StateService: StateAccess, Service {
         self.world = world
         self.log = log
         self.logger = logger
-        // Bounded by the looks at the log, one each interval, and by incarnations, of which a node has few.
-        (control, controlInput) = AsyncStream.makeStream(of: StateControl.self)
+        (control, controlInput) = AsyncStream.makeStream(of: StateControl.self, bufferingPolicy: .bufferingNewest(Self.controlMax))
         held = NIOLoopBoundBox.makeEmptyBox(eventLoop: world.loop)
     }
+
+    /// Orders to the service's own task that wait: one look at the log each interval, and incarnations, of which a node has few. The newest
+    /// incarnation is the one that counts.
+    private static let controlMax = 64
 
     // MARK: - What faces do
 
