@@ -124,8 +124,8 @@ let package = Package(
         layer(
             "BrumeGateway", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeCRDT", "BrumeState", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1, .lifecycle, .logging, .metrics,
-                .crypto,
+                "BrumeModel", "BrumeCRDT", "BrumeState", .hummingbird, .hummingbirdCore, .httpTypes, .nioCore, .nioPosix, .nioHTTP1,
+                .lifecycle, .logging, .metrics, .crypto,
             ],
             resources: [.embedInCode("openapi.json")]),
         layer(
@@ -140,8 +140,8 @@ let package = Package(
             name: "brume",
             dependencies: [
                 "BrumeModel", "BrumeHarvest", "BrumeEngine", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "BrumeLoad",
-                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT", "BrumeState",
-                "brume-spawner", "brume-agent",
+                "BrumeReport", "BrumeSandbox", "BrumeStore", "BrumeGateway", "BrumeRedis", "BrumeTelemetry", "BrumeNode", "BrumeCRDT",
+                "BrumeState", "brume-spawner", "brume-agent",
                 .argumentParser, .asyncHTTPClient, .yams, .crypto, .lifecycle, .unixSignals, .logging, .metrics, .nioCore, .nioPosix,
                 .nioHTTP1,
                 .subprocess, .systemPackage,
@@ -171,8 +171,8 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
-                .logging,
+                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting,
+                .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle, .logging,
             ]),
         tests(
             "RedisTests", "Adapters/Redis",

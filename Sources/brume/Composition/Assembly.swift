@@ -6,6 +6,7 @@ import BrumeGateway
 import BrumeHarvest
 import BrumeModel
 import BrumeNode
+import BrumeRedis
 import BrumeSandbox
 import BrumeStore
 import BrumeTelemetry
