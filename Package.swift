@@ -202,8 +202,8 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix,
-                .nioHTTP1, .httpTypes, .lifecycle,
+                "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting,
+                .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
                 .logging,
             ]),
         tests(

@@ -93,7 +93,11 @@ extension GRPCLink {
         if !greeting.address.isEmpty { notices(.address(connection.peer, greeting.address)) }
         let revocations = credentials.revocations
         if !revocations.entries.isEmpty, greeting.revocationsDigest != revocations.digest {
-            connection.post(.revocations(revocations.entries))
+            var rest = revocations.entries[...]
+            while !rest.isEmpty {
+                connection.post(.revocations(Array(rest.prefix(WireLimits.revocationsMax))))
+                rest = rest.dropFirst(WireLimits.revocationsMax)
+            }
         }
         if greeting.signs { renewer.call() }
         delivery.call()

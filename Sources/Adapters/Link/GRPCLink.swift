@@ -103,6 +103,8 @@ package final class GRPCLink: PeerLink, Service {
     }
 
     package func connect(to peer: NodeID, at address: String) {
+        // Gossip may know a removed node for a while; there is nothing to say to it.
+        guard !wasRemoved(peer) else { return }
         table.withLock { $0.connect(to: peer, at: address, now: .now) }
         dialler.call()
     }

@@ -37,6 +37,7 @@ package final class StateService: StateAccess, Service {
         self.world = world
         self.log = log
         self.logger = logger
+        // Bounded by the looks at the log, one each interval, and by incarnations, of which a node has few.
         (control, controlInput) = AsyncStream.makeStream(of: StateControl.self)
         held = NIOLoopBoundBox.makeEmptyBox(eventLoop: world.loop)
     }

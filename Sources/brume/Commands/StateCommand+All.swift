@@ -3,6 +3,7 @@ import ArgumentParser
 import BrumeModel
 import FoundationEssentials
 import NIOCore
+import SystemPackage
 
 struct StateList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@
 
 import BrumeGateway
 import BrumeModel
+import BrumeState
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
@@ -20,7 +21,7 @@ struct GatewayHarness: Sendable {
 
     init(
         functions: [String] = ["echo"], bodyBytesMax: Int = GatewaySettings.defaultBodyBytesMax, corsOrigins: [String] = [],
-        renderMetrics: @escaping @Sendable () -> String = { "# none\n" }
+        state: (any StateAccess)? = nil, renderMetrics: @escaping @Sendable () -> String = { "# none\n" }
     ) throws {
         node = try InMemoryNode(functions: functions)
         let settings = GatewaySettings(
@@ -28,7 +29,8 @@ struct GatewayHarness: Sendable {
             version: "9.9", commit: "abc")
         var logger = Logger(label: "gateway-tests")
         logger.logLevel = .critical
-        gateway = Gateway(node: node, settings: settings, renderMetrics: renderMetrics, logger: logger)
+        gateway = Gateway(
+            node: node, settings: settings, state: state, stateFigures: { [("frames", 2)] }, renderMetrics: renderMetrics, logger: logger)
     }
 
     /// The replicas that were asked for, or nil where there is no such function.

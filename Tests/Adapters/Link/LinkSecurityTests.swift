@@ -187,11 +187,18 @@ struct LinkSecurityTests {
         let authority = try #require(founder.authority)
         let member = try TestNode.member(of: authority)
         let gone = try TestNode.member(of: authority)
+        // So many that they take several messages.
+        let long = try (0..<1_200).map { _ in try authority.revocation(of: NodeID(publicKey: Curve25519.Signing.PrivateKey().publicKey)) }
+        #expect(try founder.credentials.merge(long).count == 1_200)
         try await running([founder, member]) {
             try founder.link.remove(gone.id)
             try await member.connect(to: founder)
-            await member.notices.wait("removal") { $0.contains(.removed(gone.id)) }
+            await member.notices.wait("removals") { $0.count { if case .removed = $0 { true } else { false } } == 1_201 }
             #expect(member.link.wasRemoved(gone.id))
+            #expect(member.credentials.revocations.digest == founder.credentials.revocations.digest)
+            // Nobody dials a removed node, whoever asks for it.
+            member.link.connect(to: gone.id, at: "127.0.0.1:9")
+            #expect(member.link.send([1], kind: .call, to: gone.id) == .unknown)
         }
     }
 

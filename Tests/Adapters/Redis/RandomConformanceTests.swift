@@ -16,7 +16,8 @@ struct RandomConformanceTests {
             "msetnx K E K E", "incrbyfloat K F", "type K", "rename K K", "copy K K", "copy K K replace", "set K E get",
         ],
         "t": [
-            "sadd K E", "sadd K E E E", "srem K E", "srem K E E", "smembers K", "sismember K E", "smismember K E E", "scard K", "smove K K E",
+            "sadd K E", "sadd K E E E", "srem K E", "srem K E E", "smembers K", "sismember K E", "smismember K E E", "scard K",
+            "smove K K E",
             "sunion K K", "sinter K K", "sdiff K K", "sunionstore K K K", "sinterstore K K K", "sdiffstore K K K", "sintercard 2 K K",
             "del K", "rename K K", "sscan K 0", "spop K 100",
         ],

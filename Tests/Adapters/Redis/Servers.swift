@@ -37,7 +37,7 @@ final class RealRedis {
             folder.path + "/log",
         ]
         let copies = unsafe words.map { unsafe strdup($0) }
-        defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+        defer { unsafe copies.forEach { unsafe free($0) } }
         let result = unsafe posix_spawn(&process, Self.program, nil, nil, copies + [nil], environ)
         guard result == 0 else { throw ClientFailure(description: "redis-server cannot be started: \(result)") }
     }

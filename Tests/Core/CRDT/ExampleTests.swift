@@ -216,6 +216,24 @@ struct ExampleTests {
         #expect((1450...1550).contains(here.count))
     }
 
+    @Test("texts and lists")
+    func texts() {
+        var here = Text()
+        var there = Text()
+        there.merge(here.append("Hello world", by: ann))
+        let comma = here.insert(", dear", at: 5, by: ann)
+        let shorter = there.replace(6..<11, with: "you", by: bob)
+        here.merge(shorter)
+        there.merge(comma)
+        #expect(here.string == "Hello, dear you")
+        #expect(there.string == here.string)
+
+        var list = ReplicatedList<Bytes>()
+        _ = list.append(["milk", "bread"], by: ann)
+        _ = list.remove(0..<1, by: ann)
+        #expect(list.elements == ["bread"])
+    }
+
     @Test("every example of docs/crdt.md stands in this file, line for line")
     func documentIsCompiled() throws {
         var folder = URL(fileURLWithPath: #filePath)

@@ -141,7 +141,7 @@ struct ConsistencyTests {
     @Test("a side without a majority has no owner")
     func exclusiveInPartitions() throws {
         let net = try StateNetwork(5, seed: 2)
-        net.run(.seconds(1))
+        net.run(.seconds(5))
         net.partition([0, 1])
         let minority = try net.key(0, "x")
         let majority = try net.key(3, "x")

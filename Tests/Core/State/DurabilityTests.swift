@@ -150,7 +150,8 @@ struct DurabilityTests {
         }
     }
 
-    @Test("nodes that crash and lose their last records converge, and lose nothing that others had", arguments: 1...8 as ClosedRange<UInt64>)
+    @Test(
+        "nodes that crash and lose their last records converge, and lose nothing that others had", arguments: 1...8 as ClosedRange<UInt64>)
     func crashes(seed: UInt64) throws {
         let net = try StateNetwork(4, seed: seed)
         net.link = .init(lossPerMille: 20, repeatPerMille: 20, delay: .milliseconds(1), jitter: .milliseconds(4))

@@ -62,6 +62,9 @@ final class StateNetwork {
     private(set) var cut: Set<Int> = []
     private(set) var wireBytes = 0
     private(set) var frames = 0
+    /// Some of the frames that were sent, and the lengths of all.
+    private(set) var recordedFrames: [[UInt8]] = []
+    private(set) var recordedSizes: [Int] = []
     private var events: [Event] = []
     private var eventNumber = 0
     private var lives: [Int]
@@ -96,7 +99,9 @@ final class StateNetwork {
         lives[index] += 1
         node.ready = [:]
         var recovery = StateRecovery(node: node.id, settings: node.settings, seed: random.next(), now: time(index))
-        for name in node.partOrder { if let body = node.parts[name] { precondition(recovery.part(name, body), "a part was not read back") } }
+        for name in node.partOrder {
+            if let body = node.parts[name] { precondition(recovery.part(name, body), "a part was not read back") }
+        }
         for record in node.disk { precondition(recovery.record(record), "a record was not read back") }
         let fresh = SiteID(rawValue: random.next())
         var replica = recovery.finish(continuing: clean ? node.incarnation : nil, fresh: fresh, now: time(index))
@@ -236,6 +241,8 @@ final class StateNetwork {
 
     private func send(_ frame: [UInt8], from: Int, to: Int) {
         wireBytes += frame.count
+        recordedSizes.append(frame.count)
+        if recordedFrames.count < 5_000, frame.count < 5_000 { recordedFrames.append(frame) }
         frames += 1
         guard connected(from, to), nodes[to].isUp, random.below(1_000) >= link.lossPerMille else { return }
         let copies = random.below(1_000) < link.repeatPerMille ? 2 : 1
@@ -316,12 +323,15 @@ final class StateNetwork {
     /// Whether all running members hold the same.
     func isConverged() -> Bool {
         let digests = members.filter { nodes[$0].isUp }.map { index in act(index) { replica, _ in replica.digest() } }
-        return digests.allSatisfy { $0 == digests[0] } && !members.contains { index in nodes[index].isUp && act(index) { r, _ in r.isDirty } }
+        return digests.allSatisfy { $0 == digests[0] }
+            && !members.contains { index in nodes[index].isUp && act(index) { r, _ in r.isDirty } }
     }
 
     // MARK: Shorthands
 
-    func space(_ index: Int, _ name: String = "test") throws -> SpaceID { try act(index) { replica, _ in try replica.space(SpaceName(name)) } }
+    func space(_ index: Int, _ name: String = "test") throws -> SpaceID {
+        try act(index) { replica, _ in try replica.space(SpaceName(name)) }
+    }
 
     func key(_ index: Int, _ name: String, in space: String = "test") throws -> ObjectKey {
         ObjectKey(try self.space(index, space), Bytes(name))

@@ -24,7 +24,9 @@ func withPlace(_ body: (String) async throws -> Void) async throws {
 
 /// Nodes' state as a node runs it: the real replica, the real log, a real loop.
 enum Keeping {
-    static func node(_ number: Int) throws -> NodeID { try NodeID(String(repeating: "0", count: 30) + (number < 16 ? "0" : "") + String(number, radix: 16)) }
+    static func node(_ number: Int) throws -> NodeID {
+        try NodeID(String(repeating: "0", count: 30) + (number < 16 ? "0" : "") + String(number, radix: 16))
+    }
 
     static func now() -> StateTime {
         let nanoseconds = UInt64(Date().timeIntervalSince1970 * 1e9)

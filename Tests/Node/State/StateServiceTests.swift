@@ -184,7 +184,8 @@ struct StateServiceTests {
             let fresh = MemoryNetwork()
             fresh.join([(try Keeping.node(1), again), (try Keeping.node(2), second)])
             let isWhole = await waitUntil(again) { again.digest == digest }
-            #expect(isWhole, "\(left) of 400 were left, \(again.report().replica.objects) are there now \(again.report()) \(second.report())")
+            #expect(
+                isWhole, "\(left) of 400 were left, \(again.report().replica.objects) are there now \(again.report()) \(second.report())")
             await again.stop()
             await second.stop()
         }

@@ -26,7 +26,9 @@ extension Rule {
         ],
         check: { file in
             guard file.isSwift, file.isUnder(["Sources"]) else { return [] }
-            let mayHaveStructs = file.isUnder(["Sources/Core/Model", "Sources/Core/CRDT", "Sources/Lab/Simulator", "Sources/brume"])
+            let mayHaveStructs = file.isUnder([
+                "Sources/Core/Model", "Sources/Core/CRDT", "Sources/Core/State", "Sources/Lab/Simulator", "Sources/brume",
+            ])
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in
                 guard ["enum", "struct", "class", "actor", "extension"].contains(tokens[index].text), tokens[index].kind == .identifier,

@@ -34,16 +34,19 @@ enum StateOperation: Sendable {
         }
         switch try fields.string("op") {
         case "replace": self = .replace(kind ?? .string, try Self.operand(fields, "value"))
-        case "incr": self = .increment(kind: kind, by: try fields["by"].map { value throws(BrumeError) in try StateOperand(value) } ?? .integer(1))
+        case "incr":
+            self = .increment(kind: kind, by: try fields["by"].map { value throws(BrumeError) in try StateOperand(value) } ?? .integer(1))
         case "add": self = .add(kind: kind, try Self.operand(fields, "members"))
         case "remove": self = .remove(try Self.operand(fields, "members"))
         case "set":
             self = .set(kind: kind, try Self.operand(fields, fields["fields"] == nil ? "value" : "fields"))
         case "insert":
-            self = .insert(kind: kind, at: try fields.integer("at") ?? -1, try Self.operand(fields, fields["items"] == nil ? "value" : "items"))
+            self = .insert(
+                kind: kind, at: try fields.integer("at") ?? -1, try Self.operand(fields, fields["items"] == nil ? "value" : "items"))
         case "cut": self = .cut(at: try fields.integer("at") ?? 0, count: try fields.integer("count") ?? 1)
         case "expire":
-            guard let value = fields["seconds"], case .number(let text) = value, let seconds = Double(text), (0..<1e10).contains(seconds) else {
+            guard let value = fields["seconds"], case .number(let text) = value, let seconds = Double(text), (0..<1e10).contains(seconds)
+            else {
                 throw BrumeError(.invalid, "The operation 'expire' needs the field 'seconds', 0 or more.")
             }
             self = .expire(milliseconds: Int64(seconds * 1_000))

@@ -43,7 +43,8 @@ struct StateRequest: Sendable {
             space = try SpaceName(namespace, database: database)
             session = try request.field("X-State-Session").map { text throws(StateError) in try SessionToken(text: text) }
         } catch {
-            throw error.asBrumeError
+            // A token that cannot be read is the caller's mistake, not damage in the node.
+            throw error.kind == .corrupt ? BrumeError(.invalid, error.message) : error.asBrumeError
         }
         consistency = try Self.consistency(request.field("X-State-Consistency"))
         hasSession = session != nil || request.field("X-State-Consistency") == "session"

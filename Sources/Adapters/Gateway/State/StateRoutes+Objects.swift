@@ -203,7 +203,9 @@ extension StateRoutes {
         let fields = try JSONFields(parsing: body)
         let word = try fields.string("kind") ?? "string"
         guard let kind = ObjectKind(word: word) else { throw StateOperation.unknown(kind: word) }
-        guard let value = fields["value"] else { throw BrumeError(.invalid, "The request has no field 'value'; give what the object shall be.") }
+        guard let value = fields["value"] else {
+            throw BrumeError(.invalid, "The request has no field 'value'; give what the object shall be.")
+        }
         return .replace(kind, try StateOperand(value))
     }
 

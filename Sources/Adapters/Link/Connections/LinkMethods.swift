@@ -38,7 +38,7 @@ extension GRPCLink {
                 minPingIntervalWithoutCalls: .milliseconds(100), allowWithoutCalls: true))
         configuration.http2 = HTTP2ServerTransport.Config.HTTP2(
             maxFrameSize: LinkHTTP2.frameBytesMax, targetWindowSize: LinkHTTP2.windowBytes, maxConcurrentStreams: LinkHTTP2.streamsMax)
-        configuration.rpc.maxRequestPayloadSize = WireLimits.packetBytesMax
+        configuration.rpc.maxRequestPayloadSize = WireLimits.requestBytesMax
         configuration.channelDebuggingCallbacks.onAcceptHTTP2Stream = { stream in
             stream.eventLoop.makeCompletedFuture {
                 guard let socket = stream.parent else { throw ChannelError.ioOnClosedChannel }
@@ -62,8 +62,9 @@ extension GRPCLink {
 
     static var callOptions: CallOptions {
         var options = CallOptions.defaults
-        options.maxRequestMessageBytes = WireLimits.packetBytesMax
-        options.maxResponseMessageBytes = WireLimits.packetBytesMax
+        // The transport takes the first for what it reads, too.
+        options.maxRequestMessageBytes = WireLimits.answerBytesMax
+        options.maxResponseMessageBytes = WireLimits.answerBytesMax
         return options
     }
 }

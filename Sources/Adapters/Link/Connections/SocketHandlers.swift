@@ -26,6 +26,7 @@ final class MeterHandler: ChannelDuplexHandler {
     private let record: SocketRecord
     private let silenceMax: TimeAmount
     private var heardAt = NIODeadline.now()
+    private var lookedAt = NIODeadline.now()
     private var watch: RepeatedTask?
 
     /// - Parameter silenceMax: time after which a member that is not heard of counts as gone.
@@ -63,7 +64,11 @@ final class MeterHandler: ChannelDuplexHandler {
     }
 
     private func look(_ context: ChannelHandlerContext) {
-        guard record.isSettled, NIODeadline.now() - heardAt > silenceMax else { return }
+        let now = NIODeadline.now()
+        // A machine that slept, or had no time for this thread, has not listened: that is not the peer's silence.
+        if now - lookedAt > TimeAmount.nanoseconds(silenceMax.nanoseconds / 2) { heardAt = now }
+        lookedAt = now
+        guard record.isSettled, now - heardAt > silenceMax else { return }
         watch?.cancel()
         record.fail("The peer no longer answers.")
         context.close(promise: nil)

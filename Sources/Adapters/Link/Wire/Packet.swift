@@ -7,8 +7,12 @@ enum WireLimits {
     static let nodeBytesMax = 64
     static let addressBytesMax = 300
     static let reasonBytesMax = 1_000
-    /// Longest packet that is read: a piece of a frame, or the longest list of removals, with room for their heads.
-    static let packetBytesMax = 2 << 20
+    /// Longest message a server reads, from members and strangers alike: some packets as we write them.
+    static let requestBytesMax = 256 << 10
+    /// Longest message a client reads: the answer to joining holds every removal.
+    static let answerBytesMax = 2 << 20
+    /// Removals in one message between members: about 55 KB.
+    static let revocationsMax = 500
     /// Longest packet of frames that is written: the time an urgent frame may have to wait for others before it.
     static let packetBytesWanted = 64 << 10
     /// Longest message of enrolment.

@@ -49,7 +49,8 @@ extension ServerCommands {
         var bits: Int64 = 256
         if turn.count == 3 {
             guard let asked = turn.integer(2), (1...4096).contains(asked) else {
-                return turn.reply.error("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096")
+                return turn.reply.error(
+                    "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096")
             }
             bits = asked
         }

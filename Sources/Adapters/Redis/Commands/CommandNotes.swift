@@ -10,21 +10,26 @@ enum CommandNotes {
         return command.isWrite ? "" : "Reads this node's copy."
     }
 
-    static let lastWins = "The last writer wins, by hybrid clock; increments that the loser had counted since its own value are lost with it."
-    static let readThenWrite = "Reads this node's copy, then sets the whole value: the last writer wins. Use BRUME.CONSISTENCY exclusive to avoid that."
+    static let lastWins =
+        "The last writer wins, by hybrid clock; increments that the loser had counted since its own value are lost with it."
+    static let readThenWrite =
+        "Reads this node's copy, then sets the whole value: the last writer wins. Use BRUME.CONSISTENCY exclusive to avoid that."
     static let adds = "All increments add up; of several SETs before them, those since the last one count."
 
     private static let notes: [String: String] = [
         "set": lastWins + " NX and XX look at this node's copy.",
-        "setnx": "Looks at this node's copy: two nodes can both set it, and the last writer wins. Use BRUME.CONSISTENCY exclusive for locks.",
+        "setnx":
+            "Looks at this node's copy: two nodes can both set it, and the last writer wins. Use BRUME.CONSISTENCY exclusive for locks.",
         "setex": lastWins, "psetex": lastWins, "getset": lastWins + " The old value is this node's.",
         "mset": lastWins + " All keys of the call arrive together.", "msetnx": "As SETNX; all keys of the call arrive together.",
         "incr": adds, "decr": adds, "incrby": adds, "decrby": adds,
         "incrbyfloat": readThenWrite, "append": readThenWrite, "setrange": readThenWrite,
         "getdel": "Deletes what this node has seen; what others write at the same time stays if its stamp is later.",
         "getex": "The value is this node's; of two deadlines the later setting wins, at equal stamps the longer.",
-        "del": "Deletes what this node has seen: a string by its stamp, elements, fields and members that were added elsewhere meanwhile stay.",
-        "unlink": "As DEL.", "flushdb": "As DEL for every key that this node has.", "flushall": "As FLUSHDB for every database of the namespace.",
+        "del":
+            "Deletes what this node has seen: a string by its stamp, elements, fields and members that were added elsewhere stay.",
+        "unlink": "As DEL.", "flushdb": "As DEL for every key that this node has.",
+        "flushall": "As FLUSHDB for every database of the namespace.",
         "expire": expiry, "pexpire": expiry, "expireat": expiry, "pexpireat": expiry, "persist": expiry,
         "rename": renames, "renamenx": renames + " Whether the target exists is looked up on this node.",
         "copy": "Writes this node's copy of the source as new content of the target, joined with what others write there.",
@@ -56,15 +61,18 @@ enum CommandNotes {
         "subscribe": channels, "psubscribe": channels, "unsubscribe": channels, "punsubscribe": channels, "pubsub": channels,
         "publish": "Reaches the subscribers of the namespace on this node, and nobody elsewhere; change an object to tell other nodes.",
         "wait": "Waits until so many other nodes have what was written here before, as durably as their settings ask.",
-        "brume.consistency": "Chooses for this connection: local, quorum N (reads and writes on N nodes), or exclusive (one owner at a time).",
+        "brume.consistency":
+            "Chooses for this connection: local, quorum N (reads and writes on N nodes), or exclusive (one owner at a time).",
         "brume.session": "Answers with a token of all that was seen here; with a token, waits until this node has all that it stands for.",
         "keys": "Reads this node's copy.", "randomkey": "Reads this node's copy.",
     ]
 
-    private static let expiry = "The later setting wins, by hybrid clock; at equal stamps the longer one. A key ends on every node at its deadline."
+    private static let expiry =
+        "The later setting wins, by hybrid clock; at equal stamps the longer one. A key ends on every node at its deadline."
     private static let renames = "As COPY and DEL, which arrive together: what others write under the old name meanwhile stays there."
     private static let stores = "Computed from this node's copies; the target is deleted as by DEL and filled, in one batch."
-    private static let rangeRemoval = "Removes the members that this node has seen in the range; those that others add or count meanwhile stay."
+    private static let rangeRemoval =
+        "Removes the members that this node has seen in the range; those that others add or count meanwhile stay."
     private static let pops = "Two nodes can pop the same element. Use BRUME.CONSISTENCY exclusive to hand out each element once."
     private static let moves = "Two nodes can move the same element, which is then there twice. Use BRUME.CONSISTENCY exclusive for queues."
     private static let pushes = "The elements of both stay; those of one call stay together, and the order is one everywhere."

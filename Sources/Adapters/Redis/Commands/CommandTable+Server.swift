@@ -4,10 +4,12 @@
 extension CommandTable {
     static let connection: [Command] = [
         Command(
-            "auth", arity: -2, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection", since: "1.0.0",
+            "auth", arity: -2, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection",
+            since: "1.0.0",
             ConnectionCommands.auth),
         Command(
-            "hello", arity: -1, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection", since: "6.0.0",
+            "hello", arity: -1, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection",
+            since: "6.0.0",
             ConnectionCommands.hello),
         Command(
             "ping", arity: -1, flags: "fast", keys: (0, 0, 0), categories: "fast connection", since: "1.0.0",
@@ -19,10 +21,12 @@ extension CommandTable {
             "select", arity: 2, flags: "loading stale fast", keys: (0, 0, 0), categories: "fast connection", since: "1.0.0",
             ConnectionCommands.select),
         Command(
-            "quit", arity: -1, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection", since: "1.0.0",
+            "quit", arity: -1, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection",
+            since: "1.0.0",
             ConnectionCommands.quit),
         Command(
-            "reset", arity: 1, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection", since: "6.2.0",
+            "reset", arity: 1, flags: "noscript loading stale fast no_auth allow_busy", keys: (0, 0, 0), categories: "fast connection",
+            since: "6.2.0",
             ConnectionCommands.reset),
         Command(
             "client", arity: -2, flags: "", keys: (0, 0, 0), categories: "slow", since: "2.4.0",
@@ -148,19 +152,23 @@ extension CommandTable {
 
     static let transactions: [Command] = [
         Command(
-            "multi", arity: 1, flags: "noscript loading stale fast allow_busy", keys: (0, 0, 0), categories: "fast transaction", since: "1.2.0",
+            "multi", arity: 1, flags: "noscript loading stale fast allow_busy", keys: (0, 0, 0), categories: "fast transaction",
+            since: "1.2.0",
             TransactionCommands.multi),
         Command(
             "exec", arity: 1, flags: "noscript loading stale skip_slowlog", keys: (0, 0, 0), categories: "slow transaction", since: "1.2.0",
             TransactionCommands.exec),
         Command(
-            "discard", arity: 1, flags: "noscript loading stale fast allow_busy", keys: (0, 0, 0), categories: "fast transaction", since: "2.0.0",
+            "discard", arity: 1, flags: "noscript loading stale fast allow_busy", keys: (0, 0, 0), categories: "fast transaction",
+            since: "2.0.0",
             TransactionCommands.discard),
         Command(
-            "watch", arity: -2, flags: "noscript loading stale fast allow_busy", keys: (1, -1, 1), categories: "fast transaction", since: "2.2.0",
+            "watch", arity: -2, flags: "noscript loading stale fast allow_busy", keys: (1, -1, 1), categories: "fast transaction",
+            since: "2.2.0",
             TransactionCommands.watch),
         Command(
-            "unwatch", arity: 1, flags: "noscript loading stale fast allow_busy", keys: (0, 0, 0), categories: "fast transaction", since: "2.2.0",
+            "unwatch", arity: 1, flags: "noscript loading stale fast allow_busy", keys: (0, 0, 0), categories: "fast transaction",
+            since: "2.2.0",
             TransactionCommands.unwatch),
     ]
 

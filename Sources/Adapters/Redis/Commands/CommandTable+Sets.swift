@@ -187,13 +187,16 @@ extension CommandTable {
             "zdiff", arity: -3, flags: "readonly movablekeys", keys: (0, 0, 0), categories: "read sortedset slow", since: "6.2.0",
             ScoredSetCommands.zdiff),
         Command(
-            "zunionstore", arity: -4, flags: "write denyoom movablekeys", keys: (1, 1, 1), categories: "write sortedset slow", since: "2.0.0",
+            "zunionstore", arity: -4, flags: "write denyoom movablekeys", keys: (1, 1, 1), categories: "write sortedset slow",
+            since: "2.0.0",
             ScoredSetCommands.zunionstore),
         Command(
-            "zinterstore", arity: -4, flags: "write denyoom movablekeys", keys: (1, 1, 1), categories: "write sortedset slow", since: "2.0.0",
+            "zinterstore", arity: -4, flags: "write denyoom movablekeys", keys: (1, 1, 1), categories: "write sortedset slow",
+            since: "2.0.0",
             ScoredSetCommands.zinterstore),
         Command(
-            "zdiffstore", arity: -4, flags: "write denyoom movablekeys", keys: (1, 1, 1), categories: "write sortedset slow", since: "6.2.0",
+            "zdiffstore", arity: -4, flags: "write denyoom movablekeys", keys: (1, 1, 1), categories: "write sortedset slow",
+            since: "6.2.0",
             ScoredSetCommands.zdiffstore),
         Command(
             "zintercard", arity: -3, flags: "readonly movablekeys", keys: (0, 0, 0), categories: "read sortedset slow", since: "7.0.0",

@@ -117,5 +117,19 @@ extension CommandTable {
         Command(
             "rpoplpush", arity: 3, flags: "write denyoom", keys: (1, 2, 1), categories: "write list slow", since: "1.2.0",
             ListCommands.rpoplpush),
+        Command(
+            "blpop", arity: -3, flags: "write noscript blocking", keys: (1, -2, 1), categories: "write list slow blocking", since: "2.0.0",
+            ListCommands.blpop),
+        Command(
+            "brpop", arity: -3, flags: "write noscript blocking", keys: (1, -2, 1), categories: "write list slow blocking", since: "2.0.0",
+            ListCommands.brpop),
+        Command(
+            "blmove", arity: 6, flags: "write denyoom noscript blocking", keys: (1, 2, 1), categories: "write list slow blocking",
+            since: "6.2.0",
+            ListCommands.blmove),
+        Command(
+            "brpoplpush", arity: 4, flags: "write denyoom noscript blocking", keys: (1, 2, 1), categories: "write list slow blocking",
+            since: "2.2.0",
+            ListCommands.brpoplpush),
     ]
 }

@@ -162,7 +162,13 @@ enum ConnectionCommands {
         "unblock": (3...4, { unblock($0, &$1) }),
         "getredir": (2...2, { $1.reply.integer(-1) }),
         "tracking": (3...1_000, { $1.reply.error("ERR CLIENT TRACKING is not supported by Brume; subscribe to __keyspace@0__:KEY") }),
-        "caching": (3...3, { $1.reply.error("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled") }),
+        "caching": (
+            3...3,
+            {
+                $1.reply.error(
+                    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+            }
+        ),
         "pause": (3...4, { $1.reply.error("ERR CLIENT PAUSE is not supported by Brume; it would stop every function of the node") }),
         "unpause": (2...2, { $1.reply.ok() }),
         "help": (2...2, { help("CLIENT", clientHelp, &$1) }),
@@ -172,7 +178,8 @@ enum ConnectionCommands {
         "GETNAME", "    Return the name of the current connection.", "ID", "    Return the ID of the current connection.", "INFO",
         "    Return information about the current client connection.", "LIST [TYPE NORMAL|PUBSUB] [ID id ...]",
         "    Return information about client connections of the namespace.", "REPLY (ON|OFF|SKIP)",
-        "    Control the replies sent to the current connection.", "SETNAME <name>", "    Assign the name <name> to the current connection.",
+        "    Control the replies sent to the current connection.", "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
         "KILL ID <id>", "    Close a connection of the namespace.",
     ]
 
@@ -284,9 +291,9 @@ enum ConnectionCommands {
         let user = session.user.map { session.server.rules.user($0).name } ?? "default"
         let flags = session.isListening ? "P" : session.transaction != nil ? "x" : "N"
         return """
-            id=\(session.id) addr=\(session.addresses.peer) laddr=\(session.addresses.own) fd=-1 name=\(session.name) age=\(age) idle=\(idle) \
-            flags=\(flags) db=\(session.database) sub=\(session.channels.count) psub=\(session.patterns.count) ssub=0 multi=\(queued) \
-            qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=\(session.transaction?.bytes ?? 0) rbs=0 rbp=0 obl=0 oll=0 \
+            id=\(session.id) addr=\(session.addresses.peer) laddr=\(session.addresses.own) fd=-1 name=\(session.name) age=\(age) \
+            idle=\(idle) flags=\(flags) db=\(session.database) sub=\(session.channels.count) psub=\(session.patterns.count) ssub=0 \
+            multi=\(queued) qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=\(session.transaction?.bytes ?? 0) rbs=0 rbp=0 obl=0 oll=0 \
             omem=\(session.transport?.unsentBytes ?? 0) tot-mem=0 events=r cmd=\(session.server.table.commands[session.lastCommand].name) \
             user=\(user) redir=-1 resp=\(isThree ? 3 : 2) lib-name=\(session.library.name) lib-ver=\(session.library.version)
             """

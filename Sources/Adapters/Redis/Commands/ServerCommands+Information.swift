@@ -68,7 +68,8 @@ extension ServerCommands {
         return [
             "total_connections_received:\(counts.connections)", "total_commands_processed:\(counts.commands)",
             "total_net_input_bytes:\(counts.bytesIn)", "total_net_output_bytes:\(counts.bytesOut)",
-            "rejected_connections:\(counts.rejectedConnections)", "pubsub_channels:\(session.server.channels.active(namespace: session.namespace, matching: nil).count)",
+            "rejected_connections:\(counts.rejectedConnections)",
+            "pubsub_channels:\(session.server.channels.active(namespace: session.namespace, matching: nil).count)",
             "pubsub_patterns:\(session.server.channels.patternCount(namespace: session.namespace))",
             "acl_access_denied_cmd:\(counts.refusedByRules)", "protocol_errors:\(counts.protocolErrors)",
             "client_output_buffer_limit_disconnections:\(counts.slowListeners)", "idle_disconnections:\(counts.idleClosed)",
@@ -108,7 +109,8 @@ extension KeyCommands {
         let name = turn.text(1).lowercased()
         switch (name, turn.count) {
         case ("help", 2):
-            return ConnectionCommands.help("OBJECT", ["ENCODING <key>", "    Return the kind of internal representation Redis would use."], &turn)
+            return ConnectionCommands.help(
+                "OBJECT", ["ENCODING <key>", "    Return the kind of internal representation Redis would use."], &turn)
         case ("encoding", 3), ("refcount", 3), ("idletime", 3), ("freq", 3): break
         case ("encoding", _), ("refcount", _), ("idletime", _), ("freq", _): return turn.reply.wrongArity("object|\(name)")
         default: return turn.reply.unknownSubcommand(turn.text(1), of: "object")
@@ -120,8 +122,8 @@ extension KeyCommands {
         case "freq":
             turn.reply.error(
                 """
-                ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies \
-                at runtime LRU and LFU data will take some time to adjust.
+                ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+                policies at runtime LRU and LFU data will take some time to adjust.
                 """)
         case "refcount": turn.reply.integer(1)
         default: turn.reply.integer(0)

@@ -96,7 +96,8 @@ enum ServerCommands {
         case ("getkeys", 4...): keys(table, &turn)
         case ("help", 2):
             ConnectionCommands.help(
-                "COMMAND", ["(no subcommand)", "    Return details about all commands.", "COUNT", "    Return the number of commands."], &turn)
+                "COMMAND", ["(no subcommand)", "    Return details about all commands.", "COUNT", "    Return the number of commands."],
+                &turn)
         case ("count", _), ("list", _), ("getkeys", _): turn.reply.wrongArity("command|\(name)")
         default: turn.reply.unknownSubcommand(turn.text(1), of: "command")
         }

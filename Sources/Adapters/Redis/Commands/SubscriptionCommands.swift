@@ -83,7 +83,8 @@ enum SubscriptionCommands {
             }
         case ("numpat", 2): turn.reply.integer(table.patternCount(namespace: session.namespace))
         case ("help", 2):
-            ConnectionCommands.help("PUBSUB", ["CHANNELS [<pattern>]", "    Return the currently active channels matching a <pattern>."], &turn)
+            ConnectionCommands.help(
+                "PUBSUB", ["CHANNELS [<pattern>]", "    Return the currently active channels matching a <pattern>."], &turn)
         case ("channels", _), ("numpat", _): turn.reply.wrongArity("pubsub|\(name)")
         default: turn.reply.unknownSubcommand(turn.text(1), of: "pubsub")
         }

@@ -17,6 +17,9 @@ struct Turn {
     var space: SpaceID?
     /// Whether a command wrote, so that its reply has to wait where writes are to settle.
     var hasWritten = false
+    /// Commands that were executed in this run, and the place of the last one in the table.
+    var executed: UInt64 = 0
+    var lastCommand = 0
     /// Whether what follows must not be executed in this run.
     var endsRun = false
     /// Whether commands of a transaction are executed, which must not wait.
@@ -63,7 +66,9 @@ struct Turn {
     /// One argument as a key, an element or a value.
     func bytes(_ index: Int) -> Bytes {
         let range = arguments[index]
-        return unsafe input.withUnsafeBytes { unsafe Bytes(UnsafeRawBufferPointer(rebasing: $0[(origin + range.start)..<(origin + range.end)])) }
+        return unsafe input.withUnsafeBytes {
+            unsafe Bytes(UnsafeRawBufferPointer(rebasing: $0[(origin + range.start)..<(origin + range.end)]))
+        }
     }
 
     /// One argument as text; what is no UTF-8 is replaced.

@@ -63,10 +63,13 @@ struct RequestParser {
         start = 0
     }
 
+    /// Exchanges the arguments for another array: nothing is copied, and both keep their memory.
+    mutating func exchangeArguments(_ other: inout [ArgumentRange]) { swap(&arguments, &other) }
+
     /// Steps behind the request that was read last.
     mutating func finishRequest() {
         start = position
-        arguments.removeAll(keepingCapacity: true)
+        if !arguments.isEmpty { arguments.removeAll(keepingCapacity: true) }
         if isUnquoted {
             unquoted = []
             isUnquoted = false
@@ -236,7 +239,9 @@ struct InlineWords {
 
     /// Appends what the escape at `index` means; returns its length.
     private mutating func escape() -> Int {
-        if index + 3 < end, input[index + 1] == UInt8(ascii: "x"), let high = Self.hex(input[index + 2]), let low = Self.hex(input[index + 3]) {
+        if index + 3 < end, input[index + 1] == UInt8(ascii: "x"), let high = Self.hex(input[index + 2]),
+            let low = Self.hex(input[index + 3])
+        {
             text.append(high << 4 | low)
             return 4
         }

@@ -45,7 +45,10 @@ package final class RedisServer: Service {
             core = try loop.submit {
                 let core = ServerCore(
                     access: access, settings: settings, clock: { Instant(nanoseconds: Int64(NIODeadline.now().uptimeNanoseconds)) },
-                    post: { event in mailbox.post(event, on: loop) })
+                    post: { event in mailbox.post(event, on: loop) },
+                    postLater: { delay, event in
+                        loop.scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { mailbox.post(event, on: loop) }
+                    })
                 let bound = NIOLoopBound(core, eventLoop: loop)
                 mailbox.open { bound.value.handle($0) }
                 return bound

@@ -50,6 +50,8 @@ final class ServerCore {
     let limits: RequestLimits
     /// Hands an event to the loop, from any thread.
     let post: @Sendable (ServerEvent) -> Void
+    /// Hands an event to the loop after a while.
+    let postLater: (Duration, ServerEvent) -> Void
     let started: Instant
     var statistics = ServerStatistics()
     private(set) var sessions: [Int64: Session] = [:]
@@ -57,13 +59,16 @@ final class ServerCore {
     private var places: [SpaceID: (namespace: String, database: Int)] = [:]
     private(set) var channels = ChannelTable()
     private var changes: StateSubscription?
+    /// Sessions that wait for lists, in the order they came; some may have been answered since.
+    private var blockedSessions: [Int64] = []
     private let clock: () -> Instant
     var chance: RandomChoice
     /// What has to be asked of the state once the lock is free: asking under it would wait for itself.
     private var deferred: [(ServerCore) -> Void] = []
 
     init(
-        access: any StateAccess, settings: RedisSettings, clock: @escaping () -> Instant, post: @escaping @Sendable (ServerEvent) -> Void
+        access: any StateAccess, settings: RedisSettings, clock: @escaping () -> Instant,
+        post: @escaping @Sendable (ServerEvent) -> Void, postLater: @escaping (Duration, ServerEvent) -> Void
     ) {
         self.access = access
         self.settings = settings
@@ -73,6 +78,7 @@ final class ServerCore {
         self.clock = clock
         self.started = clock()
         self.post = post
+        self.postLater = postLater
         var generator = SystemRandomNumberGenerator()
         chance = RandomChoice(seed: generator.next())
     }
@@ -116,6 +122,8 @@ final class ServerCore {
         session.transport = nil
         sessions[session.id] = nil
         leaveAll(session)
+        blockedSessions.removeAll { $0 == session.id }
+        stopListening()
         unlocked()
     }
 
@@ -132,8 +140,36 @@ final class ServerCore {
     func handle(_ event: ServerEvent) {
         switch event {
         case .resume(let id, let wait, let error): sessions[id]?.resume(wait, error)
-        case .changes(let changes): tell(changes)
+        case .changes(let changes):
+            tell(changes)
+            retryBlocked(changes)
         }
+    }
+
+    // MARK: Clients that wait for lists
+
+    /// Notes a session that waits for a list, and ends its wait in time.
+    func block(_ id: Int64, wait: Int, within limit: Duration) {
+        blockedSessions.append(id)
+        listenToChanges()
+        if limit > .zero { postLater(limit, .resume(session: id, wait: wait, nil)) }
+        // What was pushed between the attempt and the subscription is not told.
+        sessions[id]?.retryBlocked()
+    }
+
+    /// Lets those that wait for lists that changed try again, the one that waits longest first.
+    private func retryBlocked(_ changes: [StateChange]) {
+        guard !blockedSessions.isEmpty else { return }
+        let changed = Set(changes.filter { $0.kind == .list }.map(\.key))
+        guard !changed.isEmpty else { return }
+        for id in blockedSessions {
+            guard let session = sessions[id], let request = session.blocked, request.keys.contains(where: changed.contains) else {
+                continue
+            }
+            session.retryBlocked()
+        }
+        blockedSessions.removeAll { sessions[$0]?.blocked == nil }
+        stopListening()
     }
 
     /// Notes whose key space a number is, for changes that name only the number.
@@ -154,12 +190,12 @@ final class ServerCore {
     }
 
     private func listenToChanges() {
-        guard changes == nil, !channels.isEmpty else { return }
+        guard changes == nil, !channels.isEmpty || !blockedSessions.isEmpty else { return }
         changes = access.subscribe({ _ in true }, { [post] in post(.changes($0)) })
     }
 
     private func stopListening() {
-        guard channels.isEmpty, let changes else { return }
+        guard channels.isEmpty, blockedSessions.isEmpty, let changes else { return }
         access.unsubscribe(changes)
         self.changes = nil
     }
@@ -206,7 +242,8 @@ final class ServerCore {
             guard let (namespace, database) = places[change.key.space] else { continue }
             let event = change.isRemoval ? "del" : change.kind.event
             _ = publish(
-                namespace: namespace, channel: Bytes(Array("__keyspace@\(database)__:".utf8) + change.key.name.array), message: Bytes(event))
+                namespace: namespace, channel: Bytes(Array("__keyspace@\(database)__:".utf8) + change.key.name.array), message: Bytes(event)
+            )
             _ = publish(namespace: namespace, channel: Bytes("__keyevent@\(database)__:\(event)"), message: change.key.name)
         }
     }

@@ -21,10 +21,10 @@ struct Transaction {
 extension Session {
     /// Executes the request in `turn`, or refuses it.
     func execute(_ turn: inout Turn, _ replica: inout Replica) {
-        server.statistics.commands &+= 1
+        turn.executed &+= 1
         let before = turn.reply.count
         if let index = server.table.index(of: turn.input, turn.origin, turn.arguments[0]) {
-            lastCommand = index
+            turn.lastCommand = index
             let command = server.table.commands[index]
             if command.accepts(turn.count), isAllowed(index, command, turn) {
                 if transaction != nil, !command.isControl { enqueue(index, &turn) } else { perform(command, &turn, &replica) }
@@ -84,7 +84,8 @@ extension Session {
         if isStranger {
             turn.reply.error("NOAUTH Authentication required.")
         } else if CommandTable.foreign.contains(name.lowercased()) {
-            turn.reply.error("ERR the command '\(name.lowercased())' of Redis is not supported by Brume; docs/redis.md lists those that are")
+            turn.reply.error(
+                "ERR the command '\(name.lowercased())' of Redis is not supported by Brume; docs/redis.md lists those that are")
         } else {
             var arguments = ""
             var index = 1

@@ -55,6 +55,8 @@ final class Session {
 
     var channels: [Bytes] = []
     var patterns: [Bytes] = []
+    /// What the client waits for until a list has it.
+    var blocked: BlockedRequest?
     /// Messages that came while this session executed something; they follow its replies.
     private var inbox: [UInt8] = []
     private var isExecuting = false
@@ -145,12 +147,14 @@ final class Session {
             let level = settlement(turn.space, replica)
             var left = consistency.isPlain ? RedisSettings.requestsPerRun : 1
             repeat {
-                turn.arguments = parser.arguments
+                parser.exchangeArguments(&turn.arguments)
                 turn.origin = parser.start
                 if parser.isUnquoted { turn.useWords(parser.unquoted) }
                 if level != .accepted { replyStarts.append(turn.reply.count) }
                 execute(&turn, &replica)
                 turn.restoreInput()
+                turn.arguments.removeAll(keepingCapacity: true)
+                parser.exchangeArguments(&turn.arguments)
                 parser.finishRequest()
                 left -= 1
             } while left > 0 && wait == nil && !isClosing && turn.reply.count < Self.flushBytes && !turn.endsRun
@@ -158,6 +162,9 @@ final class Session {
             return (turn.hasWritten ? replica.mark : .nothing, level)
         }
         isExecuting = false
+        server.statistics.commands &+= turn.executed
+        turn.executed = 0
+        lastCommand = turn.lastCommand
         server.unlocked()
         // A request that was read but not executed is still there.
         hasRequest = !parser.arguments.isEmpty && !parser.isWithinRequest
@@ -242,7 +249,10 @@ final class Session {
         turn.arguments = parser.arguments
         turn.origin = parser.start
         if parser.isUnquoted { turn.useWords(parser.unquoted) }
-        defer { turn.restoreInput() }
+        defer {
+            turn.restoreInput()
+            turn.arguments = []
+        }
         guard let index = server.table.index(of: turn.input, turn.origin, turn.arguments[0]) else { return nil }
         return server.access.withReplica { replica, _ in
             guard let name = try? SpaceName(namespace, database: database), let space = try? replica.space(name) else { return nil }
@@ -270,6 +280,7 @@ final class Session {
     func resume(_ number: Int, _ error: StateError?) {
         guard let wait, wait.number == number, !isClosing else { return }
         self.wait = nil
+        blocked = nil
         switch wait {
         case .need:
             if let error {
@@ -285,6 +296,15 @@ final class Session {
         case .command(_, let finish):
             finish(&turn.reply, error)
         }
+        proceed()
+    }
+
+    /// Ends the wait for a list with a reply that was written already.
+    func finishBlocked(_ number: Int, with reply: [UInt8]) {
+        guard case .command(number, _) = wait, !isClosing else { return }
+        wait = nil
+        blocked = nil
+        turn.reply.raw(reply)
         proceed()
     }
 

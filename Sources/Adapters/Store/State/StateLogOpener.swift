@@ -37,7 +37,8 @@ enum StateLogOpener {
                         """)
                 guard try !StateLogSchema.migrator.hasBeenSuperseded(db) else {
                     throw BrumeError(
-                        .conflict, "The state in \(path) was written by a newer Brume; start that one, or give this node another directory.")
+                        .conflict, "The state in \(path) was written by a newer Brume; start that one, or give this node another directory."
+                    )
                 }
             }
             try StateLogSchema.migrator.migrate(queue)

@@ -118,7 +118,8 @@ enum StateLogRescue {
             default: ("position", ["position", "checksum", "body"])
             }
         let marks = columns.map { _ in "?" }.joined(separator: ", ")
-        let select = "SELECT \(columns.joined(separator: ", ")) FROM \(table) NOT INDEXED WHERE \(key) BETWEEN ? AND ? ORDER BY \(key) LIMIT ?"
+        let select =
+            "SELECT \(columns.joined(separator: ", ")) FROM \(table) NOT INDEXED WHERE \(key) BETWEEN ? AND ? ORDER BY \(key) LIMIT ?"
         let insert = "INSERT OR IGNORE INTO \(table) (\(columns.joined(separator: ", "))) VALUES (\(marks))"
         let last = (try? Int64.fetchOne(source, sql: "SELECT MAX(\(key)) FROM \(table)")) ?? 1 << 40
         var ranges = [0...max(0, last)]

@@ -8,7 +8,7 @@ package struct StateLogSettings: Sendable {
     package var intervalBytesMax = 1 << 20
     /// Bytes that share one commit at most; some 20 ms of a slow disk.
     package var commitBytesMax = 4 << 20
-    /// Bytes that wait in memory while the disk is full or stalls; beyond it new records are given up and the snapshot must make up for them.
+    /// Bytes that wait in memory while the disk is full or stalls; beyond it new records are given up until a snapshot makes up for them.
     package var pendingBytesMax = 64 << 20
     /// After a failed write the log tries again so much later.
     package var retryDelay = Duration.seconds(1)

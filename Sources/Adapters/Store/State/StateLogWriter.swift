@@ -106,7 +106,8 @@ final class StateLogWriter: Sendable {
     private func refusal(of bytes: Int, _ state: State) -> BrumeError? {
         if state.isClosed { return BrumeError(.unavailable, "The log of state at \(path) is closed; start the node again.") }
         guard state.figures.pendingBytes + bytes > settings.pendingBytesMax, !state.pending.isEmpty else { return nil }
-        let reason = state.figures.trouble ?? "The disk that holds \(path) is too slow for what is written; write less, or use a faster one."
+        let reason =
+            state.figures.trouble ?? "The disk that holds \(path) is too slow for what is written; write less, or use a faster one."
         return BrumeError(.unavailable, reason)
     }
 
@@ -193,10 +194,11 @@ final class StateLogWriter: Sendable {
             }
         }
         perform(after: isWritten, db)
-        act(on: state.withLock { state in
-            state.isWriting = false
-            return nextWake(&state)
-        })
+        act(
+            on: state.withLock { state in
+                state.isWriting = false
+                return nextWake(&state)
+            })
     }
 
     private func write(_ entries: [Entry], _ db: Database) throws {

@@ -72,7 +72,8 @@ public struct ByteWriter: Sendable {
 /// What can be written to bytes and read back, and whose reading survives any bytes at all.
 public protocol BinaryCodable {
     func encode(into writer: inout ByteWriter)
-    /// Throws when the bytes are no encoding of such a value; never traps, and never takes much more memory than the bytes.
+    /// Throws when the bytes are no encoding of such a value. Never traps; takes memory in proportion to the bytes, some twenty times as
+    /// much at worst.
     init(from reader: inout ByteReader) throws(DecodingFailure)
 }
 

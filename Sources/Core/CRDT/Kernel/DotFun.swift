@@ -77,6 +77,7 @@ public struct DotFun<Value: DotValue>: DotStore {
         merged.reserveCapacity(count + other.count)
         forEach { mine in
             if let theirs = other[mine.dot] {
+                changes.keep()
                 var both = mine
                 both.value.merge(theirs)
                 merged.append(both)
@@ -109,6 +110,7 @@ public struct DotFun<Value: DotValue>: DotStore {
             return true
         }
         if let theirs, theirs.dot == mine.dot {
+            changes.keep()
             first?.value.merge(theirs.value)
             return true
         }

@@ -23,6 +23,11 @@ public struct DotChanges: Sendable {
     let collects: Bool
     /// How many dots were dropped; always counted.
     public private(set) var droppedCount: UInt64 = 0
+    /// How many dots both sides hold in the same place; always counted. Who does not count them costs time, nothing else.
+    public private(set) var keptCount: UInt64 = 0
+
+    /// How many dots of both contexts need no further look: they live on both sides, or were just dropped.
+    var settledCount: UInt64 { keptCount + droppedCount }
 
     public init(collects: Bool) { self.collects = collects }
 
@@ -32,6 +37,9 @@ public struct DotChanges: Sendable {
 
     /// Counts dots that were dropped while nobody asked which.
     mutating func count(dropped: UInt64) { droppedCount += dropped }
+
+    /// Counts dots that both sides hold in the same place.
+    public mutating func keep(_ count: UInt64 = 1) { keptCount += count }
 
     public mutating func drop(_ dot: Dot) {
         droppedCount += 1

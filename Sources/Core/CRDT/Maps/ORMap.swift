@@ -65,7 +65,6 @@ public struct ORMap<Value: DotStore>: DotStore {
         var settled: UInt64 = 0
         for position in 0..<other.table.count {
             let key = other.table[position].key
-            other.table[position].value.forEachDot { if context.contains($0) { settled &+= 1 } }
             settled &+= joinValue(
                 other.table[position].value, of: key, at: table.find(key), context, otherContext, &changes, observe)
         }
@@ -74,7 +73,7 @@ public struct ORMap<Value: DotStore>: DotStore {
         }
     }
 
-    /// Joins one value; returns how many of its dots were dropped.
+    /// Joins one value; returns for how many of its dots nothing is left to do.
     private mutating func joinValue(
         _ theirs: Value, of key: Bytes, at found: Int?, _ context: CausalContext, _ otherContext: CausalContext,
         _ changes: inout DotChanges, _ observe: (Bytes, Value?, Value?) -> Void
@@ -101,7 +100,7 @@ public struct ORMap<Value: DotStore>: DotStore {
             digest &+= Self.mark(key, table[position].value)
             observe(key, before, table[position].value)
         }
-        return local.droppedCount
+        return local.settledCount
     }
 
     private mutating func note(_ local: DotChanges, at position: Int, _ changes: inout DotChanges) {
@@ -111,6 +110,7 @@ public struct ORMap<Value: DotStore>: DotStore {
         }
         for dot in local.dropped { changes.drop(dot) }
         if !local.collects { changes.count(dropped: local.droppedCount) }
+        changes.keep(local.keptCount)
         for dot in local.added { changes.add(dot) }
     }
 

@@ -98,15 +98,16 @@ extension ReplicatedList {
 
     /// Splits a range of dots into parts that are placed, with the place of the first, and parts that are not.
     func forEachPlace(of site: SiteID, _ range: Range<UInt64>, _ body: (Range<UInt64>, Place?) -> Void) {
-        guard let tree = storage?.tree, let index = tree.siteIndex(site) else { return body(range, nil) }
+        // The tree is read where it lies: a copy of it, though shared, costs more than what is looked up.
+        guard let storage, let index = storage.tree.siteIndex(site) else { return body(range, nil) }
         var sequence = range.lowerBound
         while sequence < range.upperBound {
-            let place = tree.locate(index, sequence)
+            let place = storage.tree.locate(index, sequence)
             let end: UInt64
             if let place {
-                end = min(tree.blocks[Int(place.block)].end, range.upperBound)
+                end = min(storage.tree.blocks[Int(place.block)].end, range.upperBound)
             } else {
-                end = tree.stores[Int(index)].firstStart(in: sequence..<range.upperBound)
+                end = storage.tree.stores[Int(index)].firstStart(in: sequence..<range.upperBound)
             }
             body(sequence..<end, place)
             sequence = end

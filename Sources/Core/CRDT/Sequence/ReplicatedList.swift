@@ -81,8 +81,8 @@ public struct ReplicatedList<Element: ListElement>: Sendable {
     /// Where an element is now; for a removed one whose place is still kept, where it would be. O(log n).
     @specialized(where Element == Bytes)
     public func position(of dot: Dot) -> Int? {
-        guard dot.sequence > 0, let tree = storage?.tree, let place = tree.locate(dot) else { return nil }
-        return tree.order.position(of: place.block) + (tree.blocks[Int(place.block)].isLive ? place.offset : 0)
+        guard dot.sequence > 0, let storage, let place = storage.tree.locate(dot) else { return nil }
+        return storage.tree.order.position(of: place.block) + (storage.tree.blocks[Int(place.block)].isLive ? place.offset : 0)
     }
 
     /// How many runs wait for the element at which they hang, because a delta was lost or is late.

@@ -47,6 +47,10 @@ struct SiteStore<Element: ListElement>: Sendable {
     private func search(_ number: UInt64) -> Int {
         // Most work is at the end.
         if let last = numbers.last, last <= number { return last == number ? numbers.count - 1 : numbers.count }
+        // Where no chunk is missing, the number tells the place.
+        if let first = numbers.first, first <= number, number - first < UInt64(numbers.count), numbers[Int(number - first)] == number {
+            return Int(number - first)
+        }
         var low = 0
         var high = numbers.count
         while low < high {

@@ -103,19 +103,17 @@ public struct AddWinsSet: DotStore {
 
     public mutating func join(_ other: AddWinsSet, context: CausalContext, otherContext: CausalContext, changes: inout DotChanges) {
         if other.table.count > table.count { table.reserveCapacity(other.table.count) }
-        // Dots that both contexts have and whose fate is settled by the elements that `other` names.
-        var settled: UInt64 = 0
+        // A join of its own counts what it settles.
+        let before = changes.settledCount
         for position in 0..<other.table.count {
             let entry = other.table[position]
             let place = table.look(entry.key)
             guard other.extras.isEmpty, extras.isEmpty else {
-                joinDots(of: other, at: position, place, context, otherContext, &changes, &settled)
+                joinDots(of: other, at: position, place, context, otherContext, &changes)
                 continue
             }
             guard let mine = place.position else {
-                if context.contains(entry.dot) {
-                    settled += 1
-                } else {
+                if !context.contains(entry.dot) {
                     append(entry.key, entry.dot, at: place)
                     changes.add(entry.dot)
                 }
@@ -123,17 +121,16 @@ public struct AddWinsSet: DotStore {
             }
             let old = table[mine].dot
             if old == entry.dot {
-                settled += 1
+                changes.keep()
             } else if !context.contains(entry.dot), otherContext.contains(old) {
                 replaceOnly(at: mine, old, by: entry.dot)
                 changes.drop(old)
                 changes.add(entry.dot)
-                settled += 1
             } else {
-                joinDots(of: other, at: position, place, context, otherContext, &changes, &settled)
+                joinDots(of: other, at: position, place, context, otherContext, &changes)
             }
         }
-        if !table.isEmpty, context.overlap(otherContext) > settled {
+        if !table.isEmpty, context.overlap(otherContext) > changes.settledCount - before {
             dropRemoved(besides: other, context, otherContext, &changes)
         }
     }
@@ -148,12 +145,11 @@ public struct AddWinsSet: DotStore {
 
     private mutating func joinDots(
         of other: AddWinsSet, at position: Int, _ place: KeyTable<Entry>.Place, _ context: CausalContext, _ otherContext: CausalContext,
-        _ changes: inout DotChanges, _ settled: inout UInt64
+        _ changes: inout DotChanges
     ) {
         let element = other.table[position].key
         let theirs = other.dots(at: position)
         let unknown = theirs.filter { !context.contains($0) }
-        settled += UInt64(theirs.count - unknown.count)
         guard let mine = place.position else {
             guard let first = unknown.first else { return }
             append(element, first, at: place)
@@ -164,7 +160,7 @@ public struct AddWinsSet: DotStore {
         let old = dots(at: mine)
         let kept = old.filter { theirs.contains($0) || !otherContext.contains($0) }
         let added = unknown.filter { !old.contains($0) }
-        settled += UInt64(old.count - kept.count)
+        changes.keep(UInt64(kept.count { theirs.contains($0) }))
         if kept.count == old.count, added.isEmpty { return }
         for dot in old where !kept.contains(dot) { changes.drop(dot) }
         for dot in added { changes.add(dot) }

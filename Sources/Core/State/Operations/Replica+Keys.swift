@@ -46,9 +46,9 @@ extension Replica {
 
     /// Sets when a key shall be gone; a moment in the past deletes it. Answers whether it was set.
     ///
-    /// - Parameter deadline: milliseconds since 1970.
+    /// - Parameter moment: milliseconds since 1970.
     public mutating func expire(
-        _ key: ObjectKey, at deadline: Int64, _ condition: ExpiryCondition, _ now: StateTime
+        _ key: ObjectKey, at moment: Int64, _ condition: ExpiryCondition, _ now: StateTime
     ) throws(StateError) -> Bool {
         guard let object = visible(key, now) else { return false }
         let before = object.expiry
@@ -56,23 +56,23 @@ extension Replica {
         case .always: break
         case .ifNone: if before != nil { return false }
         case .ifSome: if before == nil { return false }
-        case .ifLater: guard let before, deadline > before else { return false }
-        case .ifSooner: if let before, deadline >= before { return false }
+        case .ifLater: guard let before, moment > before else { return false }
+        case .ifSooner: if let before, moment >= before { return false }
         }
-        if deadline <= milliseconds(now) {
+        if moment <= milliseconds(now) {
             _ = delete([key], now)
             return true
         }
-        setExpiry(object, deadline, now)
+        setExpiry(object, moment, now)
         return true
     }
 
-    mutating func setExpiry(_ object: StateObject, _ deadline: Int64, _ now: StateTime) {
+    mutating func setExpiry(_ object: StateObject, _ moment: Int64, _ now: StateTime) {
         let side = object.makeSide()
         let stamp = stamp(now).after(max(object.overwritten, side.expiry?.stamp ?? .zero))
-        side.expiry = Expiry(stamp: stamp, deadline: deadline)
+        side.expiry = Expiry(stamp: stamp, moment: moment)
         side.isDirty = true
-        if deadline >= 0 { schedule(object) }
+        if moment >= 0 { schedule(object) }
         changed(object, stamp.time, now)
     }
 
@@ -120,7 +120,9 @@ extension Replica {
     ///
     /// Every key that is there from the first call to the last is met; one that comes or goes meanwhile may or may not be; none is
     /// reported twice by one call. A call looks at `count` keys or one bucket more.
-    public func scan(_ space: SpaceID, cursor: UInt64, count: Int, _ now: StateTime) -> (next: UInt64, keys: [(name: Bytes, kind: ObjectKind)]) {
+    public func scan(
+        _ space: SpaceID, cursor: UInt64, count: Int, _ now: StateTime
+    ) -> (next: UInt64, keys: [(name: Bytes, kind: ObjectKind)]) {
         let space = spaces[space.index]
         let moment = milliseconds(now)
         var keys: [(name: Bytes, kind: ObjectKind)] = []

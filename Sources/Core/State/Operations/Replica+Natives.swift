@@ -198,7 +198,9 @@ extension Replica {
     /// Inserts text before a position, counted in Unicode scalars. O(log n + length).
     public mutating func textInsert(_ key: ObjectKey, _ text: String, at position: Int, _ now: StateTime) throws(StateError) {
         let count = try textCount(key, now)
-        guard (0...count).contains(position) else { throw StateError(.outOfRange, "The position is outside of the text of \(count) scalars.") }
+        guard (0...count).contains(position) else {
+            throw StateError(.outOfRange, "The position is outside of the text of \(count) scalars.")
+        }
         try checkSize(text.utf8.count, "text")
         try change(key, Text.self, now) { [site] content, delta throws(CRDTError) in
             delta.join(content.insert(text, at: position, by: site))

@@ -47,7 +47,7 @@ extension Replica {
         {
             return unsafe unsafeDowncast(object, to: StringObject.self)
         }
-        let object = try writingSlowly(key, space, hash, .string, now) { StringObject(name: $0, hash: $1, space: $2) }
+        let object = try writingSlowly(key, space, hash, .string, now)
         return unsafe unsafeDowncast(object, to: StringObject.self)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import BrumeModel
 import BrumeCRDT
+public import BrumeModel
 
 /// A node of the cluster.
 public struct StateMember: Sendable, Hashable {

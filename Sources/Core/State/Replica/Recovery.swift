@@ -47,8 +47,25 @@ public struct StateRecovery: ~Copyable {
             try mergeBatch(try Batch(from: &reader))
         case .received:
             vector.merge(try VersionVector(from: &reader))
+        case .interest:
+            let name = try reader.string().text
+            mergeInterest(name, isHeld: try reader.byte() == 1)
         }
         try reader.finish()
+    }
+
+    private mutating func mergeInterest(_ name: String, isHeld: Bool) {
+        let namespace = replica.namespace(name)
+        if isHeld {
+            namespace.interest.isHeld = true
+            namespace.interest.wasUsed = true
+        } else if !replica.spaces.contains(where: { $0.namespace === namespace && $0.wasSaved(after: replica.replaying) }) {
+            // Unless the snapshot tells of a later time, in which it was kept again.
+            replica.forgetObjects(of: namespace)
+            namespace.interest = LocalInterest()
+            namespace.interest.isPinned = replica.isPinned(name, namespace.settings.interest)
+            namespace.interest.isHeld = namespace.interest.isPinned
+        }
     }
 
     private mutating func mergeBatch(_ batch: Batch) throws(DecodingFailure) {
@@ -94,6 +111,7 @@ public struct StateRecovery: ~Copyable {
     private mutating func mergeState(_ reader: inout ByteReader) throws(DecodingFailure) {
         let state = try SnapshotState(from: &reader)
         vector.merge(state.vector)
+        for name in state.held { mergeInterest(name, isHeld: true) }
         replica.adopt(stable: state.stable)
         replica.floor = max(replica.floor, state.floor)
         replica.clock = HybridClock(last: max(replica.clock.last, state.time))
@@ -125,6 +143,7 @@ public struct StateRecovery: ~Copyable {
         replica.counts = StateCounts()
         replica.replaying = .max
         for space in replica.spaces { space.forgetSaved() }
+        for namespace in replica.namespaces { namespace.interest.lastUsed = now.instant }
         _ = replica.takeOutputs()
         replica.clock.observe(HybridTime(milliseconds: now.wallMilliseconds), wall: now.wallMilliseconds)
         replica.rescheduleExpiries()
@@ -138,15 +157,20 @@ struct SnapshotState {
     var stable: HybridTime
     var time: HybridTime
     var floor: UInt64
+    /// Namespaces that are kept because they are used, by name.
+    var held: [String]
 
     func encode(into writer: inout ByteWriter) {
         writer.value(vector)
         writer.value(stable)
         writer.value(time)
         writer.varint(floor)
+        writer.count(held.count)
+        for name in held { writer.string(Bytes(name)) }
     }
 
-    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64) {
+    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64, held: [String]) {
+        self.held = held
         self.vector = vector
         self.stable = stable
         self.time = time
@@ -159,6 +183,8 @@ struct SnapshotState {
         time = try HybridTime(from: &reader)
         floor = try reader.varint()
         guard floor <= CausalContext.sequenceMax else { throw reader.failure(.impossible) }
+        held = []
+        for _ in 0..<(try reader.count()) { held.append(try reader.string().text) }
     }
 }
 
@@ -252,8 +278,9 @@ extension Replica {
     }
 
     private mutating func vectorPart() -> SnapshotPart {
+        let held = namespaces.filter { $0.interest.isHeld && !$0.interest.isPinned && $0.settings.durability > .none }.map(\.name)
         var writer = ByteWriter()
-        SnapshotState(vector: roundVector ?? currentVector, stable: stable, time: clock.last, floor: floor).encode(into: &writer)
+        SnapshotState(vector: roundVector ?? currentVector, stable: stable, time: clock.last, floor: floor, held: held).encode(into: &writer)
         return SnapshotPart(name: SnapshotPart.vectorName, body: Sealed.seal(writer.bytes))
     }
 }

@@ -26,7 +26,7 @@ struct EntryHead {
         writer.byte((expiry == nil ? 0 : hasExpiry) | (side.epoch == .zero ? 0 : hasEpoch))
         if let expiry {
             writer.value(expiry.stamp)
-            writer.signed(expiry.deadline)
+            writer.signed(expiry.moment)
         }
         if side.epoch > .zero { writer.value(side.epoch) }
     }
@@ -39,9 +39,9 @@ struct EntryHead {
         guard parts < 4 else { throw reader.failure(.unknownTag) }
         if parts & Self.hasExpiry > 0 {
             let stamp = try Stamp(from: &reader)
-            let deadline = try reader.signed()
-            guard deadline >= -1 else { throw reader.failure(.impossible) }
-            expiry = Expiry(stamp: stamp, deadline: deadline)
+            let moment = try reader.signed()
+            guard moment >= -1 else { throw reader.failure(.impossible) }
+            expiry = Expiry(stamp: stamp, moment: moment)
         }
         if parts & Self.hasEpoch > 0 { epoch = try Stamp(from: &reader) }
     }

@@ -7,11 +7,11 @@ import HeapModule
 /// Objects by the moment of their expiry.
 struct ExpiryQueue {
     private struct Entry: Comparable {
-        let deadline: Int64
+        let moment: Int64
         let number: UInt64
         let object: StateObject
 
-        static func < (left: Entry, right: Entry) -> Bool { (left.deadline, left.number) < (right.deadline, right.number) }
+        static func < (left: Entry, right: Entry) -> Bool { (left.moment, left.number) < (right.moment, right.number) }
         static func == (left: Entry, right: Entry) -> Bool { left.number == right.number }
     }
 
@@ -19,16 +19,16 @@ struct ExpiryQueue {
     private var number: UInt64 = 0
 
     /// Milliseconds since 1970 of the first expiry.
-    var first: Int64? { heap.min?.deadline }
+    var first: Int64? { heap.min?.moment }
     var count: Int { heap.count }
 
-    mutating func add(_ object: StateObject, at deadline: Int64) {
+    mutating func add(_ object: StateObject, at moment: Int64) {
         number += 1
-        heap.insert(Entry(deadline: deadline, number: number, object: object))
+        heap.insert(Entry(moment: moment, number: number, object: object))
     }
 
     mutating func pop(through moment: Int64) -> StateObject? {
-        guard let first = heap.min, first.deadline <= moment else { return nil }
+        guard let first = heap.min, first.moment <= moment else { return nil }
         return heap.popMin()?.object
     }
 }
@@ -63,10 +63,10 @@ extension Replica {
         }
     }
 
-    private mutating func expireSilently(_ object: StateObject, at deadline: Int64, _ now: StateTime) {
+    private mutating func expireSilently(_ object: StateObject, at moment: Int64, _ now: StateTime) {
         // The stamp follows from what everybody knows, so that all nodes come to the same state without a word.
-        let moment = HybridTime(milliseconds: UInt64(max(0, deadline)))
-        let stamp = Stamp(time: moment, site: SiteID(rawValue: 0)).after(object.overwritten)
+        let time = HybridTime(milliseconds: UInt64(max(0, moment)))
+        let stamp = Stamp(time: time, site: SiteID(rawValue: 0)).after(object.overwritten)
         let hadDelta = object.hasDelta
         if object.expiresByEpoch {
             object.makeSide().epoch = stamp.after(object.epoch)

@@ -74,6 +74,7 @@ extension Replica {
 
     private mutating func takeUp(_ namespace: Namespace) {
         namespace.interest.isHeld = true
+        logInterest(in: namespace)
         let others = peers.filter(\.isMember).map(\.node)
         namespace.interest.sources = others
         namespace.interest.isFilled = others.isEmpty
@@ -81,7 +82,8 @@ extension Replica {
         announceInterestSoon()
     }
 
-    /// A caller begins to use a key space: the node keeps its namespace from now on, and pulls what it lacks.
+    /// A caller uses a key space: the node keeps its namespace from now on, and pulls what it lacks. O(1); call it with each run of
+    /// commands, so that what is only read does not count as idle.
     public mutating func use(_ space: SpaceID, _ now: StateTime) {
         let namespace = spaces[space.index].namespace
         namespace.interest.lastUsed = now.instant
@@ -218,8 +220,14 @@ extension Replica {
     /// This replica's counts in them are forgotten too, so it must never count on under the same identity.
     private mutating func drop(_ namespace: Namespace, _ now: StateTime) {
         namespace.interest = LocalInterest()
-        namespace.interest.isHeld = false
         counts.droppedNamespaces += 1
+        forgetObjects(of: namespace)
+        logInterest(in: namespace)
+        reincarnate(as: SiteID(rawValue: random.next()), now)
+    }
+
+    /// Takes every object of a namespace out, without a word to anybody.
+    mutating func forgetObjects(of namespace: Namespace) {
         for space in spaces where space.namespace === namespace {
             var all: [StateObject] = []
             space.table.forEach { all.append($0) }
@@ -228,6 +236,5 @@ extension Replica {
             space.shells = []
             space.unsaved.fill()
         }
-        reincarnate(as: SiteID(rawValue: random.next()), now)
     }
 }

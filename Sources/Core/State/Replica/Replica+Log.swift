@@ -12,6 +12,8 @@ enum RecordKind: UInt8 {
     case objects = 2
     /// How far this replica has come with everybody's batches, without their content.
     case received = 3
+    /// That this node keeps a namespace from here on, or forgot it.
+    case interest = 4
 }
 
 /// Which batches become durable with which record.
@@ -70,6 +72,18 @@ extension Replica {
         for entry in vector.entries { durables.add(nextRecord - 1, entry.site, entry.sequence) }
     }
 
+    /// Writes down whether this node keeps a namespace that no policy keeps here.
+    mutating func logInterest(in namespace: Namespace) {
+        guard namespace.settings.durability > .none, !namespace.interest.isPinned else { return }
+        isVectorUnsaved = true
+        var writer = ByteWriter()
+        writer.byte(RecordKind.interest.rawValue)
+        writer.value(nextLogTime())
+        writer.string(Bytes(namespace.name))
+        writer.byte(namespace.interest.isHeld ? 1 : 0)
+        record(writer, now: true)
+    }
+
     /// A time after every part of a snapshot that does not hold what is logged now.
     private mutating func nextLogTime() -> HybridTime {
         clock = HybridClock(last: clock.last.next)
@@ -94,7 +108,9 @@ extension Replica {
                 durableBatch = max(durableBatch, number)
             } else {
                 origins.update(origin) { $0.durable = max($0.durable, number) }
-                if let node = origins[origin]?.node, let peer = find(node), peer.statusDue == nil { peer.statusDue = lastInstant + settings.ackDelay }
+                if let node = origins[origin]?.node, let peer = find(node), peer.statusDue == nil {
+                    peer.statusDue = lastInstant + settings.ackDelay
+                }
             }
         }
     }

@@ -49,13 +49,12 @@ extension Replica {
         {
             return unsafe unsafeDowncast(object, to: ContentObject<Content>.self)
         }
-        let object = try writingSlowly(key, space, hash, Content.kind, now) { ContentObject<Content>(name: $0, hash: $1, space: $2) }
+        let object = try writingSlowly(key, space, hash, Content.kind, now)
         return unsafe unsafeDowncast(object, to: ContentObject<Content>.self)
     }
 
     mutating func writingSlowly(
-        _ key: ObjectKey, _ space: Space, _ hash: UInt64, _ kind: ObjectKind, _ now: StateTime,
-        make: (Bytes, UInt64, SpaceID) -> StateObject
+        _ key: ObjectKey, _ space: Space, _ hash: UInt64, _ kind: ObjectKind, _ now: StateTime
     ) throws(StateError) -> StateObject {
         let all = space.table.all(hash, key.name)
         let moment = milliseconds(now)
@@ -74,7 +73,7 @@ extension Replica {
             throw StateError(.tooLarge, "The key has \(key.name.count) bytes; \(settings.keyBytesMax) are allowed.")
         }
         try checkQuota(space, creates: true)
-        let object = make(key.name, hash, space.id)
+        let object = kind.makeObject(key.name, hash, space.id)
         insert(object, besides: space.table.all(hash, key.name), in: space)
         number(object)
         return object
@@ -130,6 +129,8 @@ extension Replica {
         if space.dirty.isEmpty {
             if dirtySpaces.isEmpty { flushDue = now.instant + settings.flushDelay }
             dirtySpaces.append(space.id.index)
+            // Whoever writes uses the namespace, whether it said so or not.
+            use(space.id, now)
         }
         space.dirty.append(object)
         dirtyCount &+= 1
@@ -183,7 +184,7 @@ extension Replica {
             object.removeContent(stamp)
         }
         if let side = object.side, side.expiry != nil {
-            side.expiry = Expiry(stamp: stamp, deadline: -1)
+            side.expiry = Expiry(stamp: stamp, moment: -1)
             side.isDirty = true
         }
         changed(object, stamp.time, now)

@@ -89,6 +89,8 @@ public struct Replica: ~Copyable, @unchecked Sendable {
         nextNonce = random.next() >> 1
         nextHeartbeat = now.instant + settings.heartbeat
         nextRepair = now.instant + settings.repairInterval
+        // An earlier run of this node may have granted what it does not remember.
+        leases.silentUntil = now.instant + settings.lease
     }
 
     /// The batch that holds everything written so far, also what was not flushed yet.

@@ -36,10 +36,11 @@ protocol CausalContent: ObjectContent {
 }
 
 /// An object of one kind: its content, and the join of its changes since the last flush.
-final class ContentObject<Content: ObjectContent>: StateObject {
-    var content = Content()
-    /// Nil when nothing waits to be sent.
-    var delta: Content?
+class ContentObject<Content: ObjectContent>: StateObject {
+    final var content = Content()
+    /// What waits to be sent; the bottom when nothing does.
+    final var delta = Content()
+    final var isPending = false
 
     init(name: Bytes, hash: UInt64, space: SpaceID) {
         super.init(name: name, hash: hash, space: space, kind: Content.kind)
@@ -51,11 +52,11 @@ final class ContentObject<Content: ObjectContent>: StateObject {
     override var overwritten: Stamp { content.overwritten }
     override var needsEpoch: Bool { Content.onlyGrows }
     override var expiresByEpoch: Bool { Content.onlyGrows || Content.removalIsAWrite }
-    override var hasDelta: Bool { delta != nil }
+    override var hasDelta: Bool { isPending }
 
     override func encodeDelta(into writer: inout ByteWriter) {
-        (delta ?? Content()).encode(into: &writer)
-        delta = nil
+        delta.encode(into: &writer)
+        forgetDelta()
     }
 
     override func encodeContent(into writer: inout ByteWriter) { content.encode(into: &writer) }
@@ -72,22 +73,29 @@ final class ContentObject<Content: ObjectContent>: StateObject {
 
     override func resetContent() {
         content = Content()
-        if delta != nil { delta = Content() }
+        delta = Content()
     }
 
     override func beginNumbering(of site: SiteID, after floor: UInt64) {
         change { content, delta in content.beginNumbering(of: site, after: floor, into: &delta) }
     }
-    override func forgetDelta() { delta = nil }
+
+    override func forgetDelta() {
+        delta = Content()
+        isPending = false
+    }
+
     override func lastNumber(of site: SiteID) -> UInt64 { content.lastNumber(of: site) }
-    override func resendAll() { delta = content }
+
+    override func resendAll() {
+        delta = content
+        isPending = true
+    }
 
     /// Runs a mutator that joins its delta to the one that waits.
     @inline(__always)
-    func change<Result, Failure: Error>(_ body: (inout Content, inout Content) throws(Failure) -> Result) throws(Failure) -> Result {
-        var pending = delta ?? Content()
-        delta = nil
-        defer { delta = pending }
-        return try body(&content, &pending)
+    final func change<Result, Failure: Error>(_ body: (inout Content, inout Content) throws(Failure) -> Result) throws(Failure) -> Result {
+        isPending = true
+        return try body(&content, &delta)
     }
 }

@@ -134,9 +134,9 @@ extension ObjectKind {
     func makeObject(_ name: Bytes, _ hash: UInt64, _ space: SpaceID) -> StateObject {
         switch self {
         case .string: StringObject(name: name, hash: hash, space: space)
-        case .set: ContentObject<SetContent>(name: name, hash: hash, space: space)
-        case .hash: ContentObject<HashContent>(name: name, hash: hash, space: space)
-        case .scoredSet: ContentObject<ScoredContent>(name: name, hash: hash, space: space)
+        case .set: SetObject(name: name, hash: hash, space: space)
+        case .hash: HashObject(name: name, hash: hash, space: space)
+        case .scoredSet: ScoredObject(name: name, hash: hash, space: space)
         case .list: ContentObject<ListContent>(name: name, hash: hash, space: space)
         case .hyperLogLog: ContentObject<HyperLogLog>(name: name, hash: hash, space: space)
         case .counter: ContentObject<PNCounter>(name: name, hash: hash, space: space)

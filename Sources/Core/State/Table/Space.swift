@@ -95,6 +95,9 @@ final class Space {
         savedAt[top] = max(savedAt[top], time)
     }
 
+    /// Whether the snapshot tells of a time after this one.
+    func wasSaved(after time: HybridTime) -> Bool { savedAt.contains { $0 >= time } }
+
     func forgetSaved() { savedAt = [] }
 
     /// Whether a part of the snapshot holds what a record of the time says about the object.

@@ -70,8 +70,8 @@ class StateObject {
 extension StateObject {
     /// The moment of expiry in milliseconds since 1970; nil if it never expires.
     final var expiry: Int64? {
-        guard let side, let expiry = side.expiry, expiry.deadline >= 0, expiry.stamp >= overwritten else { return nil }
-        return expiry.deadline
+        guard let side, let expiry = side.expiry, expiry.moment >= 0, expiry.stamp >= overwritten else { return nil }
+        return expiry.moment
     }
 
     final var epoch: Stamp { side?.epoch ?? .zero }
@@ -129,10 +129,10 @@ struct ObjectFlags: OptionSet {
 struct Expiry: Hashable {
     var stamp: Stamp
     /// Milliseconds since 1970; -1 for never.
-    var deadline: Int64
+    var moment: Int64
 
     mutating func merge(_ other: Expiry) {
-        if (stamp, deadline) < (other.stamp, other.deadline) { self = other }
+        if (stamp, moment) < (other.stamp, other.moment) { self = other }
     }
 }
 
@@ -150,7 +150,7 @@ final class ObjectSide {
     var digest: UInt64 {
         var value = Mixing.hash(epoch.time.rawValue, epoch.site.rawValue)
         if let expiry {
-            value = Mixing.hash(value, expiry.stamp.time.rawValue ^ expiry.stamp.site.rawValue, seed: UInt64(bitPattern: expiry.deadline))
+            value = Mixing.hash(value, expiry.stamp.time.rawValue ^ expiry.stamp.site.rawValue, seed: UInt64(bitPattern: expiry.moment))
         }
         return value
     }

@@ -118,7 +118,7 @@ extension Replica {
 
     /// Grants an object unless another node has it.
     private mutating func grant(_ subject: Leases.Subject, to owner: NodeID, _ length: Duration, _ now: StateTime) -> Bool {
-        guard now.instant >= leases.silentUntil else { return false }
+        guard now.instant >= leases.silentUntil || membership.others.isEmpty else { return false }
         if let grant = leases.grants[subject], grant.owner != owner, grant.until > now.instant { return false }
         if leases.grants[subject] == nil, leases.grants.count >= Leases.countMax { return false }
         leases.grants[subject] = Leases.Grant(owner: owner, until: now.instant + length)

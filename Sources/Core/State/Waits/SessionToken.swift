@@ -84,7 +84,8 @@ extension Replica {
     /// What a session has seen that reads or writes here now. Merge it into what the session had seen before.
     public func token() -> SessionToken {
         var vector = VersionVector()
-        for origin in origins.list where origin.received > 0 && !(origin.known >= origin.tipTime && origin.tipTime <= stable && origin.received <= origin.tip) {
+        for origin in origins.list
+        where origin.received > 0 && !(origin.known >= origin.tipTime && origin.tipTime <= stable && origin.received <= origin.tip) {
             vector[origin.site] = origin.received
         }
         if mark.batch > everywhere { vector[site] = mark.batch }

@@ -155,7 +155,9 @@ extension Replica {
         case .present(let keys):
             for key in keys { use(key.space, now) }
             if keys.allSatisfy({ isPresent($0.space) }) { return nil }
-            let asked = peers.filter { peer in peer.isMember && peer.isUp && keys.contains { peer.interest.keeps(name(of: $0.space).namespace) } }
+            let asked = peers.filter { peer in
+                peer.isMember && peer.isUp && keys.contains { peer.interest.keeps(name(of: $0.space).namespace) }
+            }
             guard !asked.isEmpty else { return nil }
             return try ask(asked, keys, needed: nil, until: deadline, now)
         case .quorum(let keys, let count):
@@ -227,7 +229,8 @@ extension Replica {
             if let needed = answers.needed {
                 if answers.came.count >= needed { return .some(nil) }
                 if answers.came.count + answers.asked.count < needed {
-                    return StateError(.unavailable, "Too few nodes answer for the quorum that the call asks for; try again or ask for fewer.")
+                    return StateError(
+                        .unavailable, "Too few nodes answer for the quorum that the call asks for; try again or ask for fewer.")
                 }
             } else if answers.isHeld || answers.asked.isEmpty || isLate {
                 // Nobody who answers has it: then there is nothing but what is here.

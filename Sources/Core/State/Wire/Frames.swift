@@ -60,7 +60,6 @@ struct FrameHead {
     let site: SiteID
     let time: HybridTime
 
-
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         guard let kind = Frame.Kind(rawValue: try reader.byte()) else { throw reader.failure(.unknownTag) }
         self.kind = kind

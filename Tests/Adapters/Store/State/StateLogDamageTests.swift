@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
 import Foundation
-import Glibc
 import GRDB
+import Glibc
 import Synchronization
 import Testing
 
@@ -96,11 +96,13 @@ struct StateLogDamageTests {
                 try await log.replace([StateLogPart(name: Array("part-\(number)".utf8), body: recordBody(number, count: 50))])
             }
             try log.execute("UPDATE records SET body = x'00112233' WHERE position = 4")
-            try log.execute("UPDATE parts SET body = (SELECT body FROM parts WHERE name = CAST('part-2' AS BLOB)) WHERE name = CAST('part-7' AS BLOB)")
+            try log.execute(
+                "UPDATE parts SET body = (SELECT body FROM parts WHERE name = CAST('part-2' AS BLOB)) WHERE name = CAST('part-7' AS BLOB)")
             try await log.end(clean: true)
             let kept = try await SQLiteStateLog.reopened(directory)
             #expect(kept.records.map(\.position) == [1, 2, 3, 5, 6, 7, 8, 9, 10])
-            #expect(Set(kept.parts.keys.map { String(decoding: $0, as: UTF8.self) }) == Set((0..<10).filter { $0 != 7 }.map { "part-\($0)" }))
+            #expect(
+                Set(kept.parts.keys.map { String(decoding: $0, as: UTF8.self) }) == Set((0..<10).filter { $0 != 7 }.map { "part-\($0)" }))
             #expect(!kept.opening.mayContinue, "a log that lost something ends its incarnation")
             #expect(kept.opening.damage.count == 2)
             #expect(kept.opening.damage.contains { $0.contains("'part-7'") } && kept.opening.damage.contains { $0.contains("Record 4") })
@@ -202,7 +204,9 @@ struct StateLogDamageTests {
                 try log.fillDisk(true)
                 let settlements = Settlements()
                 var last: UInt64 = 0
-                for number in UInt64(0)..<5 { last = log.append(recordBody(number, count: 4_000), urgency: .now, settled: settlements.note) }
+                for number in UInt64(0)..<5 {
+                    last = log.append(recordBody(number, count: 4_000), urgency: .now, settled: settlements.note)
+                }
                 #expect(settlements.seen.withLock { $0.count { $0.hasPrefix("lost") } } == 3)
                 #expect(log.figures.isIncomplete)
                 try log.fillDisk(false)

@@ -116,7 +116,9 @@ extension SQLiteStateLog {
     /// The records up to a position, asked of the database beside the writer.
     func bodiesOnDisk(through position: UInt64) throws -> [[UInt8]] {
         try queue.writeWithoutTransaction { db in
-            try Data.fetchAll(db, sql: "SELECT body FROM records WHERE position <= ?", arguments: [Int64(clamping: position)]).map { [UInt8]($0) }
+            try Data.fetchAll(db, sql: "SELECT body FROM records WHERE position <= ?", arguments: [Int64(clamping: position)]).map {
+                [UInt8]($0)
+            }
         }
     }
 }

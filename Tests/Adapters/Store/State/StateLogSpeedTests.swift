@@ -16,7 +16,9 @@ struct StateLogSpeedTests {
             let elapsed = try await ContinuousClock().measure {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for task in 0..<tasks {
-                        group.addTask { for index in 0..<count { try await log.store(recordBody(UInt64(task * count + index), count: bytes)) } }
+                        group.addTask {
+                            for index in 0..<count { try await log.store(recordBody(UInt64(task * count + index), count: bytes)) }
+                        }
                     }
                     try await group.waitForAll()
                 }

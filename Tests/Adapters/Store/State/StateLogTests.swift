@@ -91,7 +91,8 @@ struct StateLogTests {
             try await log.end(clean: true)
             let next = try SQLiteStateLog(directory: directory, settings: settings)
             let kept = try await next.contents()
-            #expect(kept.parts == [[1]: recordBody(3_500, count: 3_500), [2]: recordBody(1_000, count: 1_000), [3]: recordBody(10, count: 10)])
+            #expect(
+                kept.parts == [[1]: recordBody(3_500, count: 3_500), [2]: recordBody(1_000, count: 1_000), [3]: recordBody(10, count: 10)])
             #expect(try next.slicesOnDisk() == 4 + 2)
             try await next.end(clean: true)
         }

@@ -88,7 +88,7 @@ enum HashCommands {
         guard let amount = turn.integer(3) else { return turn.reply.notAnInteger() }
         do throws(StateError) {
             turn.reply.integer(try replica.hashIncrement(try turn.key(1), turn.bytes(2), by: amount, turn.time))
-        } catch where error.kind == .notInteger {
+        } catch  where error.kind == .notInteger {
             turn.reply.error("ERR hash value is not an integer")
         }
     }

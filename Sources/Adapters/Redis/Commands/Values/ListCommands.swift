@@ -76,9 +76,13 @@ enum ListCommands {
 
     /// Moves an element from an end of the list of argument 1 to an end of the one of argument 2; nil where there is none.
     static func move(_ from: Side, _ to: Side, _ turn: borrowing Turn, _ replica: inout Replica) throws(StateError) -> Bytes? {
-        let source = try turn.key(1)
-        let target = try turn.key(2)
-        let time = turn.time
+        try move(from, try turn.key(1), to, try turn.key(2), &replica, turn.time)
+    }
+
+    /// Moves an element from an end of a list to an end of another; nil where there is none.
+    static func move(
+        _ from: Side, _ source: ObjectKey, _ to: Side, _ target: ObjectKey, _ replica: inout Replica, _ time: StateTime
+    ) throws(StateError) -> Bytes? {
         guard try replica.listLength(source, time) > 0 else { return nil }
         // Read first: an object of another kind at the target must not cost the element.
         _ = try replica.listLength(target, time)
@@ -127,7 +131,9 @@ enum ListCommands {
                         the end of the list
                         """)
                 }
-                guard value != .min else { return turn.reply.error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807") }
+                guard value != .min else {
+                    return turn.reply.error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+                }
                 rank = value
             } else if hasValue, turn.word(index, is: "COUNT") {
                 guard let value = turn.integer(index + 1), value >= 0 else { return turn.reply.error("ERR COUNT can't be negative") }

@@ -110,7 +110,9 @@ extension ScoredSetCommands {
                         weights[place] = weight
                     }
                     index += weights.count + 1
-                } else if allowsWeights, turn.word(index, is: "AGGREGATE"), index + 1 < turn.count, let chosen = Self.aggregate(turn, index + 1) {
+                } else if allowsWeights, turn.word(index, is: "AGGREGATE"), index + 1 < turn.count,
+                    let chosen = Self.aggregate(turn, index + 1)
+                {
                     aggregate = chosen
                     index += 2
                 } else if !isStored, !isCount, turn.word(index, is: "WITHSCORES") {

@@ -199,7 +199,8 @@ enum StringCommands {
         var text = try replica.get(key, turn.time)?.array ?? []
         let part = turn.slice(3)
         guard !part.isEmpty else { return turn.reply.integer(text.count) }
-        guard offset <= Int64(session.server.settings.valueBytesMax), Int(offset) + part.count <= session.server.settings.valueBytesMax else {
+        guard offset <= Int64(session.server.settings.valueBytesMax), Int(offset) + part.count <= session.server.settings.valueBytesMax
+        else {
             return tooLong(&turn)
         }
         let end = Int(offset) + part.count

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import BrumeGateway
+import BrumeModel
+import BrumeNode
+import BrumeState
+import BrumeStore
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import NIOCore
+import NIOPosix
+import Testing
+
+/// Objects of state over HTTP, with the real replica behind it.
+@Suite("State over HTTP")
+struct StateRoutesTests {
+    /// Runs requests against a gateway whose node keeps state in a directory of its own.
+    private func withState(_ test: @escaping @Sendable (any TestClientProtocol) async throws -> Void) async throws {
+        let place = FileManager.default.temporaryDirectory.path + "/brume-gateway-state-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        let world = StateWorld(
+            now: {
+                StateTime(
+                    instant: Instant(nanoseconds: Int64(NIODeadline.now().uptimeNanoseconds)),
+                    wallMilliseconds: UInt64(Date().timeIntervalSince1970 * 1_000))
+            }, random: { UInt64.random(in: 1...UInt64.max) }, loop: MultiThreadedEventLoopGroup.singleton.next())
+        var logger = Logger(label: "state-routes-tests")
+        logger.logLevel = .critical
+        let state = try await StateService.open(
+            node: try NodeID("0123456789abcdef0123456789abcdef"), settings: StateServiceSettings(), world: world,
+            log: try SQLiteStateLog(directory: place, logger: logger), logger: logger)
+        try await GatewayHarness(state: state).routed(test)
+        await state.stop()
+    }
+
+    /// One step of a conversation: what is sent, and what must come back.
+    struct Step: Sendable {
+        var method: HTTPRequest.Method
+        var path: String
+        var body: String?
+        var status: Int
+        /// The body of the reply, or its value or result where it begins with `=`.
+        var answer: String?
+
+        init(_ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, _ status: Int, _ answer: String? = nil) {
+            (self.method, self.path, self.body, self.status, self.answer) = (method, path, body, status, answer)
+        }
+    }
+
+    /// Every kind: made, changed, read.
+    static let conversations: [(name: String, steps: [Step])] = [
+        (
+            "string",
+            [
+                Step(.get, "/k", nil, 404, "There is no object 'k' in the namespace 'shop'."),
+                Step(.put, "/k", #"{"value":"héllo \"you\""}"#, 201), Step(.get, "/k", nil, 200, #"="héllo \"you\"""#),
+                Step(.put, "/k", #"{"value":"again"}"#, 204), Step(.get, "/k", nil, 200, #"="again""#),
+                Step(.put, "/k", #"{"value":{"base64":"/wA="}}"#, 204), Step(.get, "/k", nil, 200, #"={"base64":"/wA="}"#),
+                Step(.delete, "/k", nil, 204), Step(.get, "/k", nil, 404), Step(.delete, "/k", nil, 404),
+            ]
+        ),
+        (
+            "numbers in strings",
+            [
+                Step(.post, "/n", #"{"op":"incr"}"#, 200, "=1"), Step(.post, "/n", #"{"op":"incr","by":41}"#, 200, "=42"),
+                Step(.post, "/n", #"{"op":"incr","by":0.5}"#, 200, #"="42.5""#), Step(.put, "/n", #"{"value":"abc"}"#, 204),
+                Step(.post, "/n", #"{"op":"incr"}"#, 400), Step(.put, "/n", #"{"value":9223372036854775807}"#, 204),
+                Step(.post, "/n", #"{"op":"incr"}"#, 400), Step(.get, "/n", nil, 200, #"="9223372036854775807""#),
+            ]
+        ),
+        (
+            "counter",
+            [
+                Step(.post, "/c", #"{"op":"incr","kind":"counter","by":5}"#, 200, "=5"),
+                Step(.post, "/c", #"{"op":"incr","by":-7}"#, 200, "=-2"), Step(.get, "/c", nil, 200, "=-2"),
+                Step(.put, "/c", #"{"kind":"counter","value":100}"#, 204), Step(.get, "/c", nil, 200, "=100"),
+            ]
+        ),
+        (
+            "bounded counter",
+            [
+                Step(.put, "/b", #"{"kind":"bounded-counter","value":3}"#, 201),
+                Step(.post, "/b", #"{"op":"incr","kind":"bounded-counter","by":-2}"#, 200, "=1"),
+                Step(.post, "/b", #"{"op":"incr","by":-2}"#, 503), Step(.get, "/b", nil, 200, "=1"),
+            ]
+        ),
+        (
+            "set",
+            [
+                Step(.post, "/s", #"{"op":"add","members":["a","b","a"]}"#, 200, "=2"),
+                Step(.post, "/s", #"{"op":"add","members":"c"}"#, 200, "=1"),
+                Step(.post, "/s", #"{"op":"remove","members":["a","z"]}"#, 200, "=1"),
+                Step(.put, "/s", #"{"kind":"set","value":["x"]}"#, 204), Step(.get, "/s", nil, 200, #"=["x"]"#),
+                Step(.post, "/s", #"{"op":"incr"}"#, 409),
+            ]
+        ),
+        (
+            "hash",
+            [
+                Step(.post, "/h", #"{"op":"set","fields":{"a":"1"}}"#, 200, "=1"),
+                Step(.get, "/h", nil, 200, #"={"a":"1"}"#),
+                Step(.post, "/h", #"{"op":"remove","members":"a"}"#, 200, "=1"), Step(.get, "/h", nil, 404),
+                Step(.put, "/h", #"{"kind":"hash","value":{"b":2}}"#, 201), Step(.get, "/h", nil, 200, #"={"b":"2"}"#),
+            ]
+        ),
+        (
+            "scored set",
+            [
+                Step(.put, "/z", #"{"kind":"zset","value":[{"member":"b","score":2},{"member":"a","score":1.5}]}"#, 201),
+                Step(.get, "/z", nil, 200, #"=[{"member":"a","score":1.5},{"member":"b","score":2}]"#),
+                Step(.post, "/z", #"{"op":"add","members":{"c":0}}"#, 200, "=1"),
+                Step(.get, "/z?limit=1", nil, 200, #"=[{"member":"c","score":0}]"#),
+                Step(.get, "/z?limit=2&cursor=1", nil, 200, #"=[{"member":"a","score":1.5},{"member":"b","score":2}]"#),
+            ]
+        ),
+        (
+            "list",
+            [
+                Step(.post, "/l", #"{"op":"add","kind":"list","members":["b","c"]}"#, 200, "=2"),
+                Step(.post, "/l", #"{"op":"insert","at":0,"items":["x","a"]}"#, 200, "=4"),
+                Step(.get, "/l", nil, 200, #"=["x","a","b","c"]"#), Step(.post, "/l", #"{"op":"cut","at":0,"count":1}"#, 200, #"=["x"]"#),
+                Step(.get, "/l", nil, 200, #"=["a","b","c"]"#),
+            ]
+        ),
+        (
+            "text",
+            [
+                Step(.put, "/t", #"{"kind":"text","value":"hello"}"#, 201),
+                Step(.post, "/t", #"{"op":"insert","at":5,"value":" world"}"#, 200, "=11"),
+                Step(.post, "/t", #"{"op":"cut","at":0,"count":6}"#, 200, "=6"), Step(.get, "/t", nil, 200, #"="world""#),
+            ]
+        ),
+        (
+            "flags and registers",
+            [
+                Step(.put, "/f", #"{"kind":"flag","value":true}"#, 201), Step(.get, "/f", nil, 200, "=true"),
+                Step(.post, "/f", #"{"op":"set","value":false}"#, 200), Step(.put, "/r", #"{"kind":"register","value":"one"}"#, 201),
+                Step(.post, "/r", #"{"op":"set","value":"two"}"#, 200), Step(.get, "/r", nil, 200, #"="two""#),
+                Step(.put, "/m", #"{"kind":"multi-register","value":["v"]}"#, 201), Step(.get, "/m", nil, 200, #"=["v"]"#),
+            ]
+        ),
+        (
+            "other sets and sketches",
+            [
+                Step(.put, "/w", #"{"kind":"remove-wins-set","value":["a"]}"#, 201), Step(.get, "/w", nil, 200, #"=["a"]"#),
+                Step(.put, "/g", #"{"kind":"grow-set","value":["a"]}"#, 201), Step(.get, "/g", nil, 200, #"=["a"]"#),
+                Step(.put, "/y", #"{"kind":"hyperloglog","value":["a","b","c"]}"#, 201), Step(.get, "/y", nil, 200, "=3"),
+            ]
+        ),
+        (
+            "document",
+            [
+                Step(.put, "/d", #"{"kind":"document","value":{"a":{"b":"1"},"c":"2"}}"#, 201),
+                Step(.get, "/d", nil, 200, #"={"a":{"b":"1"},"c":"2"}"#),
+                Step(.post, "/d", #"{"op":"set","fields":{"a":{"b":"9"}}}"#, 200),
+                Step(.get, "/d", nil, 200, #"={"a":{"b":"9"},"c":"2"}"#),
+            ]
+        ),
+        (
+            "bad words",
+            [
+                Step(.put, "/k", #"{"kind":"bag","value":1}"#, 400), Step(.put, "/k", #"{"kind":"set"}"#, 400),
+                Step(.put, "/k", "not JSON", 400), Step(.post, "/k", #"{"op":"dance"}"#, 400), Step(.post, "/k", "{}", 400),
+                Step(.put, "/k", #"{"kind":"hash","value":[1]}"#, 400), Step(.get, "/k?cursor=x", nil, 400),
+                Step(.get, "/k?limit=0", nil, 400), Step(.get, "/%ZZ", nil, 400), Step(.get, "/k", nil, 404),
+            ]
+        ),
+        (
+            "names",
+            [
+                Step(.put, "/a%2Fb%20c", #"{"value":"1"}"#, 201), Step(.get, "/a%2Fb%20c", nil, 200, #"="1""#),
+                Step(.get, "/a", nil, 404),
+            ]
+        ),
+    ]
+
+    @Test("Every kind can be made, changed and read", arguments: conversations.map(\.name))
+    func conversation(_ name: String) async throws {
+        let steps = try #require(Self.conversations.first { $0.name == name }).steps
+        try await withState { client in
+            for step in steps {
+                let response = try await client.send(step.method, "/v1/state/shop" + step.path, step.body)
+                #expect(response.status.code == step.status, "\(step.method) \(step.path) \(step.body ?? ""): \(response.text)")
+                guard let answer = step.answer else { continue }
+                guard answer.hasPrefix("=") else {
+                    #expect(response.text == answer)
+                    continue
+                }
+                let value = try StateRoutesTests.value(response)
+                #expect(value == String(answer.dropFirst()), "\(step.method) \(step.path) \(step.body ?? ""): \(response.text)")
+            }
+        }
+    }
+
+    /// The value or the result of a reply, as JSON with sorted keys.
+    private static func value(_ response: TestResponse) throws -> String {
+        let document = try JSONSerialization.jsonObject(with: Data(response.body.readableBytesView)) as? [String: Any]
+        let value = try #require(document?["value"] ?? document?["result"])
+        let bytes = try JSONSerialization.data(
+            withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys, .withoutEscapingSlashes])
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    @Test("A version changes with the object, guards writes, and saves readers the content")
+    func versions() async throws {
+        try await withState { client in
+            func send(_ method: HTTPRequest.Method, _ fields: [String: String], _ body: String? = nil) async throws -> TestResponse {
+                var headers = GatewayHarness.authorization
+                for (name, value) in fields { headers[.named(name)] = value }
+                return try await client.execute(
+                    uri: "/v1/state/shop/k", method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
+            }
+            #expect(try await send(.put, ["If-None-Match": "*"], #"{"value":"1"}"#).status == .created)
+            let first = try await send(.put, ["If-None-Match": "*"], #"{"value":"2"}"#)
+            #expect(first.status == .preconditionFailed)
+            let tag = try #require(first.field("ETag"))
+            #expect(try await send(.get, ["If-None-Match": tag]).status == .notModified)
+            #expect(try await send(.get, [:]).field("ETag") == tag)
+            #expect(try await send(.put, ["If-Match": tag], #"{"value":"3"}"#).status == .noContent)
+            #expect(try await send(.put, ["If-Match": tag], #"{"value":"4"}"#).status == .preconditionFailed)
+            #expect(try await send(.post, ["If-Match": tag], #"{"op":"incr"}"#).status == .preconditionFailed)
+            #expect(try await send(.delete, ["If-Match": tag]).status == .preconditionFailed)
+            let now = try await send(.get, ["If-None-Match": tag])
+            #expect(now.status == .ok && now.text.contains(#""value":"3""#))
+            #expect(try await send(.delete, ["If-Match": try #require(now.field("ETag"))]).status == .noContent)
+        }
+    }
+
+    @Test("Bytes go in and out as they are")
+    func rawBytes() async throws {
+        try await withState { client in
+            var headers = GatewayHarness.authorization
+            headers[.contentType] = "application/octet-stream"
+            let bytes: [UInt8] = (0..<1_000).map { UInt8($0 & 255) }
+            let put = try await client.execute(uri: "/v1/state/shop/raw", method: .put, headers: headers, body: ByteBuffer(bytes: bytes))
+            #expect(put.status == .created)
+            headers[.accept] = "application/octet-stream"
+            let got = try await client.execute(uri: "/v1/state/shop/raw", method: .get, headers: headers)
+            #expect(Array(got.body.readableBytesView) == bytes)
+        }
+    }
+
+    @Test("A listing and a large set come page by page, each element once")
+    func pages() async throws {
+        try await withState { client in
+            let members = (0..<2_500).map { "member-\($0)" }
+            let list = members.map { "\"\($0)\"" }.joined(separator: ",")
+            let put = try await client.send(.put, "/v1/state/shop/large", "{\"kind\":\"set\",\"value\":[\(list)]}")
+            #expect(put.status == .created)
+            for number in 0..<150 { _ = try await client.send(.put, "/v1/state/shop/key-\(number)", #"{"value":"x"}"#) }
+
+            func all(_ path: String, _ field: String, _ limit: Int, _ element: (Any) -> String?) async throws -> [String] {
+                var found: [String] = []
+                var cursor = ""
+                repeat {
+                    let page = try await client.send(.get, "\(path)limit=\(limit)\(cursor)")
+                    let document = try #require(try JSONSerialization.jsonObject(with: Data(page.body.readableBytesView)) as? [String: Any])
+                    found += (document[field] as? [Any] ?? []).compactMap(element)
+                    cursor = (document["next"] as? String).map { "&cursor=\($0)" } ?? ""
+                } while !cursor.isEmpty
+                return found
+            }
+            let elements = try await all("/v1/state/shop/large?", "value", 400) { $0 as? String }
+            #expect(elements.count == 2_500 && Set(elements) == Set(members))
+            let names = try await all("/v1/state/shop?match=key-*&", "objects", 40) { ($0 as? [String: Any])?["name"] as? String }
+            #expect(names.count == 150 && Set(names).count == 150)
+        }
+    }
+
+    @Test("A batch on several objects answers in order, and a session's token comes back")
+    func batchesAndSessions() async throws {
+        try await withState { client in
+            let body = #"""
+                {"operations":[{"name":"a","op":"incr","by":2},{"name":"b","op":"add","members":["x"]},{"name":"a","op":"incr"}]}
+                """#
+            let reply = try await client.send(.post, "/v1/state/shop", body)
+            #expect(reply.status == .ok && reply.text == #"{"results":[2,1,3]}"#)
+            #expect(try await client.send(.post, "/v1/state/shop", #"{"operations":[]}"#).status == .badRequest)
+            #expect(try await client.send(.post, "/v1/state/shop", #"{"operations":[{"op":"incr"}]}"#).status == .badRequest)
+
+            func get(_ fields: [String: String]) async throws -> TestResponse {
+                var headers = GatewayHarness.authorization
+                for (name, value) in fields { headers[.named(name)] = value }
+                return try await client.execute(uri: "/v1/state/shop/a", method: .get, headers: headers)
+            }
+            let first = try await get(["X-State-Consistency": "session"])
+            let token = try #require(first.field("X-State-Session"))
+            #expect(try await get(["X-State-Session": token]).status == .ok)
+            #expect(try await get(["X-State-Session": "not a token!"]).status == .badRequest)
+            #expect(try await get(["X-State-Consistency": "durable"]).status == .ok)
+            #expect(try await get(["X-State-Consistency": "quorum(1)"]).status == .ok)
+            #expect(try await get(["X-State-Consistency": "quorum(3)"]).status == .serviceUnavailable)
+            #expect(try await get(["X-State-Consistency": "perfect"]).status == .badRequest)
+        }
+    }
+
+    @Test("A durable write is answered when it is on disk, and expiry is kept and told")
+    func durabilityAndExpiry() async throws {
+        try await withState { client in
+            var headers = GatewayHarness.authorization
+            headers[.named("X-State-Consistency")] = "durable"
+            headers[.named("X-State-Expires-In")] = "3600"
+            let put = try await client.execute(
+                uri: "/v1/state/shop/k", method: .put, headers: headers, body: ByteBuffer(string: #"{"value":"1"}"#))
+            #expect(put.status == .created)
+            #expect(try await client.send(.get, "/v1/state/shop/k").text.contains(#""expires":"20"#))
+            #expect(try await client.send(.post, "/v1/state/shop/k", #"{"op":"persist"}"#).text.hasPrefix(#"{"result":true"#))
+            #expect(try await client.send(.get, "/v1/state/shop/k").text.contains("expires") == false)
+            #expect(try await client.send(.post, "/v1/state/shop/k", #"{"op":"expire","seconds":0}"#).status == .ok)
+            #expect(try await client.send(.get, "/v1/state/shop/k").status == .notFound)
+            let stats = try await client.send(.get, "/v1/state").text
+            #expect(stats.contains(#""figures":{"frames":2}"#) && stats.contains(#""namespace":"shop""#))
+        }
+    }
+
+    @Test("Credentials are asked for, and a node without state says so")
+    func guarded() async throws {
+        try await withState { client in
+            for (method, path) in [(HTTPRequest.Method.get, "/v1/state"), (.put, "/v1/state/a/b"), (.get, "/v1/state/a")] {
+                #expect(try await client.execute(uri: path, method: method).status == .unauthorized)
+            }
+        }
+        try await GatewayHarness().routed { client async throws -> Void in
+            #expect(try await client.send(.get, "/v1/state/shop/k").status == .notImplemented)
+            #expect(try await client.send(.get, "/v1/state").status == .notImplemented)
+        }
+    }
+}
