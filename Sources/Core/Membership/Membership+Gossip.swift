@@ -89,6 +89,14 @@ extension Membership {
         emit(MembershipMessage(.list(wantsReply: wantsReply), session: own.session, records: part), to: peer)
     }
 
+    /// A way to the peer has opened: what was asked in vain is asked again at once.
+    mutating func reach(_ id: NodeID, tries: Int, now: Instant) {
+        guard let position = contacts.firstIndex(where: { $0.id == id }) else { return contact(id, tries: tries, now: now) }
+        contacts[position].pause = settings.joinRetry
+        contacts[position].next = now + settings.joinRetry
+        sendList(to: id, wantsReply: true)
+    }
+
     /// Asks a peer for its list, now and again until it comes.
     mutating func contact(_ id: NodeID, tries: Int, now: Instant) {
         guard !contacts.contains(where: { $0.id == id }), contacts.count < Self.contactsMax, standing == .taking else { return }

@@ -16,7 +16,7 @@ extension Membership {
         switch roster[peer]?.record.status {
         case .alive, .suspect: send(.digest(digest), to: peer)
         case .removed: send(.gossip, to: peer)
-        case .dead, .left, nil: contact(peer, tries: Self.linkTries, now: now)
+        case .dead, .left, nil: reach(peer, tries: Self.linkTries, now: now)
         }
         return finish(now)
     }

@@ -52,13 +52,13 @@ extension ClusterService {
             return logger.error(
                 """
                 another process runs with this node's identity (\(id)): its data directory was copied; \
-                stop it, remove its identity folder and let it join with a token of its own
+                stop it, and start it on a data directory of its own with a token of its own
                 """)
         }
         logger.critical(
             """
             another process runs with this node's identity (\(id)) and has run longer: this one leaves the cluster and works alone; \
-            stop it, remove the identity folder in its data directory and let it join with a token of its own
+            stop it, and start it on a data directory of its own with a token of its own
             """)
         leaveAll(link)
     }

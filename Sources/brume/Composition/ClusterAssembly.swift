@@ -77,6 +77,8 @@ struct ClusterAssembly {
         var credentials: NodeCredentials
         var authority: ClusterAuthority?
         var seeds: [(id: NodeID, address: String)] = []
+        /// It has just become a member: what it kept of another cluster counts no more.
+        var isNew = false
     }
 
     private func enter(_ identity: NodeIdentity, _ settings: LinkSettings) async throws -> Entrance {
@@ -115,7 +117,7 @@ struct ClusterAssembly {
             let authority = try ClusterAuthority.found(directory: path, settings: settings)
             return Entrance(
                 credentials: try .founder(directory: path, identity: identity, authority: authority, settings: settings),
-                authority: authority)
+                authority: authority, isNew: true)
         }
         return try await join(address, identity, settings)
     }
@@ -130,7 +132,7 @@ struct ClusterAssembly {
             settings: settings)
         logger.info("joined the cluster", metadata: ["by": "\(joined.admittedBy)", "members": "\(joined.members.count)"])
         let others = joined.members.filter { $0.id != joined.admittedBy }.map { (id: $0.id, address: $0.address) }
-        return Entrance(credentials: joined.credentials, seeds: [(id: joined.admittedBy, address: address)] + others)
+        return Entrance(credentials: joined.credentials, seeds: [(id: joined.admittedBy, address: address)] + others, isNew: true)
     }
 
     // MARK: Putting together
@@ -143,7 +145,7 @@ struct ClusterAssembly {
         var chance = SystemRandomNumberGenerator()
         let membership = Membership(
             Membership.Identity(id: identity.id, session: chance.next(), meta: try profile.meta),
-            known: files.members(), seed: chance.next(), now: clock.now)
+            known: entrance.isNew ? [] : files.members(), seed: chance.next(), now: clock.now)
         let logger = logger
         let cluster = ClusterService(
             membership,

@@ -53,8 +53,8 @@ struct LabCluster: Sendable {
             try await formed()
             var field = Field(cluster: self, network: network, life: life)
             try await field.apply()
-            try await present()
             if let command { return try await shell(command) }
+            try await present()
             for await line in Self.lines(control: root.appending("control").string) {
                 do {
                     guard let order = try LabOrder(line, count: members.count, network: field.network) else { continue }

@@ -7,7 +7,8 @@ import NIOPosix
 enum LabLife {
     /// Sends this process SIGTERM when standard input ends.
     static func follow() async throws {
-        _ = try await NIOPipeBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        // A thread of its own: how many the shared ones are is decided later.
+        _ = try await NIOPipeBootstrap(group: MultiThreadedEventLoopGroup(numberOfThreads: 1))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Handler()) }
             }

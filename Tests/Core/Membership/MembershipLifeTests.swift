@@ -51,6 +51,20 @@ struct MembershipLifeTests {
         #expect(cluster.processes[third].membership.standing == .expelled)
     }
 
+    @Test("one that joins while nobody is reached is in as soon as the link stands", arguments: [UInt64(20), 21])
+    func lateLink(seed: UInt64) {
+        var cluster = SimulatedCluster.formed(3, seed: seed)
+        let late = cluster.start(7)
+        cluster.processes[late].group = 1
+        cluster.step(late) { $0.join([SimulatedCluster.node(0)], now: $1) }
+        cluster.run(for: .seconds(20))
+        cluster.processes[late].group = 0
+        let linked = cluster.now
+        cluster.step(late) { $0.linkUp(SimulatedCluster.node(0), now: $1) }
+        cluster.run(for: .seconds(5)) { $0.isWhole }
+        #expect(cluster.isWhole && cluster.now - linked < .milliseconds(500), "seed \(seed): \(cluster.now - linked)")
+    }
+
     @Test("nobody removes itself")
     func removeSelf() {
         var cluster = SimulatedCluster.formed(2, seed: 6)
