@@ -40,7 +40,8 @@ struct LabClusterCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Run a shell command beside the cluster, then stop it.", valueName: "command"))
     var run: String?
     @Option(
-        name: .customLong("dir"), help: ArgumentHelp("Keep the nodes' data in this folder. Default: a new one that is removed.", valueName: "directory"),
+        name: .customLong("dir"),
+        help: ArgumentHelp("Keep the nodes' data in this folder. Default: a new one that is removed.", valueName: "directory"),
         completion: .directory)
     var directory: String?
     @Option(help: "How the nodes isolate replicas: bubblewrap or none.")

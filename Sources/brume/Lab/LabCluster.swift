@@ -91,7 +91,8 @@ struct LabCluster: Sendable {
                     member.remember(report.node)
                     if report.nodes.count(where: { $0.status == "alive" && $0.isConnected }) >= members.count { return }
                     guard ContinuousClock.now - started < Self.formMax else {
-                        throw CommandFailure.failed("Node \(member.number) does not see the others; its log is \(member.dataDirectory)/lab.log.")
+                        let log = "\(member.dataDirectory)/lab.log"
+                        throw CommandFailure.failed("Node \(member.number) does not see the others; its log is \(log).")
                     }
                     try await Task.sleep(for: Self.lookInterval)
                 }
@@ -105,10 +106,11 @@ struct LabCluster: Sendable {
             table.add([member.name, member.url, String((member.id?.description ?? "").prefix(12)), member.dataDirectory])
         }
         try console.print(table.rendered(style: console.outputStyle))
+        let way = console.inputIsTerminal ? "type them here, or write" : "write"
         console.note(
             """
             Use a node:  brume list --data-dir \(members[0].dataDirectory)
-            Orders:      \(console.inputIsTerminal ? "type them here, or " : "")write lines to \(root.appending("control")); 'help' lists them
+            Orders:      \(way) lines to \(root.appending("control")); 'help' lists them
             """)
     }
 
@@ -140,7 +142,11 @@ struct LabCluster: Sendable {
             read(from: pipe) { input.yield($0) }
         }
         let isTyped = isatty(STDIN_FILENO) == 1
-        read(from: .standardInput) { input.yield($0) } orElse: { hasRead in if hasRead || isTyped { input.finish() } }
+        read(from: .standardInput) {
+            input.yield($0)
+        } orElse: { hasRead in
+            if hasRead || isTyped { input.finish() }
+        }
         return lines
     }
 
