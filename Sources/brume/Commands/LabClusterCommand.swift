@@ -15,7 +15,8 @@ struct LabClusterCommand: AsyncParsableCommand {
             each frame between two nodes. Orders are typed, or written to the file 'control' in the lab's folder: \
             status, partition 1,2|3, heal, network delay=50ms, kill 2, start 2, exit.
 
-            --run runs a shell command instead, with BRUME_NODE_1, BRUME_DATA_1 and so on set, and ends with its exit code. \
+            --run runs a shell command beside them, with BRUME_NODE_1, BRUME_DATA_1 and so on set, and ends with its exit code; it \
+            may write orders to $BRUME_LAB/control. \
             Everything that was started is stopped at the end, also when the lab is interrupted or killed.
 
             Examples:

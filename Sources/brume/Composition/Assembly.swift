@@ -68,9 +68,9 @@ struct Assembly {
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let identity = try NodeIdentity.load(directory: directory.path.string)
-        let parts = try await ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
-            .make(identity: identity)
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: plan.cluster.labels)
+        let cluster = try ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
+        let parts = try await cluster.make(identity: identity)
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
         let redis = try stateAssembly.makeRedis(state, onListening: announce)
@@ -91,7 +91,7 @@ struct Assembly {
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
             state: state, stateFigures: { state.report().figures },
-            cluster: NodeCluster(id: identity.id, name: plan.name, labels: plan.cluster.labels, parts: parts, started: .now),
+            cluster: NodeCluster(id: identity.id, name: plan.name, labels: cluster.labels, parts: parts, started: .now),
             renderMetrics: {
                 node.publishMetrics()
                 state.publishMetrics()

@@ -37,9 +37,14 @@ struct ClusterAssembly {
     let name: String
     let directory: NodeDirectory
     let clock: NodeClock
+    /// What is said of the node, now or at its last start.
+    let labels: [MemberMeta.Label]
+    private let files: ClusterFiles
     private let logger = Logger(label: "brume.cluster")
 
-    init(_ plan: ClusterPlan, name: String, directory: NodeDirectory, clock: NodeClock) {
+    init(_ plan: ClusterPlan, name: String, directory: NodeDirectory, clock: NodeClock) throws {
+        files = try ClusterFiles(directory)
+        labels = files.labels(plan.labels)
         self.plan = plan
         self.name = name
         self.directory = directory
@@ -49,7 +54,6 @@ struct ClusterAssembly {
     /// - Returns: nil where the node works alone.
     /// - Throws: `BrumeError` and `CommandFailure` where joining fails or what is kept cannot be read.
     func make(identity: NodeIdentity) async throws -> Parts? {
-        let files = try ClusterFiles(directory)
         guard plan.link != .off else { return nil }
         let kept = files.link()
         guard plan.join != nil || plan.link != .unsaid || kept != nil else { return nil }
@@ -58,9 +62,11 @@ struct ClusterAssembly {
         settings.host = listening.host
         settings.port = listening.port
         settings.advertised = listening.advertised ?? Machine.reachableAddress(host: listening.host, port: listening.port)
-        let membership = try await enter(identity, settings)
-        try files.keep(listening)
-        return try parts(identity, settings, membership, files)
+        let entrance = try await enter(identity, settings)
+        var keeping = listening
+        keeping.labels = labels.map { "\($0.key)=\($0.value)" }
+        try files.keep(keeping)
+        return try parts(identity, settings, entrance, files)
     }
 
     private func listening(_ kept: ClusterFiles.Link?) -> ClusterFiles.Link {
@@ -141,7 +147,7 @@ struct ClusterAssembly {
         _ identity: NodeIdentity, _ settings: LinkSettings, _ entrance: Entrance, _ files: ClusterFiles
     ) throws -> Parts {
         let profile = ClusterProfile(
-            name: name, admits: entrance.authority != nil, labels: plan.labels, address: settings.advertised ?? "")
+            name: name, admits: entrance.authority != nil, labels: labels, address: settings.advertised ?? "")
         var chance = SystemRandomNumberGenerator()
         let membership = Membership(
             Membership.Identity(id: identity.id, session: chance.next(), meta: try profile.meta),
@@ -239,7 +245,7 @@ final class LinkNotices: Sendable {
             let who = node.map { "\($0)" } ?? ""
             complain("refused", "a connection was refused", ["node": "\(who)", "from": "\(remote)", "reason": "\(reason)"])
         case .unreachable(let node, let address, let reason):
-            complain("to \(node)", "a node is not reached", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
+            complain("to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
         case .duplicateIdentity(let node, let remote):
             complain(
                 "twin", "two processes have one identity; the second was refused: its data directory is a copy",

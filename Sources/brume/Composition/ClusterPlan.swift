@@ -68,6 +68,8 @@ struct ClusterFiles: Sendable {
         var host: String
         var port: Int
         var advertised: String?
+        /// `KEY=VALUE`, as they were said last.
+        var labels: [String]?
     }
 
     private static let linkFile = "link.json"
@@ -98,6 +100,12 @@ struct ClusterFiles: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         try write(encoder.encode(link), to: Self.linkFile)
+    }
+
+    /// What is said of the node: the labels of the command line, or where there are none those of the last start.
+    func labels(_ said: [MemberMeta.Label]) -> [MemberMeta.Label] {
+        guard said.isEmpty else { return said }
+        return (link()?.labels ?? []).compactMap { try? ClusterPlan.label($0) }
     }
 
     /// The members that were known last; lines that make no sense are left out, as a node learns them anew from others.
