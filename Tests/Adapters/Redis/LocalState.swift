@@ -23,6 +23,8 @@ final class LocalState: StateAccess {
     private let subscribers = Mutex(Subscribers())
     /// What `whenReady` and `whenSettled` answer; nil for "it is there".
     let refusal = Mutex<StateError?>(nil)
+    /// What brings a namespace that is waited for.
+    let onNeed = Mutex<(@Sendable () -> Void)?>(nil)
 
     let node: NodeID
     /// Frames for the other node, where there is one.
@@ -96,6 +98,7 @@ final class LocalState: StateAccess {
     }
 
     func whenReady(_ need: StateNeed, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void) {
+        if case .present = need { onNeed.withLock { $0 }?() }
         done(refusal.withLock { $0 })
     }
 

@@ -2,6 +2,7 @@
 
 import BrumeModel
 import BrumeState
+import Synchronization
 import Testing
 
 @testable import BrumeRedis
@@ -67,6 +68,23 @@ struct TwoNodesTests {
                 let answers = try clients.map { ConformanceTests.normal(command, try $0.call(words: words).reply).description }
                 #expect(answers[0] == answers[1])
                 #expect(example.answers.contains(answers[0]), "\(answers)")
+            }
+        }
+    }
+
+    @Test("a namespace that no policy keeps here is pulled by the first command in it")
+    func pull() async throws {
+        var settings = StateSettings()
+        settings.standard.interest = .used
+        let chosen = settings
+        try await BrumeServer.with(state: chosen, seed: 1) { one in
+            try await BrumeServer.with(state: chosen, seed: 2) { other in
+                LocalState.join(one.state, other.state)
+                let writer = try one.client()
+                _ = try writer.call("set", "k", "v")
+                LocalState.exchange(one.state, other.state)
+                other.state.onNeed.withLock { $0 = { [one = one.state, other = other.state] in LocalState.exchange(one, other) } }
+                #expect(try other.client().call("get", "k") == .bulk([UInt8(ascii: "v")]))
             }
         }
     }
