@@ -168,8 +168,8 @@ let package = Package(
         tests(
             "GatewayTests", "Adapters/Gateway",
             [
-                "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
-                .logging,
+                "BrumeModel", "BrumeGateway", .hummingbird, .hummingbirdTesting, .nioCore, .nioPosix, .nioHTTP1, .nioEmbedded, .httpTypes,
+                .lifecycle, .logging,
             ]),
         tests(
             "RedisTests", "Adapters/Redis",
