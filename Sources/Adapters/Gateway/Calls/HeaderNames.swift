@@ -74,11 +74,9 @@ enum HeaderNames {
         return unsafe isToken
             && HeaderBytes.of(value) { bytes in
                 // All of them, so that it can be done many at a time.
-                var breaks = 0
-                for unsafebyte in unsafe bytes {
-                    breaks &+= byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n") || byte == 0 ? 1 : 0
-                }
-                return breaks == 0
+                unsafe bytes.reduce(0) { breaks, byte in
+                    breaks &+ (byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n") || byte == 0 ? 1 : 0)
+                } == 0
             }
     }
 

@@ -94,8 +94,7 @@ enum Header {
     static func isSafe(_ text: String) -> Bool { unsafe bytes(of: text) { unsafe isSafe($0) } }
 
     static func isToken(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        for unsafebyte in unsafe bytes where !byte.isToken { return false }
-        return true
+        unsafe bytes.allSatisfy { $0.isToken }
     }
 
     static func isSafe(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
