@@ -83,6 +83,25 @@ struct LifetimeTests {
         #expect(net.act(0) { replica, _ in replica.figures }.pendingBatches == 0)
     }
 
+    @Test("what was added to a counter without having seen its deletion goes with it, on both sides")
+    func refusesOldEpochs() throws {
+        let net = try StateNetwork(2, seed: 3)
+        net.run(.seconds(1))
+        let keys = try (0..<2).map { try net.key($0, "c") }
+        _ = try net.act(0) { try $0.counterAdd(keys[0], 5, $1) }
+        net.run(.milliseconds(100))
+        net.partition([1])
+        _ = net.act(0) { $0.delete([keys[0]], $1) }
+        _ = try net.act(1) { try $0.counterAdd(keys[1], 7, $1) }
+        net.run(.milliseconds(100))
+        net.partition([])
+        #expect(net.run(upTo: .seconds(20)) { net.isConverged() })
+        for index in 0..<2 { #expect(net.act(index) { !$0.exists(keys[index], $1) }) }
+        #expect(net.act(0) { replica, _ in replica.counts.refusedEpochs } > 0)
+        // Counting begins anew from nothing.
+        #expect(try net.act(1) { try $0.counterAdd(keys[1], 2, $1) } == 2)
+    }
+
     @Test("an object that expires is gone everywhere without a word, and forgotten")
     func expires() throws {
         let net = try StateNetwork(3, seed: 3)
