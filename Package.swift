@@ -203,7 +203,7 @@ let package = Package(
             "GatewayTests", "Adapters/Gateway",
             [
                 "BrumeModel", "BrumeCRDT", "BrumeState", "BrumeGateway", "BrumeNode", "BrumeStore", .hummingbird, .hummingbirdTesting,
-                .nioCore, .nioPosix, .nioHTTP1, .httpTypes, .lifecycle,
+                .nioCore, .nioPosix, .nioHTTP1, .nioEmbedded, .httpTypes, .lifecycle,
                 .logging,
             ]),
         tests(

@@ -44,8 +44,8 @@ class Redis:
 
     def __init__(self, context, owner, name="redis"):
         self.port, self.socket = processes.free_port(), str(context.work / f"{name}.sock")
-        command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", "", "--appendonly", "no"]
-        self.process = owner.start(name, [*command, "--dir", context.work])
+        command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", "", "--appendonly"]
+        self.process = owner.start(name, [*command, "no", "--dir", context.work])
         owner.wait_for_port(self.process, self.port)
 
 
@@ -133,7 +133,8 @@ def large_set(context, results, cluster):
     for begin in range(0, 100_000, 1000):
         state.run(("SADD", "large", *range(begin, begin + 1000)))
     place = ["-p", cluster.nodes[0].redis]
-    rates = [redis_benchmark(place, 50, 16, 400_000, "-r", 10_000_000, "SADD", "large", "element:__rand_int__") for _ in range(context.rounds)]
+    command = ["-r", 10_000_000, "SADD", "large", "element:__rand_int__"]
+    rates = [redis_benchmark(place, 50, 16, 400_000, *command) for _ in range(context.rounds)]
     rate = statistics.median(next(iter(rate.values())) for rate in rates)
     results.add(SECTION, "adds to a set of over 100,000 elements, replicated to 4 nodes", rate, "/s", 100_000, AT_LEAST)
     size = state.run(("SCARD", "large"))[0]
@@ -281,7 +282,8 @@ def memory(context, results, owner):
                 redis_benchmark(["-p", port], 50, 64, 3_000_000, "-r", 1_000_000, *command)
                 count = size(port, command[0])
                 costs[name] = (processes.memory([process.pid], "Rss") - before) / count
-        results.add(SECTION, f"memory for each of a million {what}", costs["brume"], "B", note=f"redis-server {costs['redis-server']:.0f} B")
+        peer = f"redis-server {costs['redis-server']:.0f} B"
+        results.add(SECTION, f"memory for each of a million {what}", costs["brume"], "B", note=peer)
 
 
 def size(port, command):

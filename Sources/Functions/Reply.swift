@@ -34,7 +34,7 @@ public enum Reply: Sendable, Equatable {
 
 /// Why something with state did not work.
 public struct StateFailure: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The first word of the node's answer (`WRONGTYPE`, `NOAUTH`, ...), or `NOSTATE`, `CLOSED`, `PROTOCOL` and `VALUE`, which are said here.
+    /// The first word of the node's answer (`WRONGTYPE`, `NOAUTH`, ...), or one said here: `NOSTATE`, `CLOSED`, `PROTOCOL`, `VALUE`.
     public let code: String
     /// One sentence.
     public let description: String

@@ -55,7 +55,9 @@ public final class State: Objects {
 
     /// Runs Redis commands in one round trip.
     ///
-    /// - Throws: `StateFailure`: the first refusal among them. Commands are never sent twice: after `CLOSED` it is not known whether they took effect.
+    /// Commands are never sent twice: after `CLOSED` it is not known whether they took effect.
+    ///
+    /// - Throws: `StateFailure`: the first refusal among them.
     @discardableResult
     public func run(_ commands: [[any StateWord]]) async throws(StateFailure) -> [Reply] { try await wire.run(commands) }
 

@@ -60,30 +60,73 @@ struct RecordBudget: Sendable {
 
 /// The newest calls that were not written to disk, so that whoever asks about a call that has just ended gets an answer at any rate.
 struct RecentCalls: Sendable {
+    private enum Kept: Sendable {
+        case plain(RecentCall)
+        /// One with more to tell, in a place of its own so that it does not make all others larger.
+        indirect case whole(CallRecord)
+
+        func record(node: String) -> CallRecord {
+            switch self {
+            case .plain(let call): call.record(node: node)
+            case .whole(let record): record
+            }
+        }
+    }
+
     private let countMax: Int
-    private var records: [CallRecord] = []
+    private var kept: [Kept] = []
     /// Where the next one goes once the ring is full.
     private var next = 0
 
     init(countMax: Int) { self.countMax = countMax }
 
-    mutating func append(_ record: CallRecord) {
-        if records.count < countMax {
-            records.append(record)
+    mutating func append(_ call: RecentCall) { append(.plain(call)) }
+    mutating func append(_ record: CallRecord) { append(.whole(record)) }
+
+    private mutating func append(_ one: Kept) {
+        if kept.count < countMax {
+            kept.append(one)
         } else if countMax > 0 {
-            records[next] = record
+            kept[next] = one
             next = (next + 1) % countMax
         }
     }
 
     /// Newest first.
-    func matching(_ query: CallQuery) -> [CallRecord] {
+    func matching(_ query: CallQuery, node: String) -> [CallRecord] {
         var found: [CallRecord] = []
-        for offset in 1...Swift.max(1, records.count) where offset <= records.count && found.count < query.limit {
-            let record = records[(next - offset + 2 * records.count) % records.count]
+        for offset in 1...Swift.max(1, kept.count) where offset <= kept.count && found.count < query.limit {
+            let record = kept[(next - offset + 2 * kept.count) % kept.count].record(node: node)
             if query.matches(record) { found.append(record) }
         }
         return found
+    }
+}
+
+/// What is needed to tell of a warm call that succeeded: its record is made when somebody asks.
+struct RecentCall: Sendable {
+    private let call: CallID
+    private let label: String
+    private let function: FunctionID
+    private let arrived: Instant
+    private let timing: CallTiming
+    private let status: Int
+    private let replica: ReplicaID?
+    private let notes: [Note]
+
+    init(_ call: CallID, _ entry: CallEntry, _ reply: CallReply<ByteBuffer>) {
+        self.call = call
+        (label, function, arrived) = (entry.label, entry.function, entry.arrived)
+        (timing, replica, notes) = (reply.timing, reply.replica, entry.notes)
+        status = if case .answered(let response) = reply.result { response.status } else { 0 }
+    }
+
+    func record(node: String) -> CallRecord {
+        var record = CallRecord(
+            id: call, label: label, function: function, node: node, arrived: arrived, timing: timing, outcome: .succeeded, status: status,
+            cold: false, replica: replica)
+        if !notes.isEmpty { record.decisions = notes.map(\.sentence) }
+        return record
     }
 }
 
@@ -122,16 +165,17 @@ struct Caller: Sendable {
 
 /// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
 ///
-/// It is used under the node's lock alone, and by whoever took it out of the books; as a value it would be copied at each step of a call.
+/// What changes is used under the node's lock alone, and by whoever took it out of the books; as a value it would be copied at each
+/// step of a call.
 final class CallEntry: @unchecked Sendable {
     enum Kind: Sendable {
         case waiting(Caller)
         case asynchronous(callbackURL: String?)
     }
 
-    var kind: Kind
-    /// Emptied for an asynchronous call while it waits: its body is in the store.
-    var request: CallRequest<ByteBuffer>?
+    let kind: Kind
+    /// Nil for an asynchronous call: its body is in the store.
+    let request: CallRequest<ByteBuffer>?
     let function: FunctionID
     let label: String
     let arrived: Instant
@@ -168,12 +212,12 @@ final class CallEntry: @unchecked Sendable {
 
     /// Notes where the call runs.
     ///
-    /// - Returns: What is to run; nil for an asynchronous call, whose body is in the store.
-    func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> CallRequest<ByteBuffer>? {
+    /// - Returns: Whether its request is here; that of an asynchronous call is in the store.
+    func begin(on replica: ReplicaID, cold: Bool, at time: Instant) -> Bool {
         began = time
         self.cold = cold
         self.replica = replica
-        return isAsynchronous ? nil : request
+        return !isAsynchronous
     }
 
     /// Forgets the attempt before.

@@ -9,29 +9,30 @@ import Synchronization
 /// Calls: from a front's question to its answer.
 extension NodeService {
     package func call(_ request: CallRequest<ByteBuffer>, reply: @escaping @Sendable (CallReply<ByteBuffer>) -> Void) -> CallID {
-        let (call, actions) = books.withLock { books -> (CallID, [Action]) in
+        let (call, actions) = books.withLock { books -> (CallID, NodeActions) in
+            let now = clock.now
             let call = books.newCallID()
             books.calls[call] = CallEntry(
-                kind: .waiting(Caller(reply: reply)), request: request, function: request.function, label: request.label,
-                arrived: clock.now)
+                kind: .waiting(Caller(reply: reply)), request: request, function: request.function, label: request.label, arrived: now)
             guard let handle = books.handles[request.function] else {
-                var actions: [Action] = []
+                var actions = NodeActions()
                 answer(call, .refused(.unknownFunction), &books, &actions)
                 return (call, actions)
             }
             let features = isHarvesting ? features(of: request, books.functions[handle]?.harvestParameters ?? []) : .unknown
-            return (call, decide(.arrive(call, handle, timeout: request.timeout, features: features), &books))
+            return (call, decide(.arrive(call, handle, timeout: request.timeout, features: features), at: now, &books))
         }
         perform(actions)
         return call
     }
 
     package func abandon(_ call: CallID) {
-        let actions = books.withLock { books -> [Action] in
-            guard books.calls[call] != nil else { return [] }
-            var actions: [Action] = []
+        let actions = books.withLock { books -> NodeActions in
+            guard books.calls[call] != nil else { return NodeActions() }
+            var actions = NodeActions()
             answer(call, .failed(CallFailure(.abandoned, "The caller closed the connection.")), &books, &actions)
-            return actions + decide(.abandon(call), &books)
+            actions.append(decide(.abandon(call), &books))
+            return actions
         }
         perform(actions)
     }
@@ -42,16 +43,16 @@ extension NodeService {
             // The engine hands it to another replica, or says that it has failed.
             return
         }
-        let actions = books.withLock { books -> [Action] in
-            guard let isAsynchronous = books.calls[call]?.isAsynchronous else { return [] }
-            if isAsynchronous {
+        let actions = books.withLock { books -> NodeActions in
+            var actions = NodeActions()
+            guard let entry = books.calls[call] else { return actions }
+            if entry.isAsynchronous {
                 keepReply(call, result, &books)
-                return []
+                return actions
             }
-            var actions: [Action] = []
             switch result {
-            case .success(let response): answer(call, .answered(response), &books, &actions)
-            case .failure(let failure): answer(call, .failed(failure), &books, &actions)
+            case .success(let response): answer(call, entry, .answered(response), &books, &actions)
+            case .failure(let failure): answer(call, entry, .failed(failure), &books, &actions)
             }
             return actions
         }
@@ -59,28 +60,39 @@ extension NodeService {
     }
 
     /// Ends the wait of a caller. Whoever comes second finds no entry and does nothing: each call is answered once.
-    func answer(
-        _ call: CallID, _ result: CallReply<ByteBuffer>.Result, _ books: inout Books, _ actions: inout [Action]
+    func answer(_ call: CallID, _ result: CallReply<ByteBuffer>.Result, _ books: inout Books, _ actions: inout NodeActions) {
+        if let entry = books.calls[call] { answer(call, entry, result, &books, &actions) }
+    }
+
+    private func answer(
+        _ call: CallID, _ entry: CallEntry, _ result: CallReply<ByteBuffer>.Result, _ books: inout Books, _ actions: inout NodeActions
     ) {
-        guard case .waiting(let caller) = books.calls[call]?.kind, let entry = books.calls.removeValue(forKey: call) else {
-            if case .failed(let failure) = result { books.calls[call]?.result = AttemptResult(failure: failure) }
+        guard case .waiting(let caller) = entry.kind else {
+            if case .failed(let failure) = result { entry.result = AttemptResult(failure: failure) }
             return
         }
-        let timing = timing(of: entry, books.replicas)
+        books.calls[call] = nil
+        let now = clock.now
+        let timing = timing(of: entry, books.replicas, at: now)
         let reply = CallReply(result: result, timing: timing, cold: entry.cold, replica: entry.replica)
+        let isWritten = isEventful(entry, reply) || books.records.allows(at: now)
+        if !isWritten, !isHarvesting {
+            books.recent.append(RecentCall(call, entry, reply))
+            actions.append(.answer(CallEnding(caller, reply, nil)))
+            return
+        }
         var record = self.record(call, entry, reply)
-        let isWritten = isEventful(entry, reply) || books.records.allows(at: clock.now)
         if isHarvesting {
             record.harvest = books.harvest.settled.removeValue(forKey: call)
             if record.harvest == nil, books.engine.harvests(call) {
                 // The caller has its answer; what the call lent is known when its replica is through with it.
                 books.harvest.unsettled[call] = UnsettledRecord(record: record, isWritten: isWritten)
-                actions.append(.answer(caller, reply, nil))
+                actions.append(.answer(CallEnding(caller, reply, nil)))
                 return
             }
         }
         if !isWritten { books.recent.append(record) }
-        actions.append(.answer(caller, reply, isWritten ? record : nil))
+        actions.append(.answer(CallEnding(caller, reply, isWritten ? record : nil)))
     }
 
     /// Whether somebody will ask about this call: it failed, was refused, or did not run at once.
@@ -90,8 +102,7 @@ extension NodeService {
     }
 
     /// Splits the time up to now into waiting, starting and running.
-    func timing(of entry: CallEntry, _ replicas: [ReplicaID: ReplicaEntry]) -> CallTiming {
-        let now = clock.now
+    func timing(of entry: CallEntry, _ replicas: [ReplicaID: ReplicaEntry], at now: Instant) -> CallTiming {
         guard let began = entry.began else { return CallTiming(queued: now - entry.arrived) }
         let waited = began - entry.arrived
         var starting = Duration.zero

@@ -9,8 +9,6 @@ import NIOCore
 ///
 /// Unlike other work this is done under the lock: limits must be written in the order of their decisions, and a write takes microseconds.
 extension NodeService {
-    var isHarvesting: Bool { settings.engine.harvest != nil }
-
     // MARK: Use
 
     func beginUse(of replica: ReplicaID, _ books: inout Books) {
@@ -33,7 +31,7 @@ extension NodeService {
     ///
     /// - Returns: the limits about which the engine has said something newer meanwhile.
     @discardableResult
-    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout [Action]) -> Set<LimitKey> {
+    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout NodeActions) -> Set<LimitKey> {
         var report = WriteReport(logger)
         defer { report.tell() }
         for (index, limit) in batch.enumerated() {
@@ -42,12 +40,13 @@ extension NodeService {
             let rest = batch[(index + 1)...]
             for other in rest where other.to < other.from { writeLimit(other, &books, &report) }
             var outputs: [Output] = []
-            books.engine.step(.limitHeld(limit, at: held, batch: batch), now: clock.now, into: &outputs)
+            let now = clock.now
+            books.engine.step(.limitHeld(limit, at: held, batch: batch), now: now, into: &outputs)
             var replaced: Set<LimitKey> = []
             for output in outputs {
                 metrics.count(output)
                 guard case .limit(let limits) = output else {
-                    translate(output, &books, &actions)
+                    translate(output, at: now, &books, &actions)
                     continue
                 }
                 // These may be refused in their turn, and what is said then is newer still.

@@ -58,7 +58,7 @@ extension NodeService {
         } catch {
             logger.error("queued call cannot be read", metadata: ["call": "\(call)", "error": "\(error)"])
             books.withLock { $0.calls[call]?.result = AttemptResult(failure: CallFailure(.stopped, "The queued call cannot be read.")) }
-            let actions = books.withLock { books -> [Action] in
+            let actions = books.withLock { books -> NodeActions in
                 _ = endUse(of: replica, &books)
                 return decide(.finished(call, .failed), &books)
             }
@@ -69,7 +69,7 @@ extension NodeService {
     /// Keeps what an attempt came to; a body that is still coming is read beside.
     func keepReply(_ call: CallID, _ result: Result<CallResponse<ByteBuffer>, CallFailure>, _ books: inout Books) {
         guard let entry = books.calls[call] else { return }
-        let timing = timing(of: entry, books.replicas)
+        let timing = timing(of: entry, books.replicas, at: clock.now)
         switch result {
         case .failure(let failure):
             books.calls[call]?.result = AttemptResult(failure: failure)
@@ -95,11 +95,11 @@ extension NodeService {
         } catch {
             failure = (error as? CallFailure) ?? CallFailure(.badReply, "The reply broke off: \(error)")
         }
-        let actions = books.withLock { books -> [Action] in
+        let actions = books.withLock { books -> NodeActions in
             books.calls[call]?.collecting = false
             books.calls[call]?.result?.body = body
             if let failure { books.calls[call]?.result?.failure = failure }
-            guard case .some(let end) = books.calls[call]?.heldEnd else { return [] }
+            guard case .some(let end) = books.calls[call]?.heldEnd else { return NodeActions() }
             books.calls[call]?.heldEnd = nil
             return decide(.finished(call, callEnd(end, books.calls[call]?.result)), &books)
         }

@@ -11,7 +11,7 @@ extension NodeService {
         try await store.flush()
         let running = unended(query)
         guard running.count < query.limit else { return running }
-        var ended = books.withLock { $0.recent.matching(query) + $0.harvest.unsettled(query) }
+        var ended = books.withLock { $0.recent.matching(query, node: settings.name) + $0.harvest.unsettled(query) }
         let stored = try await store.calls(query)
         // Those in memory and those on disk took turns; both come newest first, and ids grow with time.
         if ended.isEmpty {
@@ -37,8 +37,9 @@ extension NodeService {
                 if let since = query.since, entry.arrived < since { continue }
                 var record = CallRecord(
                     id: call, label: entry.label, function: entry.function, node: settings.name, arrived: entry.arrived,
-                    timing: timing(of: entry, books.replicas), outcome: .running, status: 0, cold: entry.cold, replica: entry.replica,
-                    asynchronous: entry.isAsynchronous, attempt: entry.attempt, decisions: entry.notes.map(\.sentence))
+                    timing: timing(of: entry, books.replicas, at: clock.now), outcome: .running, status: 0, cold: entry.cold,
+                    replica: entry.replica, asynchronous: entry.isAsynchronous, attempt: entry.attempt,
+                    decisions: entry.notes.map(\.sentence))
                 record.harvest = books.engine.harvester?.statement(of: call, now: clock.now).map { callHarvest($0, books) }
                 records.append(record)
             }

@@ -34,30 +34,11 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
     let callbackDeliveries: AsyncStream<StoredDelivery<ByteBuffer>>
     let callbacks: AsyncStream<StoredDelivery<ByteBuffer>>.Continuation
 
-    /// Work that must be begun in the order in which it was decided.
-    enum ControlItem: Sendable {
-        case start(ReplicaID, FunctionHandle)
-        case stop(ReplicaID, grace: Duration)
-        case wake(Instant)
-        /// An asynchronous call gets a slot; its body comes from the store.
-        case runQueued(CallID, ReplicaID, deadline: Instant)
-        /// An attempt of an asynchronous call has a reply whose body is still on its way.
-        case collect(CallID, CallResponse<ByteBuffer>)
-        case settle(Settlement)
-    }
+    typealias ControlItem = NodeControlItem
+    typealias Settlement = NodeSettlement
 
-    /// What an attempt's end means, with the call as it was then.
-    struct Settlement: Sendable {
-        enum Kind: Sendable {
-            case complete
-            case retry(failedAttempts: Int, at: Instant)
-            case bury(failedAttempts: Int)
-        }
-        let call: CallID
-        let kind: Kind
-        let entry: CallEntry?
-        let harvest: CallHarvest?
-    }
+    /// Whether resources are lent between calls.
+    let isHarvesting: Bool
 
     /// - Parameter makeDriver: gets the sink for the driver's events.
     package init(
@@ -65,6 +46,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         makeDriver: (@escaping @Sendable (SandboxEvent) -> Void) async throws -> Driver
     ) async rethrows {
         self.settings = settings
+        isHarvesting = settings.engine.harvest != nil
         self.world = world
         self.store = store
         self.logger = logger
@@ -89,40 +71,35 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
 
     /// Asks the engine and performs its answer.
     func submit(_ input: Input) {
-        let runs = books.withLock { books in self.decide(input, &books) }
-        perform(runs)
+        let actions = books.withLock { books in self.decide(input, &books) }
+        perform(actions)
     }
 
     /// Asks the engine under the lock. Ordered work is queued here, still under the lock, because its order is the order of decisions.
     ///
     /// - Returns: what the caller performs after unlocking.
-    func decide(_ input: Input, _ books: inout Books) -> [Action] {
+    func decide(_ input: Input, _ books: inout Books) -> NodeActions { decide(input, at: clock.now, &books) }
+
+    func decide(_ input: Input, at now: Instant, _ books: inout Books) -> NodeActions {
         var outputs = books.outputs
         books.outputs = []
         outputs.removeAll(keepingCapacity: true)
-        books.engine.step(input, now: clock.now, into: &outputs)
-        var actions: [Action] = []
+        books.engine.step(input, now: now, into: &outputs)
+        var actions = NodeActions()
         for output in outputs {
             metrics.count(output)
-            translate(output, &books, &actions)
+            translate(output, at: now, &books, &actions)
         }
         books.outputs = outputs
         return actions
     }
 
-    /// What is done outside the lock, in any order.
-    enum Action: Sendable {
-        case invoke(CallID, CallRequest<ByteBuffer>, ReplicaID, deadline: Instant)
-        case answer(Caller, CallReply<ByteBuffer>, CallRecord?)
-        case cancel(CallID, ReplicaID)
-    }
-
-    func translate(_ output: Output, _ books: inout Books, _ actions: inout [Action]) {
+    func translate(_ output: Output, at now: Instant, _ books: inout Books, _ actions: inout NodeActions) {
         switch output {
         case .run(let call, let replica, let cold, let deadline):
             beginUse(of: replica, &books)
-            if let request = books.calls[call]?.begin(on: replica, cold: cold, at: clock.now) {
-                actions.append(.invoke(call, request, replica, deadline: deadline))
+            if let entry = books.calls[call], entry.begin(on: replica, cold: cold, at: now) {
+                actions.append(.invoke(call, entry, replica, deadline: deadline))
             } else {
                 controlInput.yield(.runQueued(call, replica, deadline: deadline))
             }
@@ -151,13 +128,14 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         controlInput.yield(.settle(Settlement(call: call, kind: kind, entry: entry, harvest: harvest)))
     }
 
-    func perform(_ actions: [Action]) {
-        for action in actions {
+    func perform(_ actions: NodeActions) {
+        actions.forEach { action in
             switch action {
-            case .invoke(let call, let request, let replica, let deadline): invoke(call, request, on: replica, deadline: deadline)
-            case .answer(let caller, let reply, let record):
-                if let record { store.record(record) }
-                caller.reply(reply)
+            case .invoke(let call, let entry, let replica, let deadline):
+                if let request = entry.request { invoke(call, request, on: replica, deadline: deadline) }
+            case .answer(let ending):
+                if let record = ending.record { store.record(record) }
+                ending.caller.reply(ending.reply)
             case .cancel(let call, let replica): driver.cancel(call, on: replica)
             }
         }
@@ -178,14 +156,15 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
             }
             perform(actions)
         case .finished(let call, let replica, let failure):
-            let actions = books.withLock { books -> [Action] in
+            let actions = books.withLock { books -> NodeActions in
                 let usage = endUse(of: replica, &books)
-                if books.calls[call]?.collecting == true {
+                let entry = books.calls[call]
+                if let entry, entry.collecting {
                     // Whether the attempt succeeded is known once its body has been read: `keepResult` goes on from here.
-                    books.calls[call]?.heldEnd = .some(failure)
-                    return []
+                    entry.heldEnd = .some(failure)
+                    return NodeActions()
                 }
-                return decide(.finished(call, callEnd(failure, books.calls[call]?.result), usage: usage), &books)
+                return decide(.finished(call, callEnd(failure, entry?.result), usage: usage), &books)
             }
             perform(actions)
         case .used(let uses): submit(.sampled(uses.map { ReplicaSample($0, at: clock.now) }))

@@ -12,7 +12,7 @@ package struct NodeSettings: Sendable {
     /// Warm calls that ended well and are written down each second. The kept 100,000 then reach back three minutes at any rate, and writing
     /// takes a few per cent of a core; failed, cold and asynchronous calls are always written.
     package var recordsPerSecondMax = 500
-    /// Warm calls beyond that which are kept in memory, the newest: half a minute at 1,000 calls a second, in some 5 MB.
+    /// Warm calls beyond that which are kept in memory, the newest: half a minute at 1,000 calls a second, in some 3 MB.
     package var recentCallsMax = 16_384
     /// How long running calls may go on when the node stops.
     package var shutdownGrace = Duration.seconds(10)

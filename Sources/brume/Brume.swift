@@ -21,7 +21,8 @@ struct Brume: AsyncParsableCommand {
             CommandGroup(
                 name: "Node",
                 subcommands: [
-                    Up.self, Status.self, NodeCommand.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self, Lab.self,
+                    Up.self, Status.self, NodeCommand.self, HarvestCommand.self, Doctor.self, Bench.self, Load.self, Simulate.self,
+                    Lab.self,
                 ]),
             CommandGroup(
                 name: "Function",

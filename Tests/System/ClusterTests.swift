@@ -48,7 +48,9 @@ struct ClusterTests {
                 let third = try await joiner(token, "third")
                 do {
                     for node in [first, second, third] {
-                        let isWhole = try await eventually { try await sees(node, ["first": "alive", "second": "alive", "third": "alive"]) }
+                        let isWhole = try await eventually {
+                            try await sees(node, ["first": "alive", "second": "alive", "third": "alive"])
+                        }
                         #expect(isWhole, "\(node.log.suffix(2_000))")
                     }
                     try await body(first, second, third)
@@ -236,7 +238,8 @@ struct ClusterTests {
     @Test(
         "words that cannot be right are refused at once",
         arguments: [
-            (["--link", "nowhere"], "--link"), (["--join", "a:b"], "--join"), (["--token", "x"], "--join"), (["--label", "tier"], "KEY=VALUE"),
+            (["--link", "nowhere"], "--link"), (["--join", "a:b"], "--join"), (["--token", "x"], "--join"),
+            (["--label", "tier"], "KEY=VALUE"),
             (["--link", "off", "--join", "127.0.0.1:7700"], "--link off"), (["--advertise", "10.0.0.5"], "--advertise"),
         ])
     func badWords(words: [String], says: String) async throws {
@@ -256,11 +259,12 @@ struct LabClusterTests {
         let outcome = try await NodeUnderTest.run(
             NodeUnderTest.program,
             [
-                "lab", "cluster", "3", "--isolation", "none", "--delay", "20ms", "--jitter", "5ms", "--loss", "1%", "--bandwidth", "100mbit",
+                "lab", "cluster", "3", "--isolation", "none", "--delay", "20ms", "--jitter", "5ms", "--loss", "1%", "--bandwidth",
+                "100mbit",
                 "--run", "\(NodeUnderTest.program) node list --json --data-dir $BRUME_DATA_2; echo $BRUME_LAB; exit 7",
             ])
         #expect(outcome.exitCode == 7, "\(outcome.complaint)")
-        #expect(outcome.output.components(separatedBy: #""status" : "alive""#).count == 4 || outcome.output.contains(#""alive""#), "\(outcome.output)")
+        #expect(outcome.output.contains(#""alive""#), "\(outcome.output)")
         let root = try #require(outcome.output.split(separator: "\n").last.map(String.init))
         #expect(!FileManager.default.fileExists(atPath: root), "\(root) is left")
         #expect(try await Self.processes(in: root) == 0)

@@ -17,8 +17,8 @@ extension Engine {
             outputs.append(.refuse(call, refusal))
             return
         }
-        guard let place, let policy = functions[at: place]?.policy else { return }
-        let deadline = now + Swift.min(timeout ?? policy.timeout, policy.timeout)
+        guard let place, let longest = functions[at: place]?.policy.timeout else { return }
+        let deadline = now + Swift.min(timeout ?? longest, longest)
         var state = CallState(function: handle, asynchronous: false, phase: .waiting, waitingSince: now, deadline: deadline)
         if harvester != nil { state.features = features }
 
@@ -93,9 +93,13 @@ extension Engine {
 
     private func admissionRefusal(_ place: Int?, asynchronous: Bool = false) -> Refusal? {
         if draining { return .draining }
-        guard let place, functions[at: place]?.removed == false, let policy = functions[at: place]?.policy else { return .unknownFunction }
-        if !policy.requests.fits(in: ledger.capacity) { return tooLarge(policy.requests) }
-        if harvester != nil, !policy.allocation.fits(in: ledger.capacity) { return tooLarge(policy.allocation) }
+        guard let place, functions[at: place]?.removed == false, let requests = functions[at: place]?.policy.requests else {
+            return .unknownFunction
+        }
+        if !requests.fits(in: ledger.capacity) { return tooLarge(requests) }
+        if harvester != nil, let allocation = functions[at: place]?.policy.allocation, !allocation.fits(in: ledger.capacity) {
+            return tooLarge(allocation)
+        }
         // An asynchronous call can wait for a repair; a caller cannot.
         let failures = functions[at: place]?.startFailures ?? 0
         guard failures >= settings.startAttempts, !asynchronous, let function = functions[at: place] else { return nil }

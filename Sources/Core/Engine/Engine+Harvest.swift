@@ -30,8 +30,9 @@ extension Engine {
 
     /// Whether a call would get what is to be set aside for it, if it took the function's next free slot now.
     func mayBegin(_ call: CallID, _ state: CallState, _ place: Int) -> Bool {
-        guard let harvester else { return true }
-        guard let replica = functions[at: place]?.pool.next.flatMap({ replicas[$0] }), replica.harvestCall == nil,
+        // Not taken out before it is needed: it is large.
+        guard harvester != nil else { return true }
+        guard let harvester, let replica = functions[at: place]?.pool.next.flatMap({ replicas[$0] }), replica.harvestCall == nil,
             let policy = functions[at: place]?.policy
         else { return true }
         let needed = harvester.reservation(for: harvestCall(call, state, policy, replica))

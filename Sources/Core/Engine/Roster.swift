@@ -31,17 +31,19 @@ struct Roster<Key: Hashable & Comparable & Sendable, Value: Sendable>: Sendable 
     }
 
     /// The value at a place that was looked up in the same step.
+    ///
+    /// Inlined by force, as the other one: what is lent across a call needs memory of its own, several times in each step.
     subscript(at place: Int) -> Value? {
-        _read { yield values[place] }
-        _modify { yield &values[place] }
+        @inline(__always) _read { yield values[place] }
+        @inline(__always) _modify { yield &values[place] }
     }
 
     /// The value of a key; it is changed in place, and never made or removed this way.
     subscript(key: Key) -> Value? {
-        _read {
+        @inline(__always) _read {
             if let place = places[key] { yield values[place] } else { yield nil }
         }
-        _modify {
+        @inline(__always) _modify {
             if let place = places[key] {
                 yield &values[place]
             } else {

@@ -29,7 +29,8 @@ extension Membership {
         let before = roster[record.id]?.record
         guard roster.put(record, now: now) else {
             let most = settings.recordsMax
-            return output.events.append(.refused(from: record.id, reason: "the list holds \(most) nodes already; remove some that are gone"))
+            let reason = "the list holds \(most) nodes already; remove some that are gone"
+            return output.events.append(.refused(from: record.id, reason: reason))
         }
         if record.status != .suspect { revision += 1 }
         news.add(record.id)

@@ -36,12 +36,17 @@ public struct Instant: Hashable, Sendable, Comparable, Codable {
 extension Duration {
     /// The duration in whole nanoseconds, saturating at the range of `Int64` (292 years).
     public var wholeNanoseconds: Int64 {
-        // Before `components`, which traps past the range of 64-bit seconds.
-        if self >= .nanoseconds(Int64.max) { return .max }
-        if self <= .nanoseconds(Int64.min) { return .min }
-        let (seconds, attoseconds) = components
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        // One division; `components` takes several of 128 bits, and this runs many times in each call.
+        let attoseconds = attoseconds
+        let magnitude = attoseconds.magnitude
+        let high = UInt64(truncatingIfNeeded: magnitude >> 64)
+        guard high < Self.highWordMax else { return attoseconds < 0 ? .min : .max }
+        let (nanoseconds, _) = (1_000_000_000 as UInt64).dividingFullWidth((high, UInt64(truncatingIfNeeded: magnitude)))
+        return attoseconds < 0 ? -Int64(nanoseconds) : Int64(nanoseconds)
     }
+
+    /// From here on attoseconds are more nanoseconds than 63 bits hold: 2^63 * 10^9 / 2^64.
+    private static var highWordMax: UInt64 { 500_000_000 }
 
     /// The duration in seconds, for display and for metrics only.
     public var inSeconds: Double { Double(wholeNanoseconds) / 1e9 }

@@ -76,8 +76,20 @@ struct chunks {
 /// Moves decoded bytes from `in` to `out` (or drops them when `out` is NULL). False: malformed.
 bool chunks_feed(struct chunks *chunks, struct buffer *in, struct buffer *out);
 
-/// Starts the command with pipes at stdin and stdout, leading a process group of its own. 0, or errno.
-int child_start(const struct settings *settings, char **environment, pid_t *pid, int *input, int *output);
+// What a child that is being started uses. It stays as it is until the child has been waited for.
+struct child {
+    char **command, **environment;
+    char *stack;
+    int stdin_end, stdout_end;
+    bool combines_output;
+    volatile int error;  // why the program could not be executed; the child writes it, and exits with 127
+};
+
+/// Finds out once where the command may be. False: there is no memory for that.
+bool child_prepare(const struct settings *settings);
+/// Begins to start the command in `child->environment`, with pipes at stdin and stdout, leading a process group of its own. 0, or errno;
+/// what goes wrong after that is in `child->error` when the child has exited.
+int child_start(const struct settings *settings, struct child *child, pid_t *pid, int *input, int *output);
 /// The sentence that Go prints for the same error: the classic watchdog's users read these.
 void child_start_error(const struct settings *settings, int error, char *text, size_t size);
 /// True and a sentence if the exit was a failure.

@@ -30,6 +30,7 @@ struct connection {
     uint64_t body_left;
     bool discard_body, close_after;
     pid_t pid;
+    struct child child;
     bool exited, output_ended, streaming, killed, cancelled, node_gone;
     bool quiet;                    // the child has just been started, and its output is left in the pipe for a moment
     int status;

@@ -114,7 +114,16 @@ static void read_output(struct connection *c) {
 }
 
 static void kill_child(struct connection *c) {
-    if (c->pid > 0 && !c->exited) kill(-c->pid, SIGKILL);
+    if (c->pid <= 0 || c->exited) return;
+    // One that has only just begun may not lead its group yet.
+    if (kill(-c->pid, SIGKILL) < 0) kill(c->pid, SIGKILL);
+}
+
+static void answer_start_error(struct connection *c, int error) {
+    char text[512];
+    child_start_error(settings, error, text, sizeof text);
+    c->discard_body = true;
+    answer_failure(c, "500 Internal Server Error", "exited", text);
 }
 
 static void end_call(struct connection *c) {
@@ -127,6 +136,8 @@ static void end_call(struct connection *c) {
     listen_to_output(c);
     drop(&c->input);
     drop(&c->output);
+    free(c->child.environment);
+    c->child.environment = NULL;
     if (c->killed) snprintf(text, sizeof text, "Killed process."), kind = "timed-out", failed = true;
     if (c->streaming) {
         stream_held(c);
@@ -134,6 +145,9 @@ static void end_call(struct connection *c) {
         if (failed) buffer_format(&c->out, "Brume-Failure: %s %s\r\n", kind, text);
         buffer_text(&c->out, "\r\n");
         c->phase = ANSWERED;
+    } else if (c->child.error && !c->killed) {
+        buffer_clear(&c->held);
+        answer_start_error(c, c->child.error);
     } else if (c->killed) {
         buffer_clear(&c->held);
         answer_failure(c, "408 Request Timeout", kind, text);
@@ -148,16 +162,13 @@ static void end_call(struct connection *c) {
 }
 
 static void start_child(struct connection *c) {
-    char **environment = request_environment(&c->request, settings->cgi_headers);
+    c->child.environment = request_environment(&c->request, settings->cgi_headers);
     int input = -1, output = -1;
-    int error = environment ? child_start(settings, environment, &c->pid, &input, &output) : ENOMEM;
-    free(environment);
+    int error = c->child.environment ? child_start(settings, &c->child, &c->pid, &input, &output) : ENOMEM;
     if (error) {
-        char text[512];
-        child_start_error(settings, error, text, sizeof text);
-        c->pid = 0;
-        c->discard_body = true;
-        answer_failure(c, "500 Internal Server Error", "exited", text);
+        free(c->child.environment);
+        c->child.environment = NULL;
+        answer_start_error(c, error);
         return;
     }
     running_calls++;
@@ -415,7 +426,7 @@ int serve(const struct settings *given) {
     int signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
     poller = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc((size_t)settings->connections, sizeof *connections);
-    if (signals < 0 || poller < 0 || !connections) {
+    if (signals < 0 || poller < 0 || !connections || !child_prepare(settings)) {
         perror("brume-agent");
         return 71;
     }

@@ -34,8 +34,8 @@ final class StateGuard: @unchecked Sendable {
 
 /// What the shell notes about a replica between two turns.
 struct StateShell {
-    /// Whether a turn is on its way that will flush.
-    var isFlushComing = false
+    /// The turn that is on its way.
+    var coming = Coming.none
     /// Whether the next turn flushes whatever the time.
     var isUrgent = false
     var lastFlush = Instant.zero
@@ -53,6 +53,14 @@ struct StateShell {
     var isStopped = false
     var isEnding = false
     var figures = StateShellFigures()
+}
+
+/// When the next turn comes that was asked for; timers aside.
+enum Coming {
+    case none
+    /// When it is time for a flush.
+    case later
+    case now
 }
 
 /// Somebody who waits for a write to settle or for an operation's needs.

@@ -22,8 +22,8 @@ extension StateService {
                 guard kind == .state || kind == .bulk else { return .none }
                 replica.writable(peer, kind, now)
             }
-            guard !shell.isFlushComing else { return .none }
-            shell.isFlushComing = true
+            guard shell.coming != .now else { return .none }
+            shell.coming = .now
             return .now
         }
         act(on: wake)

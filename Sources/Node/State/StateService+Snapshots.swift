@@ -6,6 +6,20 @@ import Logging
 import NIOCore
 
 extension StateService {
+    /// Parts for one write, each taken under a lock of its own, so that nobody waits for more than one.
+    private func nextParts() -> [SnapshotPart] {
+        var parts: [SnapshotPart] = []
+        var bytes = 0
+        while bytes < settings.snapshotBytes {
+            let now = world.now()
+            let some = core.locked { replica, _ in replica.changedParts(bytesMax: 1, now) }
+            if some.isEmpty { break }
+            parts += some
+            bytes += some.reduce(0) { $0 + $1.body.count + $1.name.count }
+        }
+        return parts
+    }
+
     /// Writes the parts that changed since the last snapshot, a few at a time beside everything else, then forgets the records before them.
     func makeSnapshot() async {
         let began = world.now().instant
@@ -17,8 +31,7 @@ extension StateService {
         var bytes = 0
         do {
             while true {
-                let now = world.now()
-                let next = core.locked { replica, _ in replica.changedParts(bytesMax: settings.snapshotBytes, now) }
+                let next = nextParts()
                 if next.isEmpty { break }
                 try await log.replace(next.map { StateLogPart(name: $0.name, body: $0.body) })
                 parts += next.count

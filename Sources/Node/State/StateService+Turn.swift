@@ -6,12 +6,15 @@ import Logging
 import NIOCore
 
 extension StateService {
+    /// Shortest wait for a timer; far below any of the replica's own times.
+    private static let timerDelayMin = Duration.microseconds(200)
+
     /// Takes one turn on the loop: tells the replica what the log has done, flushes if it is time, and performs what came of it.
     func turn() {
         world.loop.preconditionInEventLoop()
         let now = world.now()
         let outputs = core.locked { replica, shell -> [StateOutput] in
-            shell.isFlushComing = false
+            shell.coming = .none
             guard !shell.isStopped else { return [] }
             shell.figures.turns += 1
             if shell.logged.through > shell.logged.told {
@@ -42,7 +45,8 @@ extension StateService {
             shell.timer?.scheduled.cancel()
             shell.timer = nil
             guard let next, !shell.isStopped else { return wake }
-            let delay = max(.zero, next - now.instant)
+            // A timer that is due already waits a moment all the same: whatever asks for it cannot keep the loop busy.
+            let delay = max(Self.timerDelayMin, next - now.instant)
             let scheduled = world.loop.scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { self.timerFired() }
             shell.timer = (next, scheduled)
             return wake

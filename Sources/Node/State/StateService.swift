@@ -37,10 +37,13 @@ package final class StateService: StateAccess, Service {
         self.world = world
         self.log = log
         self.logger = logger
-        // Bounded by the looks at the log, one each interval, and by incarnations, of which a node has few.
-        (control, controlInput) = AsyncStream.makeStream(of: StateControl.self)
+        (control, controlInput) = AsyncStream.makeStream(of: StateControl.self, bufferingPolicy: .bufferingNewest(Self.controlMax))
         held = NIOLoopBoundBox.makeEmptyBox(eventLoop: world.loop)
     }
+
+    /// Orders to the service's own task that wait: one look at the log each interval, and incarnations, of which a node has few. The newest
+    /// incarnation is the one that counts.
+    private static let controlMax = 64
 
     // MARK: - What faces do
 
@@ -112,17 +115,18 @@ package final class StateService: StateAccess, Service {
 
     enum Wake { case none, now, after(Duration) }
 
-    /// What must happen after a step: at once after a pause, with some company under load.
+    /// What must happen after a step: what waits to be handed on goes at once; what is to be flushed, after a pause at once and under
+    /// load with some company.
     @inline(__always)
     func wake(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Wake {
-        if shell.isFlushComing { return .none }
+        if shell.coming == .now { return .none }
         if replica.hasOutputs {
-            shell.isFlushComing = true
+            shell.coming = .now
             return .now
         }
-        guard replica.isDirty else { return .none }
-        shell.isFlushComing = true
+        guard shell.coming == .none, replica.isDirty else { return .none }
         let due = shell.lastFlush + settings.flushSpacing
+        shell.coming = due <= now.instant ? .now : .later
         return due <= now.instant ? .now : .after(due - now.instant)
     }
 

@@ -15,7 +15,8 @@ struct LabClusterCommand: AsyncParsableCommand {
             each frame between two nodes. Orders are typed, or written to the file 'control' in the lab's folder: \
             status, partition 1,2|3, heal, network delay=50ms, kill 2, start 2, exit.
 
-            --run runs a shell command instead, with BRUME_NODE_1, BRUME_DATA_1 and so on set, and ends with its exit code. \
+            --run runs a shell command beside them, with BRUME_NODE_1, BRUME_DATA_1 and so on set, and ends with its exit code; it \
+            may write orders to $BRUME_LAB/control. \
             Everything that was started is stopped at the end, also when the lab is interrupted or killed.
 
             Examples:
@@ -40,7 +41,8 @@ struct LabClusterCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Run a shell command beside the cluster, then stop it.", valueName: "command"))
     var run: String?
     @Option(
-        name: .customLong("dir"), help: ArgumentHelp("Keep the nodes' data in this folder. Default: a new one that is removed.", valueName: "directory"),
+        name: .customLong("dir"),
+        help: ArgumentHelp("Keep the nodes' data in this folder. Default: a new one that is removed.", valueName: "directory"),
         completion: .directory)
     var directory: String?
     @Option(help: "How the nodes isolate replicas: bubblewrap or none.")

@@ -87,7 +87,7 @@ struct Up: AsyncParsableCommand {
             """, valueName: "host:port"))
     var link: String?
     @Option(
-        help: ArgumentHelp("Where other nodes reach the link, if not where it listens (behind NAT, in a container).", valueName: "host:port"))
+        help: ArgumentHelp("Where other nodes reach the link, if not where it listens (behind NAT).", valueName: "host:port"))
     var advertise: String?
     @Option(help: ArgumentHelp("Join the cluster of the node whose link listens there.", valueName: "host:port"))
     var join: String?
@@ -120,7 +120,8 @@ struct Up: AsyncParsableCommand {
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
-            cluster: try clusterPlan(), isListed: !unlisted, capacity: capacity, sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
+            cluster: try clusterPlan(), isListed: !unlisted, capacity: capacity,
+            sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
             bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
             corsOrigins: corsOrigins,
             logLevel: level, state: state)
@@ -143,7 +144,9 @@ struct Up: AsyncParsableCommand {
         }
         if let join { _ = try ClusterPlan.place(join, option: "--join") }
         if plan.link == .off, join != nil { throw CommandFailure.words("--join needs a link; leave --link off out.") }
-        if token != nil, join == nil { throw CommandFailure.words("--token is for joining; give the member's link with --join HOST:PORT too.") }
+        if token != nil, join == nil {
+            throw CommandFailure.words("--token is for joining; give a member's link with --join HOST:PORT too.")
+        }
         plan.join = join
         plan.token = token ?? ProcessInfo.processInfo.environment["BRUME_TOKEN"]
         plan.labels = try labels.map { text throws(CommandFailure) in try ClusterPlan.label(text) }

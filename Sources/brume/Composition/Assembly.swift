@@ -73,18 +73,12 @@ struct Assembly {
         let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
-        let redis = try stateAssembly.makeRedis(state) { [console] address in
-            // The sockets of functions are nobody's to type.
-            if case .tcp(_, _) = address { console.note("  redis      \(address)") }
-        }
+        let redis = try stateAssembly.makeRedis(state, onListening: announce)
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
-        if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
-        if let missing = LimitCheck.missing() {
-            logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
-        }
+        warn(logger)
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
@@ -123,6 +117,14 @@ struct Assembly {
         try await store.close()
     }
 
+    /// Says what does not hold on this machine.
+    private func warn(_ logger: Logger) {
+        if plan.isolation == .none { logger.warning("functions run without isolation, for development only (--isolation none)") }
+        if let missing = LimitCheck.missing() {
+            logger.warning("CPU and memory limits do not hold (\(missing)); see what to do with: brume doctor")
+        }
+    }
+
     /// Figures and log lines go their way from here on.
     private func bootstrap() -> PrometheusRegistry {
         let registry = NodeRegistry.make()
@@ -133,6 +135,11 @@ struct Assembly {
             return handler
         }
         return registry
+    }
+
+    /// The sockets of functions are nobody's to type.
+    private func announce(_ address: RedisListener.Address) {
+        if case .tcp(_, _) = address { console.note("  redis      \(address)") }
     }
 
     private func announce(_ port: Int, in directory: NodeDirectory, _ logger: Logger) {

@@ -179,7 +179,8 @@ struct ClusterAssembly {
                 }
             },
             logger: logger)
-        let emulated = plan.emulatesNetwork
+        let emulated =
+            plan.emulatesNetwork
             ? EmulatedLink(seed: chance.next(), noticeAfter: Self.cutNoticed) { cluster.take($0) } : nil
         let notices = LinkNotices(cluster: cluster, profile: profile, settings: settings, logger: logger)
         let link = GRPCLink(
@@ -261,7 +262,8 @@ final class LinkNotices: Sendable {
             let who = node.map { "\($0)" } ?? ""
             complain("refused", "a connection was refused", ["node": "\(who)", "from": "\(remote)", "reason": "\(reason)"])
         case .unreachable(let node, let address, let reason):
-            complain("to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
+            complain(
+                "to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
         case .duplicateIdentity(let node, let remote):
             complain(
                 "twin", "two processes have one identity; the second was refused: its data directory is a copy",

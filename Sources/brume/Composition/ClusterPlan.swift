@@ -43,7 +43,11 @@ struct ClusterPlan: Sendable {
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else { throw failure }
         guard (allowsZero ? 0 : 1)...65_535 ~= port else { throw failure }
         var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) } else if host.contains(":") { throw failure }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+        } else if host.contains(":") {
+            throw failure
+        }
         guard !host.isEmpty, !host.contains(where: \.isWhitespace) else { throw failure }
         return (host, port)
     }
@@ -88,7 +92,8 @@ struct ClusterFiles: Sendable {
 
     /// How the link listened last; nil where it never did.
     func link() -> Link? {
-        FileManager.default.contents(atPath: folder.appending(Self.linkFile).string).flatMap { try? JSONDecoder().decode(Link.self, from: $0) }
+        let data = FileManager.default.contents(atPath: folder.appending(Self.linkFile).string)
+        return data.flatMap { try? JSONDecoder().decode(Link.self, from: $0) }
     }
 
     func keep(_ link: Link) throws {

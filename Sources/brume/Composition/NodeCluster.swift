@@ -29,7 +29,7 @@ struct NodeCluster: ClusterOperations {
     private func member() throws(BrumeError) -> ClusterAssembly.Parts {
         guard let parts else {
             throw BrumeError(
-                .unsupported, "This node works alone; start it with a link, for example: brume up --link 0.0.0.0:\(ClusterPlan.defaultPort)")
+                .unsupported, "This node works alone; start it with a link: brume up --link 0.0.0.0:\(ClusterPlan.defaultPort)")
         }
         return parts
     }
@@ -38,7 +38,9 @@ struct NodeCluster: ClusterOperations {
         let parts = try member()
         guard let authority = parts.authority else {
             let holders = parts.cluster.report().nodes.filter { $0.admits && $0.status == MemberStatus.alive.word }
-            let hint = holders.first.map { "ask \($0.name.isEmpty ? $0.id.description : $0.name) (\($0.address))" } ?? "ask the node that founded the cluster"
+            let hint =
+                holders.first.map { "ask \($0.name.isEmpty ? $0.id.description : $0.name) (\($0.address))" }
+                ?? "ask the node that founded the cluster"
             throw BrumeError(.unsupported, "This node does not hold the cluster's key, which admits and removes nodes; \(hint).")
         }
         return authority

@@ -7,7 +7,7 @@ import Glibc
 
 /// The sockets on which functions find their state: one for each namespace of state, from the first replica of a function in it on.
 actor StateSockets {
-    /// Names a function's namespace of state; without it, a function has one of its own, called `NAME.NAMESPACE` like itself.
+    /// Names a function's namespace of state; without it, a function has one of its own, called `NAMESPACE/NAME`.
     static let annotation = "dev.brume.state.namespace"
 
     private let server: RedisServer
@@ -16,7 +16,9 @@ actor StateSockets {
 
     init(server: RedisServer) { self.server = server }
 
-    static func namespace(of function: FunctionSpec) -> String { function.annotations[annotation] ?? function.id.description }
+    static func namespace(of function: FunctionSpec) -> String {
+        function.annotations[annotation] ?? "\(function.id.namespace)/\(function.id.name)"
+    }
 
     /// The path of the socket that listens for a function, in a directory that only the node can enter.
     ///
@@ -24,13 +26,15 @@ actor StateSockets {
     func socket(of function: FunctionSpec, in directory: String) async throws(BrumeError) -> String {
         let namespace = Self.namespace(of: function)
         let path = "\(directory)/\(Self.fileName(namespace))"
-        let opening = opened[namespace] ?? Task { [server] in
-            try await server.open(RedisListener(.unix(path), door: .namespace(namespace)))
-            // The users of sandboxes are not the node's: connecting takes the right to write.
-            guard unsafe chmod(path, 0o666) == 0 else {
-                throw BrumeError(.failed, "The socket of the state of '\(namespace)' cannot be opened to its functions.")
+        let opening =
+            opened[namespace]
+            ?? Task { [server] in
+                try await server.open(RedisListener(.unix(path), door: .namespace(namespace)))
+                // The users of sandboxes are not the node's: connecting takes the right to write.
+                guard unsafe chmod(path, 0o666) == 0 else {
+                    throw BrumeError(.failed, "The socket of the state of '\(namespace)' cannot be opened to its functions.")
+                }
             }
-        }
         opened[namespace] = opening
         do {
             try await opening.value

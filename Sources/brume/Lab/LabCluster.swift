@@ -4,6 +4,7 @@ import FoundationEssentials
 import Glibc
 import NIOPosix
 import Subprocess
+import Synchronization
 import SystemPackage
 
 /// A cluster on loopback: real nodes, a bad network where wanted, and orders by lines.
@@ -55,9 +56,18 @@ struct LabCluster: Sendable {
             try await formed()
             var field = Field(cluster: self, network: network, life: life)
             try await field.apply()
-            if let command { return try await shell(command) }
-            try await present()
-            for await line in Self.lines(control: root.appending("control").string) {
+            let (lines, input) = Self.lines(control: root.appending("control").string, reads: command == nil)
+            let outcome = CommandOutcome()
+            if let command {
+                group.addTask {
+                    await outcome.set { try await shell(command) }
+                    input.finish()
+                    return nil
+                }
+            } else {
+                try await present()
+            }
+            for await line in lines {
                 do {
                     guard let order = try LabOrder(line, count: members.count, network: field.network) else { continue }
                     if order == .exit { break }
@@ -66,8 +76,24 @@ struct LabCluster: Sendable {
                     console.complain(Ending(of: error).complaint)
                 }
             }
-            return 0
+            return try outcome.code()
         }
+    }
+
+    /// How the command ended that ran beside the cluster.
+    private final class CommandOutcome: Sendable {
+        private let result = Mutex<Result<Int32, any Error>>(.success(0))
+
+        func set(_ body: () async throws -> Int32) async {
+            do {
+                let code = try await body()
+                result.withLock { $0 = .success(code) }
+            } catch {
+                result.withLock { $0 = .failure(error) }
+            }
+        }
+
+        func code() throws -> Int32 { try result.withLock { $0 }.get() }
     }
 
     fileprivate func launch(
@@ -95,7 +121,8 @@ struct LabCluster: Sendable {
                     member.remember(report.node)
                     if report.nodes.count(where: { $0.status == "alive" && $0.isConnected }) >= members.count { return }
                     guard ContinuousClock.now - started < Self.formMax else {
-                        throw CommandFailure.failed("Node \(member.number) does not see the others; its log is \(member.dataDirectory)/lab.log.")
+                        let log = "\(member.dataDirectory)/lab.log"
+                        throw CommandFailure.failed("Node \(member.number) does not see the others; its log is \(log).")
                     }
                     try await Task.sleep(for: Self.lookInterval)
                 }
@@ -109,10 +136,11 @@ struct LabCluster: Sendable {
             table.add([member.name, member.url, String((member.id?.description ?? "").prefix(12)), member.dataDirectory])
         }
         try console.print(table.rendered(style: console.outputStyle))
+        let way = console.inputIsTerminal ? "type them here, or write" : "write"
         console.note(
             """
             Use a node:  brume list --data-dir \(members[0].dataDirectory)
-            Orders:      \(console.inputIsTerminal ? "type them here, or " : "")write lines to \(root.appending("control")); 'help' lists them
+            Orders:      \(way) lines to \(root.appending("control")); 'help' lists them
             """)
     }
 
@@ -135,17 +163,23 @@ struct LabCluster: Sendable {
         }
     }
 
-    /// Lines that people type, and lines that programs write into a named pipe; ends where a terminal or a program's pipe does.
-    private static func lines(control: String) -> AsyncStream<String> {
+    /// Lines that programs write into a named pipe and, if it `reads` them, lines that people type; ends where a terminal or a program's
+    /// pipe does.
+    private static func lines(control: String, reads: Bool) -> (AsyncStream<String>, AsyncStream<String>.Continuation) {
         let (lines, input) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(linesMax))
         _ = unsafe unlink(control)
         // Opened for both directions, so that it never ends between two writers. Its thread ends with the program.
         if unsafe mkfifo(control, 0o600) == 0, let pipe = try? Descriptor.open(FilePath(control), .readWrite) {
             read(from: pipe) { input.yield($0) }
         }
+        guard reads else { return (lines, input) }
         let isTyped = isatty(STDIN_FILENO) == 1
-        read(from: .standardInput) { input.yield($0) } orElse: { hasRead in if hasRead || isTyped { input.finish() } }
-        return lines
+        read(from: .standardInput) {
+            input.yield($0)
+        } orElse: { hasRead in
+            if hasRead || isTyped { input.finish() }
+        }
+        return (lines, input)
     }
 
     private static func read(

@@ -25,7 +25,10 @@ struct LabNode {
         let program = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let log = FilePath(dataDirectory).appending("lab.log")
         let words =
-            ["up", "--port", "0", "--unlisted", "--data-dir", dataDirectory, "--cpu", "\(capacity.millicores)m", "--memory", "\(capacity.memoryBytes)"]
+            [
+                "up", "--port", "0", "--unlisted", "--data-dir", dataDirectory, "--cpu", "\(capacity.millicores)m", "--memory",
+                "\(capacity.memoryBytes)",
+            ]
             + policy.options
         let output = try Descriptor.open(log, .writeOnly, options: [.create, .truncate], permissions: [.ownerReadWrite])
         let file = FilePath(dataDirectory).appending(NodeFile.name).string

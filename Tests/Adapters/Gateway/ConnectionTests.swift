@@ -6,6 +6,8 @@ import HTTPTypes
 import HummingbirdTesting
 import Logging
 import NIOCore
+import NIOEmbedded
+import NIOHTTP1
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
@@ -45,6 +47,60 @@ struct ConnectionTests {
         }
         #expect(rest.isEmpty)
         #expect(text.contains("Connection: close"))
+    }
+
+    @Test("a request that comes in two pieces is answered as one, wherever it was cut")
+    func pieces() async throws {
+        let node = try InMemoryNode()
+        let settings = GatewaySettings(credentials: nil, version: "9.9", commit: "abc")
+        let front = FunctionFront(node: node, settings: settings, metrics: GatewayMetrics(), clock: GatewayClock())
+        let channel = try await NIOAsyncTestingChannel { channel in
+            let functions = FunctionHandler(front: front)
+            let decoder = ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes))
+            try channel.pipeline.syncOperations.addHandlers([
+                HTTPResponseEncoder(), PlainRequestHandler(functions: functions), decoder, functions,
+            ])
+        }
+        let head = "POST /function/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"
+        for cut in 1..<head.utf8.count + 3 {
+            let text = head + "\(100 + cut)"
+            try await channel.writeInbound(ByteBuffer(bytes: text.utf8.prefix(cut)))
+            try await channel.writeInbound(ByteBuffer(bytes: text.utf8.dropFirst(cut)))
+            let reply = String(buffer: try await channel.waitForOutboundWrite(as: ByteBuffer.self))
+            #expect(reply.hasPrefix("HTTP/1.1 200 OK\r\n") && reply.hasSuffix("\r\n\r\n\(100 + cut)"), "cut after \(cut) bytes")
+        }
+        _ = try await channel.finish(acceptAlreadyClosed: true)
+    }
+
+    @Test("requests of every form follow one another on one connection")
+    func forms() async throws {
+        let text = try await connected(try GatewayHarness()) { wire in
+            let plain = { (body: String) in "PUT /function/echo HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)" }
+            try await wire.send(plain("first"))
+            try await wire.read(until: "first")
+            try await wire.send(plain("other") + plain("third"))
+            try await wire.read(until: "third")
+            try await wire.send("POST /function/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
+            try await wire.read(until: "four")
+            try await wire.send(plain("fifth"))
+            try await wire.read(until: "fifth")
+            try await wire.send("GET /function/none HTTP/1.1\r\nHost: h\r\n\r\nGET /function/echo HTTP/1.1\r\nConnection: close\r\n\r\n")
+            return try await wire.readToEnd()
+        }
+        #expect(text.ranges(of: "HTTP/1.1 200 OK").count == 6)
+        #expect(text.ranges(of: "HTTP/1.1 404").count == 1)
+    }
+
+    @Test("a client that leaves in the middle of its request has called nothing", arguments: [3, 40, 65])
+    func halfRequest(length: Int) async throws {
+        let harness = try GatewayHarness()
+        try await connected(harness) { wire in
+            let text = "POST /function/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc"
+            try await wire.send(String(decoding: text.utf8.prefix(length), as: UTF8.self))
+            wire.finish()
+            _ = try await wire.readToEnd()
+        }
+        #expect(harness.node.state.withLock { $0.requests.isEmpty })
     }
 
     @Test("a chunked body streams in while the reply streams out")

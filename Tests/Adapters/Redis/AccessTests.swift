@@ -2,6 +2,7 @@
 
 import BrumeModel
 import BrumeState
+import Foundation
 import Logging
 import Testing
 
@@ -123,6 +124,9 @@ struct AccessTests {
         var settings = RedisSettings()
         settings.users = try Self.users()
         try await BrumeServer.with(settings: settings, namespace: "openfaas-fn/hello") { server in
+            // The sandbox's user is another one than the node's.
+            let mode = try FileManager.default.attributesOfItem(atPath: server.socket)[.posixPermissions] as? Int
+            #expect(mode == 0o666)
             let client = try server.client()
             #expect(try client.call("set", "k", "v") == Self.ok)
             #expect(try client.call("auth", "ann", "secret").isError)

@@ -129,6 +129,24 @@ struct BadInputTests {
         }
     }
 
+    @Test("who listens to a channel and does not read is closed; who publishes goes on")
+    func deaf() async throws {
+        try await BrumeServer.with { server in
+            let deaf = try server.client()
+            _ = try deaf.call("subscribe", "news")
+            let sender = try server.client()
+            let message = String(repeating: "x", count: 1 << 20)
+            var reached = 0
+            for _ in 0..<60 {
+                guard case .line(_, let count) = try sender.call("publish", "news", message) else { return }
+                reached += Int(count) ?? 0
+            }
+            // The limit, what the kernel holds, and not all of it.
+            #expect((RedisSettings.unreadBytesMax >> 20)...(RedisSettings.unreadBytesMax >> 20 + 10) ~= reached, "\(reached)")
+            #expect(try sender.call("ping") == .line(UInt8(ascii: "+"), "PONG"))
+        }
+    }
+
     @Test("more clients than allowed are told so; those that are there stay")
     func crowd() async throws {
         var settings = RedisSettings()

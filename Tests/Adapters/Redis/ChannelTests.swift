@@ -162,6 +162,18 @@ struct ChannelTests {
         }
     }
 
+    @Test("QUIT is answered before the connection ends, and what follows it is not executed")
+    func quit() async throws {
+        try await BrumeServer.with { server in
+            let client = try server.client()
+            try client.send("set k v\r\nquit\r\nset k w\r\n")
+            #expect(try client.reply() == .line(UInt8(ascii: "+"), "OK"))
+            #expect(try client.reply() == .line(UInt8(ascii: "+"), "OK"))
+            #expect(client.isClosed())
+            #expect(try server.client().call("get", "k") == .bulk([UInt8(ascii: "v")]))
+        }
+    }
+
     @Test("a client may turn replies off")
     func silence() async throws {
         try await BrumeServer.with { server in

@@ -307,6 +307,7 @@ extension ConformanceScripts {
         pexpireat k 9999999999123
         pexpiretime k
         expiretime none
+        pexpireat noexp 9999999999999
         pexpiretime noexp
         persist noexp
         expiretime noexp

@@ -23,10 +23,42 @@ final class LocalState: StateAccess {
     private let subscribers = Mutex(Subscribers())
     /// What `whenReady` and `whenSettled` answer; nil for "it is there".
     let refusal = Mutex<StateError?>(nil)
+    /// What brings a namespace that is waited for.
+    let onNeed = Mutex<(@Sendable () -> Void)?>(nil)
+
+    let node: NodeID
+    /// Frames for the other node, where there is one.
+    private let outbox = Mutex<[(frame: [UInt8], kind: LinkKind)]>([])
 
     init(settings: StateSettings = StateSettings(), seed: UInt64 = 1) throws {
-        let node = try NodeID("00000000000000000000000000000001")
+        let hexadecimal = String(seed, radix: 16)
+        node = try NodeID(String(repeating: "0", count: 32 - hexadecimal.count) + hexadecimal)
         replica = Mutex(Replica(node: node, site: SiteID(rawValue: seed), settings: settings, seed: seed, now: Self.now()))
+    }
+
+    /// Makes two nodes a cluster.
+    static func join(_ one: LocalState, _ other: LocalState) {
+        for (state, peer) in [(one, other), (other, one)] {
+            state.withReplica { replica, now in
+                replica.members([one, other].map { StateMember(node: $0.node, tier: .edge) }, now)
+                replica.peerUp(peer.node, now)
+            }
+        }
+    }
+
+    /// Lets two nodes tell each other everything; until the next time they are apart.
+    static func exchange(_ one: LocalState, _ other: LocalState) {
+        // A round brings frames, the next one what they lead to; two nodes come to rest within a few.
+        for _ in 0..<20 {
+            for (state, peer) in [(one, other), (other, one)] {
+                state.withReplica { replica, now in replica.flush(now) }
+                let frames = state.outbox.withLock { box in
+                    defer { box = [] }
+                    return box
+                }
+                for (frame, _) in frames { peer.withReplica { replica, now in replica.receive(frame, from: state.node, now) } }
+            }
+        }
     }
 
     static func now() -> StateTime {
@@ -45,7 +77,14 @@ final class LocalState: StateAccess {
             let now = Self.now()
             defer {
                 replica.tick(now)
-                for case .changed(let part) in replica.takeOutputs() { changes += part }
+                for output in replica.takeOutputs() {
+                    switch output {
+                    case .changed(let part): changes += part
+                    case .send(let frame, let kind, _): outbox.withLock { $0.append((frame, kind)) }
+                    case .log(_, let number, _): replica.logged(through: number, now)
+                    case .ready, .incarnation, .note: break
+                    }
+                }
             }
             return try body(&replica, now)
         }
@@ -59,6 +98,7 @@ final class LocalState: StateAccess {
     }
 
     func whenReady(_ need: StateNeed, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void) {
+        if case .present = need { onNeed.withLock { $0 }?() }
         done(refusal.withLock { $0 })
     }
 

@@ -103,6 +103,7 @@ final class RawClient {
             let count = unsafe bytes[sent...].withUnsafeBytes {
                 unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
+            if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw ClientFailure(description: "cannot send: \(errno)") }
             sent += count
         }
@@ -155,8 +156,11 @@ final class RawClient {
 
     private func fill() throws {
         var chunk = [UInt8](repeating: 0, count: 65_536)
-        errno = 0
-        let count = unsafe chunk.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
+        var count = 0
+        repeat {
+            errno = 0
+            count = unsafe chunk.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
+        } while count < 0 && errno == EINTR
         guard count > 0 else { throw ClientFailure(description: count == 0 ? "closed" : "nothing came: \(errno)") }
         buffer += chunk[..<count]
     }

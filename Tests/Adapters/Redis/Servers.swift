@@ -79,9 +79,9 @@ final class BrumeServer {
     /// Runs a body with a server, and ends the server.
     static func with<Result>(
         settings: RedisSettings = RedisSettings(), state: StateSettings = StateSettings(), namespace: String = "default",
-        _ body: (BrumeServer) async throws -> Result
+        seed: UInt64 = 1, _ body: (BrumeServer) async throws -> Result
     ) async throws -> Result {
-        let local = try LocalState(settings: state)
+        let local = try LocalState(settings: state, seed: seed)
         var quiet = Logger(label: "redis")
         quiet.logLevel = .warning
         let server = try RedisServer(access: local, settings: settings, listeners: [], logger: quiet)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@testable import BrumeMembership
 import BrumeModel
 import Testing
+
+@testable import BrumeMembership
 
 @Suite("Frames of membership")
 struct MembershipDecodingTests {
@@ -98,7 +99,8 @@ struct MembershipDecodingTests {
     @Test(
         "descriptions that cannot be shown or sent are refused",
         arguments: [
-            ("a\u{1B}[31m", "v", 1), (String(repeating: "x", count: 200), "v", 1), ("k", String(repeating: "x", count: 100), 16), ("k", "v", 17),
+            ("a\u{1B}[31m", "v", 1), (String(repeating: "x", count: 200), "v", 1),
+            ("k", String(repeating: "x", count: 100), 16), ("k", "v", 17),
         ])
     func badMeta(key: String, value: String, count: Int) {
         let labels = (0..<count).map { MemberMeta.Label(key + "\($0)", value) }

@@ -31,6 +31,7 @@ struct InterestTests {
         }
         net.run(.seconds(2))
         #expect(net.act(1) { replica, _ in replica.counts.mergedBatches } == 0)
+        #expect(net.act(0) { replica, _ in replica.figures }.pendingBatches == 0, "nobody is waited for that nothing is sent to")
         #expect(try held(net, 1, names) == 0)
         // The key itself comes at once, the rest behind it.
         let key = try net.key(1, "k7")

@@ -79,10 +79,11 @@ extension Rule {
         good: [
             Sample("Sources/brume/A.swift", "let path = ProcessInfo.processInfo.environment[\"PATH\"]"),
             Sample("Sources/Adapters/Sandbox/A.swift", "let e = spec.environment[\"PATH\"]"),
+            Sample("Sources/Functions/A.swift", "let path = unsafe getenv(\"PATH\") // in somebody's function, told by its environment"),
             Sample("Sources/Native/Agent/a.c", "char *p = getenv(\"X\"); // a program of its own, told by its environment"),
         ],
         check: { file in
-            let programs = ["Sources/brume", "Sources/Native/Agent", "Sources/Native/Spawner"]
+            let programs = ["Sources/brume", "Sources/Functions", "Sources/Native/Agent", "Sources/Native/Spawner"]
             guard file.isUnder(["Sources"]), !file.isUnder(programs), file.isSwift || file.path.hasSuffix(".c") else { return [] }
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in

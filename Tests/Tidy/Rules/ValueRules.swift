@@ -27,7 +27,8 @@ extension Rule {
         check: { file in
             guard file.isSwift, file.isUnder(["Sources"]) else { return [] }
             let mayHaveStructs = file.isUnder([
-                "Sources/Core/Model", "Sources/Core/CRDT", "Sources/Core/State", "Sources/Lab/Simulator", "Sources/brume",
+                "Sources/Core/Model", "Sources/Core/CRDT", "Sources/Core/State", "Sources/Lab/Simulator", "Sources/Functions",
+                "Sources/brume",
             ])
             let tokens = Lexer.tokens(of: file.text)
             return tokens.indices.compactMap { index in

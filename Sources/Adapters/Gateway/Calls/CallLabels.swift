@@ -19,19 +19,33 @@ struct CallLabels {
         let high = (generator.next() & 0xFFFF_FFFF_FFFF_0FFF) | 0x4000
         let low = (generator.next() & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000
         return unsafe String(unsafeUninitializedCapacity: 36) { buffer in
-            var position = 0
-            for nibble in 0..<32 {
-                if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {
-                    unsafe buffer[position] = UInt8(ascii: "-")
-                    position += 1
-                }
-                let word = nibble < 16 ? high : low
-                let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * (nibble % 16))) & 0xF
-                unsafe buffer[position] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-                position += 1
-            }
-            return position
+            let target = UnsafeMutableRawBufferPointer(buffer)
+            // Each word of digits: 8, 4-4, 4-4 and 8 of them.
+            let words = (Self.digits(high >> 32), Self.digits(high), Self.digits(low >> 32), Self.digits(low))
+            unsafe target.storeBytes(of: words.0, as: UInt64.self)
+            unsafe buffer[8] = UInt8(ascii: "-")
+            unsafe target.storeBytes(of: UInt32(truncatingIfNeeded: words.1), toByteOffset: 9, as: UInt32.self)
+            unsafe buffer[13] = UInt8(ascii: "-")
+            unsafe target.storeBytes(of: UInt32(truncatingIfNeeded: words.1 >> 32), toByteOffset: 14, as: UInt32.self)
+            unsafe buffer[18] = UInt8(ascii: "-")
+            unsafe target.storeBytes(of: UInt32(truncatingIfNeeded: words.2), toByteOffset: 19, as: UInt32.self)
+            unsafe buffer[23] = UInt8(ascii: "-")
+            unsafe target.storeBytes(of: UInt32(truncatingIfNeeded: words.2 >> 32), toByteOffset: 24, as: UInt32.self)
+            unsafe target.storeBytes(of: words.3, toByteOffset: 28, as: UInt64.self)
+            return 36
         }
+    }
+
+    /// The eight hexadecimal digits of a number's lower half, the first in the lowest byte.
+    private static func digits(_ number: UInt64) -> UInt64 {
+        // One nibble to a byte, in three steps.
+        var spread = (number & 0xFFFF_FFFF).byteSwapped >> 32
+        spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF
+        spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF
+        spread = (spread >> 4 | spread << 8) & 0x0F0F_0F0F_0F0F_0F0F
+        // Those above nine have the fifth bit set after adding six; 'a' is 39 further than what follows '9'.
+        let letters = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return (spread &+ 0x3030_3030_3030_3030 &+ letters &* 39).littleEndian
     }
 
     /// Longest id that a client may bring along; a longer one would fill logs and the store.

@@ -34,24 +34,31 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
         remote: String, label: String, at time: NIODeadline
     ) throws(BrumeError) -> Arrival {
         let parts = try TargetParts(target: target, prefixLength: prefix.utf8CodeUnitCount)
-        var arrival = Arrival(
-            request: CallRequest(
-                function: parts.function, method: method, path: parts.path, query: parts.query, body: .whole(ByteBuffer()), label: label),
-            time: time)
         var translation = HeaderTranslation()
         try headers(&translation)
-        translation.finish(into: &arrival, remote: remote, startTime: clock.instant(at: time))
-        return arrival
+        return arrival(method: method, parts: parts, translation: translation, remote: remote, label: label, at: time)
+    }
+
+    /// The same for a head that is known already.
+    func arrival(
+        method: String, parts: TargetParts, translation: HeaderTranslation, remote: String, label: String, at time: NIODeadline
+    ) -> Arrival {
+        let label = translation.label ?? label
+        let fields = translation.finished(label: label, remote: remote, startTime: clock.instant(at: time))
+        let request = CallRequest(
+            function: parts.function, method: method, path: parts.path, query: parts.query, headers: fields, body: .whole(ByteBuffer()),
+            label: label, timeout: translation.timeout)
+        return Arrival(request: request, time: time, origin: translation.origin)
     }
 
     /// Counts the beginning of a call.
-    func begin(_ arrival: inout Arrival) {
-        arrival.meters = metrics.known(arrival.request.function)
+    func begin(_ arrival: Arrival) {
+        if arrival.meters == nil { arrival.meters = metrics.known(arrival.request.function) }
         arrival.meters?.began()
     }
 
     /// Renders the end of a call, and counts it.
-    func answer(to arrival: borrowing Arrival, with reply: CallReply<ByteBuffer>, at time: NIODeadline, date: String) -> Answer {
+    func answer(to arrival: Arrival, with reply: CallReply<ByteBuffer>, at time: NIODeadline, date: String) -> Answer {
         var fields: [(String, String)] = []
         fields.reserveCapacity(20)
         var answer: Answer
@@ -83,7 +90,7 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     }
 
     /// A function's figures are made when its first call ends, so that calls to names which do not exist make none.
-    private func count(_ arrival: borrowing Arrival, status: Int, elapsed: Int64) {
+    private func count(_ arrival: Arrival, status: Int, elapsed: Int64) {
         if let meters = arrival.meters {
             meters.ended(status: status, after: elapsed)
         } else {
@@ -143,7 +150,7 @@ final class FunctionFront<Node: NodeOperations>: Sendable where Node.Payload == 
     }
 
     private func appendTimings(of reply: CallReply<ByteBuffer>, elapsed: Int64, to fields: inout [(String, String)]) {
-        fields.append(("X-Duration-Seconds", DurationText.seconds(.nanoseconds(elapsed))))
+        fields.append(("X-Duration-Seconds", DurationText.seconds(nanoseconds: elapsed)))
         fields.append(("X-Brume-Start", reply.cold ? "cold" : "warm"))
         fields.append(("X-Brume-Queued-Ms", DurationText.milliseconds(reply.timing.queued)))
         fields.append(("X-Brume-Starting-Ms", DurationText.milliseconds(reply.timing.starting)))
@@ -181,9 +188,10 @@ struct HeaderTranslation {
     private var hasForwardedHost = false
     private var hasForwardedFor = false
     private var listed: [String] = []
-    private var label: String?
-    private var origin: String?
-    private var timeout: Duration?
+    /// What the client calls the call.
+    private(set) var label: String?
+    private(set) var origin: String?
+    private(set) var timeout: Duration?
 
     init() { fields.reserveCapacity(16) }
 
@@ -208,32 +216,32 @@ struct HeaderTranslation {
         fields.append(HeaderField(name, value))
     }
 
-    /// Puts what was added into a request, with what the gateway says of it.
-    mutating func finish(into arrival: inout Arrival, remote: String, startTime: Instant) {
-        if !listed.isEmpty { fields.removeAll { listed.contains($0.name.lowercased()) } }
-        if let label { arrival.request.label = label }
-        if let timeout { arrival.request.timeout = timeout }
-        arrival.origin = origin
-        fields.append(HeaderField("X-Call-Id", arrival.request.label))
-        fields.append(HeaderField("X-Start-Time", String(startTime.nanoseconds)))
-        if !hasForwardedFor, !remote.isEmpty { fields.append(HeaderField("X-Forwarded-For", remote)) }
-        if !hasForwardedHost, let host { fields.append(HeaderField("X-Forwarded-Host", host)) }
-        arrival.request.headers = fields
+    /// What was added, with what the gateway says of the request.
+    func finished(label: String, remote: String, startTime: Instant) -> [HeaderField] {
+        var all: [HeaderField] = []
+        all.reserveCapacity(fields.count + 4)
+        if listed.isEmpty { all += fields } else { all += fields.filter { !listed.contains($0.name.lowercased()) } }
+        all.append(HeaderField("X-Call-Id", label))
+        all.append(HeaderField("X-Start-Time", String(startTime.nanoseconds)))
+        if !hasForwardedFor, !remote.isEmpty { all.append(HeaderField("X-Forwarded-For", remote)) }
+        if !hasForwardedHost, let host { all.append(HeaderField("X-Forwarded-Host", host)) }
+        return all
     }
 }
 
-/// A request that is about to become a call.
-struct Arrival: Sendable {
+/// A request that is about to become a call; used by its connection alone.
+final class Arrival {
     var request: CallRequest<ByteBuffer>
     let time: NIODeadline
     /// The web origin, where a browser sent the request.
-    var origin: String?
+    let origin: String?
     /// The figures of the function, where it has been called before.
     var meters: FunctionMeters?
 
-    init(request: CallRequest<ByteBuffer>, time: NIODeadline) {
+    init(request: CallRequest<ByteBuffer>, time: NIODeadline, origin: String?) {
         self.request = request
         self.time = time
+        self.origin = origin
     }
 }
 

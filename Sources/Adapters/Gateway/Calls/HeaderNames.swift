@@ -69,8 +69,17 @@ enum HeaderNames {
 
     /// Whether a name is a token and a value has no line break: what a function may put on the wire.
     static func isWritable(name: String, value: String) -> Bool {
-        !name.isEmpty && name.utf8.allSatisfy(isToken)
-            && value.utf8.allSatisfy { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") && $0 != 0 }
+        guard !name.isEmpty else { return false }
+        let isToken = unsafe HeaderBytes.of(name) { bytes in unsafe bytes.allSatisfy(HeaderBytes.isToken) }
+        return unsafe isToken
+            && HeaderBytes.of(value) { bytes in
+                // All of them, so that it can be done many at a time.
+                var breaks = 0
+                for unsafebyte in unsafe bytes {
+                    breaks &+= byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n") || byte == 0 ? 1 : 0
+                }
+                return breaks == 0
+            }
     }
 
     /// The further names that a `Connection` field lists, lower case; empty for the usual `keep-alive` and `close`.
@@ -83,13 +92,12 @@ enum HeaderNames {
     }
 
     static func matches(_ bytes: String.UTF8View, _ lower: StaticString) -> Bool {
-        guard bytes.count == lower.utf8CodeUnitCount else { return false }
-        return lower.withUTF8Buffer { expected in
-            var index = 0
-            for byte in bytes {
+        let count = lower.utf8CodeUnitCount
+        guard bytes.count == count else { return false }
+        return unsafe HeaderBytes.of(bytes) { given in
+            for index in 0..<count {
                 // Letters lower to the expected ones; '-' has the bit already.
-                if unsafe byte | 0x20 != expected[index] { return false }
-                index += 1
+                if unsafe given[index] | 0x20 != lower.utf8Start[index] { return false }
             }
             return true
         }
@@ -99,15 +107,5 @@ enum HeaderNames {
     private static func dropIfPlatform(_ bytes: String.UTF8View) -> HeaderFate {
         guard bytes.count > 8, let first = bytes.first, first | 0x20 == UInt8(ascii: "x") else { return .pass }
         return zip(bytes, "x-brume-".utf8).allSatisfy { $0 | 0x20 == $1 } ? .drop : .pass
-    }
-
-    private static func isToken(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-        case UInt8(ascii: "!"), UInt8(ascii: "#")...UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"),
-            UInt8(ascii: "."), UInt8(ascii: "^")...UInt8(ascii: "`"), UInt8(ascii: "|"), UInt8(ascii: "~"):
-            true
-        default: false
-        }
     }
 }

@@ -107,7 +107,7 @@ struct FunctionRoutes<Node: NodeOperations>: Sendable where Node.Payload == Byte
         let now = NIODeadline.now()
         var labels = CallLabels()
         let fields = request.headers.map { ($0.name.rawName, $0.value) } + (request.head.authority.map { [("Host", $0)] } ?? [])
-        var arrival = try front.arrival(
+        let arrival = try front.arrival(
             method: "POST", target: request.uri.string, prefix: "/async-function/",
             headers: { (translation: inout HeaderTranslation) throws(BrumeError) in
                 for (name, value) in fields { try translation.add(name, value) }

@@ -33,7 +33,7 @@ enum ConnectionTurn {
 /// One request to a function, from its head to the end of its reply; used on the connection's event loop alone.
 final class FunctionTurn {
     var head: ConnectionTurn.RequestHead
-    var arrival: Arrival
+    let arrival: Arrival
     /// What has come of a body that is still expected to be whole soon.
     var body: ByteBuffer?
     /// Set while the body of a running call is still coming.

@@ -8,7 +8,7 @@ import NIOHTTP1
 extension FunctionHandler {
     func start(_ function: FunctionTurn) {
         guard let context, let bound else { return }
-        front.begin(&function.arrival)
+        front.begin(function.arrival)
         turn = .calling(function)
         let loop = context.eventLoop
         let turnOfCall = NIOLoopBound(function, eventLoop: loop)

@@ -109,20 +109,12 @@ extension ByteBuffer {
         _ = unsafe writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
             var end = 0
             for (name, value) in fields {
-                end = unsafe Self.put(name, into: target, at: end)
-                end = unsafe Self.put(": ", into: target, at: end)
-                end = unsafe Self.put(value, into: target, at: end)
-                end = unsafe Self.put("\r\n", into: target, at: end)
+                end = unsafe HeaderBytes.put(name, into: target, at: end)
+                end = unsafe HeaderBytes.put(": ", into: target, at: end)
+                end = unsafe HeaderBytes.put(value, into: target, at: end)
+                end = unsafe HeaderBytes.put("\r\n", into: target, at: end)
             }
             return end
-        }
-    }
-
-    private static func put(_ text: String, into target: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
-        var text = text
-        return text.withUTF8 { bytes in
-            unsafe UnsafeMutableRawBufferPointer(rebasing: target[start...]).copyMemory(from: UnsafeRawBufferPointer(bytes))
-            return start + bytes.count
         }
     }
 

@@ -32,6 +32,7 @@ final class FunctionHandler<Node: NodeOperations>: ChannelDuplexHandler where No
     /// Where replies that are bytes already go down the pipeline: past the encoder.
     var wire: ChannelHandlerContext?
     var replyBytes = ByteBuffer()
+    var known = KnownHead()
 
     var turn = ConnectionTurn.idle
     var held = CircularBuffer<HTTPServerRequestPart>()

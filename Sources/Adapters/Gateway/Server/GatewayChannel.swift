@@ -22,7 +22,9 @@ struct GatewayChannel<Node: NodeOperations>: ServerChildChannel where Node.Paylo
         base.setup(channel: channel, logger: logger).flatMapThrowing { value in
             let pipeline = channel.pipeline.syncOperations
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            try pipeline.addHandler(FunctionHandler(front: front), position: .after(decoder))
+            let functions = FunctionHandler(front: front)
+            try pipeline.addHandler(functions, position: .after(decoder))
+            try pipeline.addHandler(PlainRequestHandler(functions: functions), position: .before(decoder))
             return value
         }
     }

@@ -5,7 +5,9 @@ import BrumeModel
 /// How times are written in headers and documents.
 enum DurationText {
     /// Seconds with six decimals, as `X-Duration-Seconds` has them: `0.000342`.
-    static func seconds(_ duration: Duration) -> String { decimal(duration.wholeNanoseconds / 1000, decimals: 6) }
+    static func seconds(_ duration: Duration) -> String { seconds(nanoseconds: duration.wholeNanoseconds) }
+
+    static func seconds(nanoseconds: Int64) -> String { decimal(nanoseconds / 1000, decimals: 6) }
 
     /// Milliseconds with three decimals: `0.342`.
     static func milliseconds(_ duration: Duration) -> String { decimal(duration.wholeNanoseconds / 1000, decimals: 3) }
@@ -30,16 +32,29 @@ enum DurationText {
 
     /// `value` counts units of ten to the minus `decimals`. Short results are stored inside the string, without an allocation.
     private static func decimal(_ value: Int64, decimals: Int) -> String {
-        var scale: Int64 = 1
-        for _ in 0..<decimals { scale *= 10 }
-        let (whole, fraction) = max(0, value).quotientAndRemainder(dividingBy: scale)
-        var text = "\(whole)."
-        var divisor = scale / 10
-        while divisor > 0 {
-            text.unicodeScalars.append(Unicode.Scalar(UInt8(ascii: "0") + UInt8(fraction / divisor % 10)))
-            divisor /= 10
+        var rest = UInt64(max(0, value))
+        // From here on the digits and the point take more than the 15 bytes that a string holds itself.
+        let capacity = rest < 100_000_000_000_000 ? 15 : 21
+        return unsafe String(unsafeUninitializedCapacity: capacity) { buffer in
+            var digitCount = 1
+            var bound: UInt64 = 10
+            while digitCount < 19, rest >= bound {
+                digitCount += 1
+                bound &*= 10
+            }
+            let length = max(digitCount, decimals + 1) + 1
+            var position = length - 1
+            while position >= 0 {
+                if position == length - 1 - decimals {
+                    unsafe buffer[position] = UInt8(ascii: ".")
+                } else {
+                    unsafe buffer[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                    rest /= 10
+                }
+                position -= 1
+            }
+            return length
         }
-        return text
     }
 
     private static func trimmed(_ value: Int64, decimals: Int) -> String {

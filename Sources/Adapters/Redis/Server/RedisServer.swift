@@ -8,6 +8,12 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// Serves state to clients of Redis, on Unix sockets and TCP: one loop of one thread, since the replica is under one lock anyway.
 package final class RedisServer: Service {
     private let settings: RedisSettings
@@ -86,6 +92,12 @@ package final class RedisServer: Service {
                 .conflict, "The Redis server cannot listen on \(listener.address); is another program there, or the address wrong?",
                 cause: error)
         }
+        do throws(BrumeError) {
+            try openToSandbox(listener)
+        } catch {
+            try? await channel.close()
+            throw error
+        }
         let address = bound(listener.address, channel)
         let isClosed = sockets.withLock { sockets in
             if !sockets.isClosed { sockets.open[address] = channel }
@@ -126,6 +138,14 @@ package final class RedisServer: Service {
             throw BrumeError(
                 .invalid,
                 "Without users, Redis is served on loopback only; give users and passwords, or listen on 127.0.0.1 instead of \(host).")
+        }
+    }
+
+    /// A sandbox's program runs as a host user of its own and must be able to connect; who reaches the path is the folder's matter.
+    private func openToSandbox(_ listener: RedisListener) throws(BrumeError) {
+        guard case .unix(let path) = listener.address, case .namespace = listener.door else { return }
+        guard unsafe chmod(path, 0o666) == 0 else {
+            throw BrumeError(.permission, "The mode of the socket \(path) cannot be set; choose a folder that this user owns.")
         }
     }
 

@@ -48,6 +48,9 @@ package struct RedisSettings: Sendable {
     /// How long a write or a read waits for other nodes before it is answered with an error.
     static let settlementLimit = Duration.seconds(5)
 
+    /// How long the first command in a namespace waits for the namespace to come; past it, it sees what there is.
+    static let presenceLimit = Duration.seconds(2)
+
     /// Checks every bound.
     ///
     /// - Throws: `BrumeError` (`invalid`).

@@ -43,6 +43,8 @@ final class Session {
     var database = 0
     /// The key spaces of the databases that were used, found once.
     var spaces: [SpaceID?]
+    /// Key spaces that were here, or were waited for once: at most as many as there are databases.
+    private var wasPresent: [SpaceID] = []
     var replies = ReplyMode.on
     var isEvictable = true
     var isThree = false
@@ -140,10 +142,18 @@ final class Session {
         swap(&turn, &self.turn)
         isExecuting = true
         replyStarts.removeAll(keepingCapacity: true)
+        var absent: SpaceID?
         let (mark, level) = server.access.withReplica { replica, time -> (WriteMark, Settlement) in
             turn.time = time
             turn.reply.isThree = isThree
             enterSpace(&turn, &replica)
+            if let space = turn.space {
+                replica.use(space, time)
+                if !wasPresent.contains(space), !replica.isPresent(space) {
+                    absent = space
+                    return (.nothing, .accepted)
+                }
+            }
             let level = settlement(turn.space, replica)
             var left = consistency.isPlain ? RedisSettings.requestsPerRun : 1
             repeat {
@@ -162,6 +172,10 @@ final class Session {
             return (turn.hasWritten ? replica.mark : .nothing, level)
         }
         isExecuting = false
+        if let absent {
+            swap(&turn, &self.turn)
+            return fetch(absent)
+        }
         server.statistics.commands &+= turn.executed
         turn.executed = 0
         lastCommand = turn.lastCommand
@@ -177,6 +191,7 @@ final class Session {
             self.turn.reply.raw(inbox)
             inbox = []
         }
+        if isClosing { return finishClosing() }
         if level != .accepted, mark != .nothing, wait == nil { settle(mark, level) }
     }
 
@@ -184,6 +199,8 @@ final class Session {
 
     /// Why requests are not executed just now.
     enum Wait {
+        /// For the namespace to come to this node.
+        case presence(Int)
         /// For what a request needs before it runs.
         case need(Int)
         /// For the writes of the run that was executed last.
@@ -193,7 +210,7 @@ final class Session {
 
         var number: Int {
             switch self {
-            case .need(let number), .settlement(let number), .command(let number, _): number
+            case .presence(let number), .need(let number), .settlement(let number), .command(let number, _): number
             }
         }
     }
@@ -202,6 +219,17 @@ final class Session {
     private func settlement(_ space: SpaceID?, _ replica: borrowing Replica) -> Settlement {
         if case .quorum(let nodes) = consistency { return .replicas(nodes) }
         return space.map { replica.settlement(of: $0) } ?? .accepted
+    }
+
+    /// Waits until the namespace is here, which it is unless no policy keeps it on this node and nobody has used it; then goes on.
+    private func fetch(_ space: SpaceID) {
+        wasPresent.append(space)
+        let number = nextWait()
+        wait = .presence(number)
+        let post = server.post
+        server.access.whenReady(.present([ObjectKey(space, Bytes())]), within: RedisSettings.presenceLimit) { [id] error in
+            post(.resume(session: id, wait: number, error))
+        }
     }
 
     private func nextWait() -> Int {
@@ -282,6 +310,8 @@ final class Session {
         self.wait = nil
         blocked = nil
         switch wait {
+        // A node that is cut off works with what it has.
+        case .presence: break
         case .need:
             if let error {
                 hasRequest = false
@@ -356,13 +386,13 @@ final class Session {
     func close() {
         guard !isClosing else { return }
         isClosing = true
-        flushAll()
-        transport?.closeWhenSent()
+        // A command that closes has still to write its reply.
+        if !isExecuting { finishClosing() }
     }
 
-    private func flushAll() {
-        guard !isExecuting else { return }
+    private func finishClosing() {
         flush()
+        transport?.closeWhenSent()
     }
 
     /// Takes away the requests that were executed.
@@ -400,5 +430,6 @@ final class Session {
     func becomes(user index: Int?) {
         user = index
         spaces = Array(repeating: nil, count: spaces.count)
+        wasPresent = []
     }
 }

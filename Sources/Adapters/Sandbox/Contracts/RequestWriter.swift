@@ -63,9 +63,17 @@ struct RequestWriter {
         buffer.clear()
         buffer.writeString(Header.isToken(request.method) ? request.method : "POST")
         buffer.writeStaticString(" ")
-        buffer.writeString(Header.target(path: request.path, query: request.query))
+        writeTarget(of: request)
         buffer.writeStaticString(" HTTP/1.1\r\n")
         if !write(request.headers) { buffer.writeStaticString("Host: localhost\r\n") }
+    }
+
+    private mutating func writeTarget(of request: CallRequest<ByteBuffer>) {
+        if request.query.isEmpty, request.path == "/" {
+            buffer.writeStaticString("/")
+        } else {
+            buffer.writeString(Header.target(path: request.path, query: request.query))
+        }
     }
 
     /// Writes the fields that go to the function all at once: growing the buffer piece by piece would be a good part of what a call costs.
@@ -83,22 +91,33 @@ struct RequestWriter {
                 case .host: hasHost = true
                 case .endToEnd: break
                 }
-                guard Header.isToken(field.name), Header.isSafe(field.value) else { continue }
-                end = unsafe Self.put(field.name, into: target, at: end)
-                end = unsafe Self.put(": ", into: target, at: end)
-                end = unsafe Self.put(field.value, into: target, at: end)
-                end = unsafe Self.put("\r\n", into: target, at: end)
+                guard !field.name.isEmpty,
+                    let nameEnd = unsafe Self.put(field.name, into: target, at: end, if: { unsafe Header.isToken($0) })
+                else { continue }
+                let valueStart = unsafe Self.put(": ", into: target, at: nameEnd)
+                guard let valueEnd = unsafe Self.put(field.value, into: target, at: valueStart, if: { unsafe Header.isSafe($0) })
+                else { continue }
+                end = unsafe Self.put("\r\n", into: target, at: valueEnd)
             }
             return end
         }
         return hasHost
     }
 
-    private static func put(_ text: String, into target: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
-        var text = text
-        return text.withUTF8 { bytes in
+    /// - Returns: where the text ends; nil where it may not be sent.
+    private static func put(
+        _ text: String, into target: UnsafeMutableRawBufferPointer, at start: Int, if isAllowed: (UnsafeBufferPointer<UInt8>) -> Bool
+    ) -> Int? {
+        unsafe Header.bytes(of: text) { bytes in
+            guard unsafe isAllowed(bytes) else { return nil }
             unsafe UnsafeMutableRawBufferPointer(rebasing: target[start...]).copyMemory(from: UnsafeRawBufferPointer(bytes))
             return start + bytes.count
         }
+    }
+
+    private static func put(_ text: StaticString, into target: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+        let bytes = unsafe UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: target[start...]).copyMemory(from: bytes)
+        return start + bytes.count
     }
 }

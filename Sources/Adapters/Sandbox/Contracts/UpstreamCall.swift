@@ -4,13 +4,23 @@ import BrumeModel
 import NIOCore
 
 /// One call on its way through a channel, with the two callbacks that end it.
-struct UpstreamCall: Sendable {
+final class UpstreamCall: Sendable {
     let id: CallID
     let request: CallRequest<ByteBuffer>
     let reply: @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void
     let finished: @Sendable (CallFailure?) -> Void
     /// Whether the request was sent once already and the server had closed the connection before it read it.
-    var isRepeated = false
+    let isRepeated: Bool
+
+    init(
+        id: CallID, request: CallRequest<ByteBuffer>, reply: @escaping @Sendable (Result<CallResponse<ByteBuffer>, CallFailure>) -> Void,
+        finished: @escaping @Sendable (CallFailure?) -> Void, isRepeated: Bool = false
+    ) {
+        (self.id, self.request, self.reply, self.finished, self.isRepeated) = (id, request, reply, finished, isRepeated)
+    }
+
+    /// The same call, sent for the second time.
+    func repeated() -> UpstreamCall { UpstreamCall(id: id, request: request, reply: reply, finished: finished, isRepeated: true) }
 
     func fail(_ failure: CallFailure) {
         reply(.failure(failure))
@@ -65,27 +75,65 @@ enum Header {
     }
 
     static func equal(_ name: String, _ lower: StaticString) -> Bool {
-        guard name.utf8.count == lower.utf8CodeUnitCount else { return false }
+        let count = lower.utf8CodeUnitCount
+        guard name.utf8.count == count else { return false }
+        return unsafe bytes(of: name) { bytes in
+            for index in 0..<count {
+                let byte = unsafe bytes[index]
+                let folded = byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
+                guard unsafe folded == lower.utf8Start[index] else { return false }
+            }
+            return true
+        }
+    }
+
+    /// The characters of a field's name or a method.
+    static func isToken(_ text: String) -> Bool { text.isEmpty ? false : unsafe bytes(of: text) { unsafe isToken($0) } }
+
+    /// No control characters: they could end a header and begin another.
+    static func isSafe(_ text: String) -> Bool { unsafe bytes(of: text) { unsafe isSafe($0) } }
+
+    static func isToken(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        for unsafebyte in unsafe bytes where !byte.isToken { return false }
+        return true
+    }
+
+    static func isSafe(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        let raw = UnsafeRawBufferPointer(bytes)
         var index = 0
-        for byte in name.utf8 {
-            let folded = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
-            guard unsafe folded == lower.utf8Start[index] else { return false }
+        // Eight at a time: words that hold something below a space, or the delete character, are looked at again.
+        while index + 8 <= raw.count {
+            let word = unsafe raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let deleted = word ^ 0x7F7F_7F7F_7F7F_7F7F
+            let low = (word &- 0x2020_2020_2020_2020) & ~word
+            let suspicious = (low | (deleted &- 0x0101_0101_0101_0101) & ~deleted) & 0x8080_8080_8080_8080
+            if suspicious != 0 {
+                for place in index..<index + 8 where unsafe !isSafe(raw[place]) { return false }
+            }
+            index += 8
+        }
+        while index < raw.count {
+            guard unsafe isSafe(raw[index]) else { return false }
             index += 1
         }
         return true
     }
 
-    /// The characters of a field's name or a method.
-    static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy(\.isToken) }
+    private static func isSafe(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7F || byte == 0x09 }
 
-    /// No control characters: they could end a header and begin another.
-    static func isSafe(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 } }
+    /// The bytes of a text where they are: its views would look up each of them.
+    static func bytes<Value>(of text: String, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
+        if let value = unsafe text.utf8.withContiguousStorageIfAvailable(body) { return value }
+        var copy = text
+        return copy.withUTF8(body)
+    }
 
     /// Path and query for the request line; bytes that would break the line are percent-encoded.
     static func target(path: String, query: String) -> String {
         var target = path.hasPrefix("/") ? path : "/" + path
         if !query.isEmpty { target += "?" + query }
-        guard !target.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else { return target }
+        let isWritable = unsafe bytes(of: target) { bytes in unsafe bytes.allSatisfy { $0 > 0x20 && $0 != 0x7f } }
+        guard !isWritable else { return target }
         let digits = Array("0123456789ABCDEF".utf8)
         var encoded: [UInt8] = []
         for byte in target.utf8 {

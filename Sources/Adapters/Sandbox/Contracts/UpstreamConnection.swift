@@ -399,9 +399,7 @@ final class UpstreamConnection: ChannelDuplexHandler {
         if exchange.phase == .awaitingHead, exchange.cause == nil, owner.mayRepeat, mayRepeat {
             self.exchange = nil
             owner.lost(self, call: id)
-            var call = exchange.call
-            call.isRepeated = true
-            owner.invoke(call)
+            owner.invoke(exchange.call.repeated())
             return
         }
         if exchange.phase == .awaitingHead, exchange.isUnread {

@@ -27,7 +27,6 @@ import threading
 __all__ = ["Error", "State", "state"]
 
 _TIMEOUT = 10.0  # seconds for one reply; the node answers in well under one
-_PIECE = 64 << 10
 
 
 class Error(Exception):
@@ -77,16 +76,15 @@ class _Connection:
         """Sends the commands in one go and gives the reply of each; raises the first error after all have been read."""
         self.send(commands)
         replies = [self.reply() for _ in commands]
-        for reply in replies:
-            if isinstance(reply, Error):
-                raise reply
+        for refusal in (reply for reply in replies if isinstance(reply, Error)):
+            raise refusal
         return replies
 
     def _fill(self):
         if self._at:
             del self._buffer[: self._at]
             self._at = 0
-        data = self._socket.recv(_PIECE)
+        data = self._socket.recv(65536)
         if not data:
             raise ConnectionError("the node closed the connection to the state")
         self._buffer += data
@@ -130,7 +128,7 @@ class _Connection:
 
 
 def _bytes(word):
-    if isinstance(word, bytes):
+    if isinstance(word, (bytes, bytearray, memoryview)):
         return word
     if isinstance(word, str):
         return word.encode()
@@ -138,17 +136,13 @@ def _bytes(word):
         raise TypeError("say 0 or 1, or use a register for true and false")
     if isinstance(word, (int, float)):
         return repr(word).encode()
-    if isinstance(word, (bytearray, memoryview)):
-        return bytes(word)
     raise TypeError("state holds str, bytes and numbers; a register holds everything that JSON can say, not " + type(word).__name__)
 
 
 def _text(data):
     """Bytes as text where they are text; what is not stays bytes."""
-    if not isinstance(data, bytes):
-        return data
     try:
-        return data.decode()
+        return data.decode() if isinstance(data, bytes) else data
     except UnicodeDecodeError:
         return data
 
@@ -200,6 +194,14 @@ class _Objects:
 
     def distinct(self, name):
         return Distinct(self, name)
+
+    def delete(self, *names):
+        """How many of the objects were there."""
+        return self._do("DEL", *names)
+
+    def expire(self, name, seconds):
+        """Lets an object end after some time; false if there is none."""
+        return self._do("PEXPIRE", name, int(seconds * 1000))
 
 
 class State(_Objects):
@@ -258,16 +260,8 @@ class State(_Objects):
         """A batch: everything that is done with it takes effect together when the `with` block ends without an exception."""
         return Batch(self)
 
-    def delete(self, *names):
-        """How many of the objects were there."""
-        return self._do("DEL", *names)
-
     def exists(self, name):
         return self._do("EXISTS", name) == 1
-
-    def expire(self, name, seconds):
-        """Lets an object end after some time; False if there is none."""
-        return self._do("PEXPIRE", name, int(seconds * 1000)) == 1
 
     def names(self, pattern="*"):
         """Names of objects, in no order; each that is there all the time comes at least once."""
@@ -308,21 +302,14 @@ class Batch(_Objects):
     def _do(self, *command):
         self._commands.append(command)
 
-    def delete(self, *names):
-        self._do("DEL", *names)
-
-    def expire(self, name, seconds):
-        self._do("PEXPIRE", name, int(seconds * 1000))
-
     def __enter__(self):
         return self
 
     def __exit__(self, kind, value, trace):
         if kind is None and self._commands:
             self.results = self._owner.run(("MULTI",), *self._commands, ("EXEC",))[-1]
-            for result in self.results:
-                if isinstance(result, Error):
-                    raise result
+            for refusal in (result for result in self.results if isinstance(result, Error)):
+                raise refusal
 
 
 class _Object:
@@ -368,8 +355,7 @@ class Set(_Object):
         return self._do("SCARD")
 
     def __iter__(self):
-        cursor = b"0"
-        seen = set()
+        cursor, seen = b"0", set()
         while True:
             cursor, found = self._do("SSCAN", cursor, "COUNT", 1000)
             for element in map(_text, found):
@@ -415,8 +401,8 @@ class Map(_Object):
         return self._do("HLEN")
 
     def items(self):
-        reply = [_text(word) for word in self._do("HGETALL")]
-        return list(zip(reply[::2], reply[1::2]))
+        words = [_text(word) for word in self._do("HGETALL")]
+        return list(zip(words[::2], words[1::2]))
 
     def __iter__(self):
         return iter([_text(field) for field in self._do("HKEYS")])
@@ -456,10 +442,9 @@ class List(_Object):
         if isinstance(index, slice):
             if index.step not in (None, 1):
                 raise ValueError("a list is read without steps")
-            start = 0 if index.start is None else index.start
-            stop = -1 if index.stop is None else index.stop - 1
             if index.stop == 0:
                 return []
+            start, stop = index.start or 0, -1 if index.stop is None else index.stop - 1
             return [_text(value) for value in self._do("LRANGE", start, stop)]
         value = self._do("LINDEX", index)
         if value is None:
@@ -492,8 +477,8 @@ class Scores(_Object):
         return self._do("ZREVRANK", element)
 
     def top(self, count=10):
-        reply = self._do("ZREVRANGE", 0, count - 1, "WITHSCORES")
-        return [(_text(element), float(score)) for element, score in zip(reply[::2], reply[1::2])]
+        words = self._do("ZREVRANGE", 0, count - 1, "WITHSCORES")
+        return [(_text(element), float(score)) for element, score in zip(words[::2], words[1::2])]
 
     def remove(self, *elements):
         return self._do("ZREM", *elements) if elements else 0

@@ -11,6 +11,7 @@ import _thread
 import posix
 import sys
 
+HERE = sys.argv[0].rpartition("/")[0]
 HEAD_MAX = 128 << 10
 PIECE = 64 << 10
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 500: "Internal Server Error"}
@@ -405,7 +406,7 @@ def load(path):
     # Packages of the distribution are there as well, after everything else; `-S` leaves them out.
     sys.path.append("/usr/lib/python3/dist-packages")
     # Last, so that a file of the function's own may be called brume.py too.
-    sys.path.append(sys.argv[0].rpartition("/")[0])
+    sys.path.append(HERE)
     module = __import__(name[:-3] if name.endswith(".py") else name)
     handle = getattr(module, "handle", None)
     if not callable(handle):

@@ -2,7 +2,7 @@
 
 /// Where a node keeps its replica of state over a restart: a log of records, and a snapshot in parts that are replaced one by one.
 ///
-/// Records and parts are merged by whoever reads them, so that reading one twice, or a record that a newer part already holds, does no harm.
+/// Records and parts are merged by whoever reads them: reading one twice, or a record that a newer part already holds, does no harm.
 /// A log is loaded once, then begun, then used until it is ended. It keeps the order of its records and never leaves one out in between.
 public protocol StateLog: Sendable {
     /// Reads everything that is kept: parts first, then records in the order in which they were appended.
@@ -16,7 +16,9 @@ public protocol StateLog: Sendable {
     /// Writes down under which incarnation the replica goes on from here; on disk when it returns, and before the incarnation is used.
     func begin(incarnation: UInt64) async throws
 
-    /// Appends a record and returns its position; positions only grow. Never waits, and never fails: ``StateLogSettled`` tells what became of it.
+    /// Appends a record and returns its position; positions only grow.
+    ///
+    /// Never waits, and never fails: ``StateLogSettled`` tells what became of it.
     ///
     /// - Parameters:
     ///   - urgency: how soon it must be on disk.

@@ -22,6 +22,8 @@ final class Peer {
     var sent: UInt64 = 0
     /// All batches up to here were sent or do not concern it.
     var cursor: UInt64 = 0
+    /// All batches up to here are acknowledged or do not concern it.
+    var cleared: UInt64 = 0
     /// What is on the way, oldest first.
     var flying: [(number: UInt64, bytes: Int)] = []
     var flyingBytes = 0
@@ -56,11 +58,25 @@ final class Peer {
     /// Forgets what was on the way.
     func rewind(to number: UInt64) {
         sent = number
-        cursor = number
+        cursor = max(number, cleared)
         flying = []
         flyingBytes = 0
         probe = nil
         resendAt = nil
+    }
+
+    /// Forgets everything: it, or this replica, began a new incarnation.
+    func forget() {
+        acked = 0
+        durable = 0
+        cleared = 0
+        isBehind = false
+        rewind(to: 0)
+    }
+
+    /// Takes note that what was sent so far is all that concerns it.
+    func clear() {
+        if acked >= sent { cleared = max(cleared, cursor) }
     }
 
     /// Takes note that it has come so far.
@@ -68,6 +84,7 @@ final class Peer {
         self.durable = max(self.durable, durable)
         guard number > acked else { return }
         acked = number
+        cleared = max(cleared, number)
         if sent < number { sent = number }
         if cursor < number { cursor = number }
         while let first = flying.first, first.number <= number {

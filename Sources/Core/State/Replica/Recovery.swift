@@ -280,7 +280,8 @@ extension Replica {
     private mutating func vectorPart() -> SnapshotPart {
         let held = namespaces.filter { $0.interest.isHeld && !$0.interest.isPinned && $0.settings.durability > .none }.map(\.name)
         var writer = ByteWriter()
-        SnapshotState(vector: roundVector ?? currentVector, stable: stable, time: clock.last, floor: floor, held: held).encode(into: &writer)
+        let vector = roundVector ?? currentVector
+        SnapshotState(vector: vector, stable: stable, time: clock.last, floor: floor, held: held).encode(into: &writer)
         return SnapshotPart(name: SnapshotPart.vectorName, body: Sealed.seal(writer.bytes))
     }
 }

@@ -60,9 +60,9 @@ extension Replica {
     /// Lets go of batches that every member has, and of the oldest beyond the limits.
     mutating func trimRing() {
         var needed = nextBatch - 1
-        for peer in peers where peer.isMember { needed = min(needed, peer.isBehind ? nextBatch - 1 : peer.acked) }
+        for peer in peers where peer.isMember { needed = min(needed, peer.isBehind ? nextBatch - 1 : peer.cleared) }
         ring.trim(through: needed, bytesMax: settings.ringBytesMax, batchesMax: settings.ringBatchesMax)
-        for peer in peers where peer.isMember && !peer.isBehind && peer.acked + 1 < ring.first { lapse(peer) }
+        for peer in peers where peer.isMember && !peer.isBehind && peer.cleared + 1 < ring.first { lapse(peer) }
     }
 
     /// A peer that lacks batches which are not kept any more must compare.
@@ -112,6 +112,7 @@ extension Replica {
             number += 1
         }
         if !chosen.isEmpty { send(chosen, to: peer, now) }
+        peer.clear()
     }
 
     private mutating func send(_ batches: [Batch], to peer: Peer, _ now: StateTime) {

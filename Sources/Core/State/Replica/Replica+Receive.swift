@@ -81,10 +81,7 @@ extension Replica {
         }
         let isRestart = peer.site != nil
         peer.site = site
-        peer.acked = 0
-        peer.durable = 0
-        peer.isBehind = false
-        peer.rewind(to: 0)
+        peer.forget()
         peer.assembly = Assembly()
         peer.statusDue = now.instant
         origins.update(site) { $0.node = peer.node }
@@ -196,9 +193,7 @@ extension Replica {
         floor = 0
         ring = BatchRing()
         for peer in peers {
-            peer.acked = 0
-            peer.durable = 0
-            peer.rewind(to: 0)
+            peer.forget()
             peer.statusDue = now.instant
         }
         waits.failMarks(StateError(.unavailable, "This node's state began a new incarnation; ask again."), into: &outputs)

@@ -105,8 +105,9 @@ extension Replica {
         }
         adopt(stable: status.stable)
         // Status frames of an up peer prove that frames reach us, so a way back is worth trying.
-        if peer.isBehind, peer.acked + 1 >= ring.first { peer.isBehind = false }
-        if !peer.isBehind, peer.acked + 1 < ring.first, peer.acked < nextBatch - 1 {
+        peer.clear()
+        if peer.isBehind, peer.cleared + 1 >= ring.first { peer.isBehind = false }
+        if !peer.isBehind, peer.cleared + 1 < ring.first, peer.cleared < nextBatch - 1 {
             peer.isBehind = true
             peer.statusDue = now.instant
         }

@@ -95,7 +95,8 @@ extension StateObject {
     final var digest: UInt64 {
         guard hasContent else { return 0 }
         var value = Mixing.hash(hash, contentDigest, seed: UInt64(kind.rawValue))
-        if let side { value = Mixing.hash(value, side.digest) }
+        // A side that says nothing is the same as none.
+        if let side, side.expiry != nil || side.epoch > .zero { value = Mixing.hash(value, side.digest) }
         return value
     }
 
