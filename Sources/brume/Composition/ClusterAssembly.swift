@@ -33,6 +33,10 @@ struct ClusterAssembly {
     /// A lab's cut line is noticed as a real one is by keepalive, only sooner: experiments need not wait.
     private static let cutNoticed = Duration.seconds(1)
 
+    /// A member that is just starting, or busy, is there a little later; whoever is wrong about the address learns it in seconds.
+    private static let joinAttempts = 3
+    private static let joinPause = Duration.seconds(1)
+
     let plan: ClusterPlan
     let name: String
     let directory: NodeDirectory
@@ -133,9 +137,21 @@ struct ClusterAssembly {
             throw CommandFailure.words("--join needs --token (or BRUME_TOKEN); 'brume node token' at the member to join makes one.")
         }
         _ = try ClusterPlan.place(address, option: "--join")
-        let joined = try await Enrolment.join(
-            address, token: try JoinToken(text), directory: directory.path.string, identity: identity, advertised: settings.advertised,
-            settings: settings)
+        let token = try JoinToken(text)
+        var attempt = 1
+        var answer: Enrolment.Joined?
+        while answer == nil {
+            do {
+                answer = try await Enrolment.join(
+                    address, token: token, directory: directory.path.string, identity: identity, advertised: settings.advertised,
+                    settings: settings)
+            } catch let error as BrumeError where error.code == .unavailable && attempt < Self.joinAttempts {
+                attempt += 1
+                logger.notice("joining failed; trying again", metadata: ["reason": "\(error.message)"])
+                try await Task.sleep(for: Self.joinPause)
+            }
+        }
+        guard let joined = answer else { throw BrumeError(.unavailable, "Nobody at \(address) let this node join.") }
         logger.info("joined the cluster", metadata: ["by": "\(joined.admittedBy)", "members": "\(joined.members.count)"])
         let others = joined.members.filter { $0.id != joined.admittedBy }.map { (id: $0.id, address: $0.address) }
         return Entrance(credentials: joined.credentials, seeds: [(id: joined.admittedBy, address: address)] + others, isNew: true)

@@ -12,6 +12,8 @@ struct LabCluster: Sendable {
     /// Longest time until the nodes see each other.
     private static let formMax = Duration.seconds(60)
     private static let lookInterval = Duration.milliseconds(100)
+    /// A busy machine loses an answer now and then, and the node asks again.
+    private static let joinsEach = 3
     /// Lines that wait while an order is carried out.
     private static let linesMax = 1_024
     /// Longest order: every node of the largest lab named once.
@@ -46,7 +48,7 @@ struct LabCluster: Sendable {
             launch(members[0], link, [:], life, &group)
             let first = try await members[0].address()
             let token = try await NodeClient.with(first) { client in
-                try await client.makeJoinToken(life: "1h", uses: max(1, members.count - 1))
+                try await client.makeJoinToken(life: "1h", uses: members.count * Self.joinsEach)
             }
             for member in members.dropFirst() {
                 launch(member, link + ["--join", token.address], ["BRUME_TOKEN": token.token], life, &group)
@@ -109,8 +111,10 @@ struct LabCluster: Sendable {
     /// Waits until every node that runs sees every other alive.
     private func formed() async throws {
         let started = ContinuousClock.now
-        for member in members {
-            let address = try await member.address()
+        var addresses: [NodeAddress] = []
+        // One that did not start is told before anybody waits for it.
+        for member in members { addresses.append(try await member.address()) }
+        for (member, address) in zip(members, addresses) {
             try await NodeClient.with(address) { client in
                 while true {
                     let report = try await client.cluster()

@@ -45,6 +45,9 @@ struct Ending: Equatable {
         case let failure as BrumeError:
             let kind = failure.code == .invalid ? CommandFailure.Kind.words : .failed
             self.init(exitCode: kind.rawValue, complaint: failure.message)
+        case let code as ExitCode:
+            // What was run has said why.
+            self.init(exitCode: code.rawValue)
         case Errno.brokenPipe:
             // Whoever read the output has seen enough (`brume list | head -1`); that is no failure.
             self.init(exitCode: 0)
