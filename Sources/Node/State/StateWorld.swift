@@ -24,7 +24,7 @@ package struct StateWorld: Sendable {
 package struct StateServiceSettings: Sendable {
     package var replica = StateSettings()
     /// Time between two flushes under load. After a pause of this length a write is flushed at once, so a lone write waits for nobody.
-    package var flushSpacing = Duration.milliseconds(2)
+    package var flushSpacing = Duration.milliseconds(5)
     /// Bytes of records at which a snapshot is made, unless the snapshot itself is larger: bounds how much a start has to read again.
     package var recordBytesMax = 16 << 20
     /// How often it is looked whether a snapshot is due.
