@@ -116,7 +116,7 @@ let package = Package(
         layer("BrumeHarvest", "Core/Harvest", ["BrumeModel", .heap]),
         layer("BrumeCRDT", "Core/CRDT", [.heap]),
         layer("BrumeState", "Core/State", ["BrumeModel", "BrumeCRDT", .deque, .heap]),
-        layer("BrumeMembership", "Core/Membership", ["BrumeModel", .deque]),
+        layer("BrumeMembership", "Core/Membership", ["BrumeModel", .deque], settings: small),
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", "BrumeHarvest", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
         layer("BrumeWorkload", "Lab/Workload", ["BrumeModel"], settings: small),
@@ -155,7 +155,7 @@ let package = Package(
                 "BrumeModel", .grpcCore, .grpcTransport, .nioCore, .nioPosix, .nioSSL, .nioTLS, .nioHTTP2, .nioHPACK, .x509, .asn1,
                 .crypto, .deque, .lifecycle,
             ],
-            exclude: ["Wire/link.proto"]),
+            exclude: ["Wire/link.proto"], settings: small),
         layer("BrumeTelemetry", "Adapters/Telemetry", ["BrumeModel", .logging, .metrics], settings: small),
         // For functions written in Swift: their state, by the socket in their sandbox.
         layer("BrumeFunctions", "Functions", [.nioCore, .nioPosix]),

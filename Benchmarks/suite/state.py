@@ -203,7 +203,7 @@ def all_reduce(context, results, redis, cluster):
         folder.mkdir()
         (folder / "handler.py").write_text(SUM.format(url=url))
         for node in cluster.nodes:
-            node.deploy(f"reduce-{name}", str(folder), "--min", "1", "--max", "1", "--concurrency", "4", *words)
+            node.deploy(f"reduce-{name}", "--handler", folder / "handler.py", "--min", "1", "--max", "1", "--concurrency", "4", *words)
     totals = {name: [] for name in variants}
     direct = brume.state(f"redis://127.0.0.1:{redis.port}")
     for number in range(max(5, context.rounds)):

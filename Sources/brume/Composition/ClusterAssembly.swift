@@ -138,23 +138,28 @@ struct ClusterAssembly {
         }
         _ = try ClusterPlan.place(address, option: "--join")
         let token = try JoinToken(text)
-        var attempt = 1
-        var answer: Enrolment.Joined?
-        while answer == nil {
-            do {
-                answer = try await Enrolment.join(
-                    address, token: token, directory: directory.path.string, identity: identity, advertised: settings.advertised,
-                    settings: settings)
-            } catch let error as BrumeError where error.code == .unavailable && attempt < Self.joinAttempts {
-                attempt += 1
-                logger.notice("joining failed; trying again", metadata: ["reason": "\(error.message)"])
-                try await Task.sleep(for: Self.joinPause)
-            }
-        }
-        guard let joined = answer else { throw BrumeError(.unavailable, "Nobody at \(address) let this node join.") }
+        let joined = try await join(address, token, identity, settings)
         logger.info("joined the cluster", metadata: ["by": "\(joined.admittedBy)", "members": "\(joined.members.count)"])
         let others = joined.members.filter { $0.id != joined.admittedBy }.map { (id: $0.id, address: $0.address) }
         return Entrance(credentials: joined.credentials, seeds: [(id: joined.admittedBy, address: address)] + others, isNew: true)
+    }
+
+    /// Asks to be let in, again where nobody answers yet: nodes that are started together are not ready in order.
+    private func join(
+        _ address: String, _ token: JoinToken, _ identity: NodeIdentity, _ settings: LinkSettings
+    ) async throws -> Enrolment.Joined {
+        for attempt in 1... {
+            do {
+                return try await Enrolment.join(
+                    address, token: token, directory: directory.path.string, identity: identity, advertised: settings.advertised,
+                    settings: settings)
+            } catch {
+                guard error.code == .unavailable, attempt < Self.joinAttempts else { throw error }
+                logger.notice("joining failed; trying again", metadata: ["reason": "\(error.message)"])
+            }
+            try await Task.sleep(for: Self.joinPause)
+        }
+        throw BrumeError(.unavailable, "Nobody at \(address) let this node join.")
     }
 
     // MARK: Putting together
