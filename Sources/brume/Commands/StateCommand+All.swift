@@ -112,7 +112,7 @@ struct StateRestore: AsyncParsableCommand {
             Reads standard input. Objects that the dump does not name stay as they are.
 
             Example:
-              brume state restore < state.jsonl
+              cat state.jsonl | brume state restore
             """)
 
     @OptionGroup var state: StateOptions

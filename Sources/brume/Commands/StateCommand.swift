@@ -113,7 +113,7 @@ struct StateIncrement: AsyncParsableCommand {
 
             Example:
               brume state incr visits
-              brume state incr stock --by -3 --kind bounded-counter
+              brume state incr stock --by=-3 --kind bounded-counter
             """)
 
     @Argument(help: ArgumentHelp("Name of the object.", valueName: "name")) var name: String

@@ -180,7 +180,8 @@ struct DetectionReport {
         times.sort()
         func at(_ share: Double) -> Double { times[Int(Double(times.count - 1) * share)].inSeconds }
         print(
-            "size \(size) lost \(weather.lost) links \(weather.links): p50 \(at(0.5)) p90 \(at(0.9)) p99 \(at(0.99)) max \(at(1)) wrong \(wrong)"
+            "size \(size) lost \(weather.lost) links \(weather.links):",
+            "p50 \(at(0.5)) p90 \(at(0.9)) p99 \(at(0.99)) max \(at(1)) wrong \(wrong)"
         )
     }
 }
