@@ -47,7 +47,9 @@ struct ClusterServiceTests {
         try NodeID(String(repeating: "0", count: NodeID.length - 1) + "\(number)")
     }
 
-    static func service(_ number: Int, on wire: Wire, keep: @escaping @Sendable ([MemberRecord]) async -> Void = { _ in }) throws
+    static func service(
+        _ number: Int, on wire: Wire, keep: @escaping @Sendable ([MemberRecord]) async -> Void = { _ in }
+    ) throws
         -> ClusterService
     {
         let id = try node(number)
