@@ -132,7 +132,7 @@ public final class State: Objects {
 
     /// One change of an object, made here or on another node.
     public struct Change: Sendable, Equatable {
-        /// What happened, by the names of Redis' keyspace notifications: `set`, `incrby`, `sadd`, `del`, `expired`, ...
+        /// What happened, as a kind of command: `set`, `hset`, `sadd`, `zadd`, `rpush`, `pfadd`, or `del` where the object ceased to exist.
         public let event: String
         public let name: String
     }
