@@ -57,6 +57,28 @@ struct StateReplicationTests {
         }
     }
 
+    @Test("A node that ended well and comes back takes part in quorums again, under the incarnation that it had")
+    func comesBack() async throws {
+        try await withPlace { place in
+            for name in ["/1", "/2"] { try FileManager.default.createDirectory(atPath: place + name, withIntermediateDirectories: true) }
+            let two = try await Keeping.open(place + "/2", node: 2)
+            var incarnations: [SiteID] = []
+            for round in 0..<3 {
+                let one = try await Keeping.open(place + "/1", node: 1)
+                incarnations.append(one.incarnation)
+                MemoryNetwork().join([(try Keeping.node(1), one), (try Keeping.node(2), two)])
+                try one.increment("hits")
+                try await one.settle(.replicas(2))
+                #expect(try two.get("hits") == "\(round + 1)")
+                try two.increment("hits", by: 0)
+                await one.stop()
+                two.take(.down(try Keeping.node(1), reason: "it ended"))
+            }
+            #expect(Set(incarnations).count == 1)
+            await two.stop()
+        }
+    }
+
     @Test("A session reads its own writes on another node")
     func session() async throws {
         try await withNodes(2) { nodes, _ in
@@ -133,6 +155,10 @@ struct StateReplicationTests {
             #expect(areApart)
             try one.set("after-one", "1")
             try two.set("after-two", "2")
+            for service in [one, two] {
+                // Whoever waits while its node begins anew is told to ask again.
+                while await (try? service.settle(.replicas(2))) == nil { try service.set("again", "1") }
+            }
             let areAlike = await waitUntil(one) { one.digest == two.digest }
             #expect(areAlike)
             #expect(try one.get("after-two") == "2" && two.get("after-one") == "1")
