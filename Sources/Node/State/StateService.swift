@@ -119,7 +119,8 @@ package final class StateService: StateAccess, Service {
     /// load with some company.
     @inline(__always)
     func wake(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Wake {
-        if shell.coming == .now { return .none }
+        // What is asked of a replica after its last turn goes nowhere; it must not keep the loop busy either.
+        if shell.coming == .now || shell.isStopped { return .none }
         if replica.hasOutputs {
             shell.coming = .now
             return .now
