@@ -31,8 +31,6 @@ package struct StateServiceSettings: Sendable {
     package var snapshotInterval = Duration.seconds(2)
     /// Bytes of parts that are written in one go; between two of them others write.
     package var snapshotBytes = 1 << 20
-    /// How long the end of a node waits for what its peers have not taken yet.
-    package var farewell = Duration.milliseconds(500)
     /// Subscriptions to changes at once; each is asked about every change.
     package var subscriptionsMax = 10_000
 
