@@ -5,6 +5,7 @@ import BrumeModel
 import BrumeState
 import BrumeStore
 import Foundation
+import NIOCore
 import Synchronization
 import Testing
 
@@ -31,6 +32,18 @@ struct StateServiceTests {
             let third = try await Keeping.open(place)
             #expect(try third.get("hits") == "51")
             await third.stop()
+        }
+    }
+
+    @Test("What is asked of a node's state after its end keeps no loop busy")
+    func afterEnd() async throws {
+        try await withPlace { place in
+            let service = try await Keeping.open(place)
+            try service.set("key", "before")
+            await service.stop()
+            try service.set("key", "after")
+            for _ in 0..<10 { try await service.world.loop.submit {}.get() }
+            #expect(service.core.locked { _, shell in shell.coming == .none })
         }
     }
 
