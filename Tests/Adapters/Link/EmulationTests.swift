@@ -66,6 +66,16 @@ struct EmulationTests {
         #expect(took < .seconds(5))
     }
 
+    @Test("A frame that comes to its time while the line is looked at is not forgotten")
+    func alarms() async {
+        for seed in 0..<200 as Range<UInt64> {
+            let pair = Pair(seed: seed)
+            pair.links[0].set(NetworkConditions(delay: .microseconds(20), jitter: .microseconds(200)), to: pair.names[1])
+            for number in 0..<50 { #expect(pair.send(number) == .queued) }
+            #expect(await pair.received(50).count == 50, "seed \(seed)")
+        }
+    }
+
     @Test("A narrow line takes its time, fills its queue and tells when there is room")
     func bandwidth() async {
         let pair = Pair()

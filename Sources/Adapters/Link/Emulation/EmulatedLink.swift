@@ -124,14 +124,17 @@ package final class EmulatedLink: PeerLink {
     private func advance(_ peer: NodeID) {
         loop.execute {
             guard let base = self.base.withLock({ $0 }) else { return }
-            while let frame = self.state.withLock({ $0.due(to: peer, now: .now) }) {
+            // One reading of the clock for what is due and for the alarm: a frame must not come to its time between the two.
+            var now = ContinuousClock.now
+            while let frame = self.state.withLock({ $0.due(to: peer, now: now) }) {
                 let result = base.send(frame.bytes, kind: frame.kind, to: peer)
                 if result == .full {
                     self.state.withLock { $0.putBack(frame, to: peer) }
                     break
                 }
+                now = .now
             }
-            let (next, writable) = self.state.withLock { ($0.nextAlarm(to: peer, now: .now), $0.writable(to: peer)) }
+            let (next, writable) = self.state.withLock { ($0.nextAlarm(to: peer, now: now), $0.writable(to: peer)) }
             if let next {
                 let alarm = self.loop.scheduleTask(in: TimeAmount(next)) { self.advance(peer) }
                 self.alarms.withLock { $0.updateValue(alarm, forKey: peer) }?.cancel()

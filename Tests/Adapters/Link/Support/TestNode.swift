@@ -39,8 +39,9 @@ final class Recorder<Event: Sendable>: Sendable {
         let held = await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 while !Task.isCancelled {
-                    if self.state.withLock({ test($0.events) }) { return true }
-                    await self.next()
+                    let (holds, seen) = self.state.withLock { (test($0.events), $0.events.count) }
+                    if holds { return true }
+                    await self.next(after: seen)
                 }
                 return false
             }
@@ -65,16 +66,17 @@ final class Recorder<Event: Sendable>: Sendable {
         for waiter in waiters.values { waiter.resume() }
     }
 
-    private func next() async {
+    /// Waits until more than `seen` events were told.
+    private func next(after seen: Int) async {
         let number = state.withLock { state in
             state.nextWaiter += 1
-            return (state.nextWaiter, state.events.count)
+            return state.nextWaiter
         }
         await withCheckedContinuation { waiter in
             let isStale = state.withLock { state in
                 // Something was told between the look and this.
-                guard state.events.count == number.1, !Task.isCancelled else { return true }
-                state.waiters[number.0] = waiter
+                guard state.events.count == seen, !Task.isCancelled else { return true }
+                state.waiters[number] = waiter
                 return false
             }
             if isStale { waiter.resume() }
