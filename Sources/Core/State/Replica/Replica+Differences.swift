@@ -79,7 +79,7 @@ extension Replica {
         let groups = try NamedGroup.decode(from: &reader)
         let shown = try VersionVector(from: &reader)
         try reader.finish()
-        ahead.merge(shown)
+        noteShown(shown)
         try mergeAnswer(batch, head, groups)
         let rest = addresses[Int(done)...]
         if !rest.isEmpty { pulls.active[index].tasks.append(.lacking(name, Array(rest))) }
@@ -94,6 +94,14 @@ extension Replica {
         vector.merge(ahead)
         if isDirty { vector[site] = nextBatch }
         return vector
+    }
+
+    /// Takes note of what objects that came by comparison may show.
+    ///
+    /// Only where this replica keeps everything: else it never gets batches that concern it not, and a session would wait for them.
+    mutating func noteShown(_ vector: VersionVector) {
+        let interest = interest
+        if interest.others, interest.named.isEmpty { ahead.merge(vector) }
     }
 
     /// Forgets what came ahead of its batches and has been followed by them.

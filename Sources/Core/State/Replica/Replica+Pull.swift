@@ -178,7 +178,7 @@ extension Replica {
         if head.kind == .differences {
             for _ in 0..<(try reader.count(entryBytes: 9)) { large.append(try ObjectAddress(from: &reader)) }
             groups = try NamedGroup.decode(from: &reader)
-            ahead.merge(try VersionVector(from: &reader))
+            noteShown(try VersionVector(from: &reader))
         }
         try reader.finish()
         try mergeAnswer(batch, head, groups)
