@@ -75,6 +75,23 @@ public struct StringRegister: Lattice {
         return sum
     }
 
+    /// Adds to the number and returns the new value: for who can tell from the value what has changed, and needs no delta.
+    ///
+    /// Throws as ``add(_:by:into:)`` does.
+    public mutating func count(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Int64 {
+        // What begins a new epoch is rare.
+        guard amount != 0 else {
+            var delta = StringRegister()
+            return try add(0, by: site, into: &delta)
+        }
+        guard let number = base.map({ $0.decimal }) ?? .some(0) else {
+            throw CRDTError(.notInteger, "The value is not an integer or out of range; set a number first.")
+        }
+        guard let sum = Int64(exactly: Int128(number) + increments.total + Int128(amount)) else { throw PNCounter.overflow }
+        try increments.advance(amount, by: site)
+        return sum
+    }
+
     /// Adds to the number and returns the delta.
     public mutating func add(_ amount: Int64, by site: SiteID) throws(CRDTError) -> StringRegister {
         var delta = StringRegister()

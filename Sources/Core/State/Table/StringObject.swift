@@ -22,9 +22,8 @@ final class StringObject: StateObject {
     }
 
     @inline(__always) func add(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Int64 {
-        var delta = StringRegister()
         let before = content.stamp
-        let sum = try content.add(amount, by: site, into: &delta)
+        let sum = try content.count(amount, by: site)
         if pending == .nothing { pending = content.stamp == before ? .increment : .all }
         self.site = site
         return sum
