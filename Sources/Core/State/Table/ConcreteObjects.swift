@@ -35,7 +35,7 @@ final class SetObject: ContentObject<SetContent> {
 }
 
 final class HashObject: ContentObject<HashContent> {
-    override var hasContent: Bool { !content.store.isEmpty }
+    override var hasContent: Bool { content.hasFields }
     override var contentDigest: UInt64 { content.concreteDigest }
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<HashContent>.size * 2 }
 
