@@ -9,14 +9,7 @@ extension LabPolicy {
     fileprivate var simulated: ReplayPolicy {
         var policy: ReplayPolicy =
             switch self {
-            // Nothing is predicted and nothing is tried out: every call keeps what it has, and is admitted as harvested ones are.
-            case .static:
-                ReplayPolicy(
-                    rawValue,
-                    harvest: ReplayPolicy.Harvest(isExperienced: false) {
-                        $0.profiler.callsBeforePrediction = .max
-                        $0.profiler.explores = false
-                    })
+            case .static: .reserved
             case .overcommit: .fixed
             case .weights: .weights
             case .harvest: .harvest
