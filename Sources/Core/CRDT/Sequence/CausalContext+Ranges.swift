@@ -19,6 +19,17 @@ extension CausalContext {
         return index < spans.count && spans[index].site == site && spans[index].first == 1 ? spans[index].last : 0
     }
 
+    /// Whether all dots of the site that `other` has up to a number are here.
+    func covers(_ other: CausalContext, of site: SiteID, upTo sequence: UInt64) -> Bool {
+        var index = other.firstEnding(atOrBehind: 1, of: site)
+        while index < other.spans.count, other.spans[index].site == site, other.spans[index].first <= sequence {
+            let span = other.spans[index]
+            guard contains(Span(site: site, first: span.first, last: min(span.last, sequence))) else { return false }
+            index += 1
+        }
+        return true
+    }
+
     mutating func insert(_ site: SiteID, _ range: Range<UInt64>) {
         guard !range.isEmpty else { return }
         // A span that ends just before the range grows, and swallows what it reaches.

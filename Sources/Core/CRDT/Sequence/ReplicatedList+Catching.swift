@@ -23,7 +23,7 @@ extension ReplicatedList {
     /// Whoever does not know all that ``collect(stable:)`` has forgotten here gets the whole list.
     @specialized(where Element == Bytes)
     public func delta(since known: CausalContext) -> ReplicatedList {
-        guard !isDelta, collected.entries.allSatisfy({ known.prefix(of: $0.site) >= $0.sequence }) else { return self }
+        guard !isDelta, collected.entries.allSatisfy({ known.covers(context, of: $0.site, upTo: $0.sequence) }) else { return self }
         var delta = ReplicatedList()
         delta.isDelta = true
         delta.context = context.subtracting(known)

@@ -32,6 +32,7 @@ struct RunTree<Element: ListElement>: Sendable {
 
     var count: Int { order.total }
 
+    var placeholderCount: Int { blocks.count { !$0.isLive && $0.length > 0 } }
     var blockCount: Int { blocks.count - freed.count - 1 }
 
     var memoryBytes: Int {
