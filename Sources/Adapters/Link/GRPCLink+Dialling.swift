@@ -38,7 +38,7 @@ extension GRPCLink {
 
     private func dial(_ plan: DialPlan, stood: @escaping @Sendable () -> Void) async throws {
         let client = try await LinkClient.connect(
-            to: plan.address, context: credentials.clientContext, settings: settings, meter: meter, group: group
+            to: plan.address, context: credentials.clientContext, settings: settings, meter: meter, group: loop
         ) { [credentials] certificates throws(BrumeError) in
             guard let der = try? certificates.first?.toDERBytes() else { throw BrumeError(.permission, "The peer shows no certificate.") }
             let node = try CertificateProfile.verify(der, by: credentials.authority, now: WallClock.now())

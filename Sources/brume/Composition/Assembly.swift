@@ -15,6 +15,7 @@ import Glibc
 import Logging
 import Metrics
 import NIOCore
+import NIOPosix
 import ServiceLifecycle
 import SystemPackage
 import UnixSignals
@@ -68,9 +69,12 @@ struct Assembly {
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let identity = try NodeIdentity.load(directory: directory.path.string)
-        let cluster = try ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
+        // One thread for state and the link: what passes between nodes changes threads nowhere, and neither calls wait behind it nor it
+        // behind calls.
+        let peerLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let cluster = try ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock, loop: peerLoop)
         let parts = try await cluster.make(identity: identity)
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels)
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels, loop: peerLoop)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
         let redis = try stateAssembly.makeRedis(state, onListening: announce)

@@ -10,7 +10,6 @@ import FoundationEssentials
 import Glibc
 import Logging
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// What `brume up` was told about state.
@@ -52,6 +51,8 @@ struct StateAssembly {
     /// Whom other nodes know this one as.
     let node: NodeID
     let labels: [MemberMeta.Label]
+    /// Where flushes are made and what other nodes send is merged.
+    let loop: any EventLoop
 
     /// The label that says where a node stands: `cloud`, or `edge` where it says nothing.
     static let tierLabel = "tier"
@@ -63,9 +64,7 @@ struct StateAssembly {
         settings.replica.standard.durability = plan.durability
         settings.replica.tier = Self.tier(labels)
         let world = StateWorld(
-            now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) },
-            // A thread of its own: what a flush encodes and hands on must not wait behind calls, nor calls behind it.
-            loop: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
+            now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) }, loop: loop)
         return try await StateService.open(
             node: node, settings: settings, world: world, log: log, logger: Logger(label: "brume.state"))
     }

@@ -51,6 +51,8 @@ struct PeerTable {
         var isLast = false
         /// Another writer has something to do now.
         var call: Connection?
+        /// Whether there is something to tell the owner.
+        var hasNews = false
     }
 
     let own: NodeID
@@ -215,6 +217,7 @@ struct PeerTable {
             }
             take(from: index, into: &work)
         }
+        work.hasNews = !events.isEmpty
         guard work.packet.control.isEmpty, work.packet.frames.isEmpty else { return work }
         if let index = peers.index(forKey: id), sender(of: peers.values[index]) === connection { peers.values[index].writerSleeps = true }
         return nil

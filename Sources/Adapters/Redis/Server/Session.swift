@@ -143,7 +143,9 @@ final class Session {
         isExecuting = true
         replyStarts.removeAll(keepingCapacity: true)
         var absent: SpaceID?
-        let (mark, level) = server.access.withReplica { replica, time -> (WriteMark, Settlement) in
+        var mark = WriteMark.nothing
+        var level = Settlement.accepted
+        server.access.holdReplica { replica, time in
             turn.time = time
             turn.reply.isThree = isThree
             enterSpace(&turn, &replica)
@@ -151,10 +153,10 @@ final class Session {
                 replica.use(space, time)
                 if !wasPresent.contains(space), !replica.isPresent(space) {
                     absent = space
-                    return (.nothing, .accepted)
+                    return
                 }
             }
-            let level = settlement(turn.space, replica)
+            level = settlement(turn.space, replica)
             var left = consistency.isPlain ? RedisSettings.requestsPerRun : 1
             repeat {
                 parser.exchangeArguments(&turn.arguments)
@@ -169,7 +171,7 @@ final class Session {
                 left -= 1
             } while left > 0 && wait == nil && !isClosing && turn.reply.count < Self.flushBytes && !turn.endsRun
                 && parser.next(turn.input, isStranger: isStranger) == .request
-            return (turn.hasWritten ? replica.mark : .nothing, level)
+            if turn.hasWritten { mark = replica.mark }
         }
         isExecuting = false
         if let absent {

@@ -41,6 +41,8 @@ final class Peer {
 
     /// When an acknowledgement must go out at the latest.
     var statusDue: Instant?
+    /// When batches of it came last.
+    var batchesAt: Instant?
     /// Whether the next status tells what this node wants.
     var tellsInterest = true
     /// Everything that anybody did before this moment has reached it for good.
@@ -108,7 +110,7 @@ final class Peer {
             roundTrip = roundTrip.map { $0 * 7 / 8 + sample / 8 } ?? sample
             self.probe = nil
         }
-        resendAfter = roundTrip.map { max(.milliseconds(20), $0 * 3 + settings.ackDelay) } ?? settings.resendAfter
+        resendAfter = roundTrip.map { max(.milliseconds(20), $0 * 3 + settings.streamAckDelay) } ?? settings.resendAfter
         resendAt = flying.isEmpty ? nil : now + resendAfter
     }
 }

@@ -5,14 +5,19 @@ public import BrumeModel
 
 extension Replica {
     /// Merges, or answers, what another node sent. Bytes that make no sense are refused and counted, and change nothing.
-    public mutating func receive(_ frame: [UInt8], from node: NodeID, _ now: StateTime) {
+    ///
+    /// - Returns: whether what follows from it should be done at once; else ``wake`` tells when, and what waits for the log
+    ///   (``hasOutputs``) may wait about as long as an acknowledgement.
+    @discardableResult
+    public mutating func receive(_ frame: [UInt8], from node: NodeID, _ now: StateTime) -> Bool {
         counts.receivedFrames += 1
         counts.receivedBytes += frame.count
         guard let version = frame.first, version <= Frame.version else {
             counts.refusedFrames += 1
             if let version = frame.first { outputs.append(.note(.newerPeer(node, version: version))) }
-            return
+            return true
         }
+        let wanted = pulls.wanted.count
         do throws(DecodingFailure) {
             try take(frame, from: makePeer(node), now)
         } catch {
@@ -20,6 +25,7 @@ extension Replica {
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
         }
         checkWaits(now)
+        return hasUrgentOutputs || pulls.wanted.count != wanted || find(node)?.statusDue.map { $0 <= now.instant } ?? false
     }
 
     private mutating func take(_ frame: [UInt8], from peer: Peer, _ now: StateTime) throws(DecodingFailure) {
@@ -107,7 +113,10 @@ extension Replica {
             take(batch, after: previous, of: sender, now)
         }
         try reader.finish()
-        let delay = isUrgent || origins[sender]?.held.isEmpty == false ? Duration.zero : settings.ackDelay
+        let isStream = peer.batchesAt.map { now.instant < $0 + settings.streamAckDelay } ?? false
+        peer.batchesAt = now.instant
+        var delay = isStream ? settings.streamAckDelay : settings.ackDelay
+        if isUrgent || origins[sender]?.held.isEmpty == false { delay = .zero }
         peer.statusDue = min(peer.statusDue ?? .distantFuture, now.instant + delay)
     }
 

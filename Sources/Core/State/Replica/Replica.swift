@@ -116,6 +116,19 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     /// Whether ``takeOutputs()`` would answer anything.
     public var hasOutputs: Bool { !outputs.isEmpty || !changes.isEmpty }
 
+    /// Whether it would answer something that must not wait; records of the log that nobody waits for may, for ``wake`` at the longest.
+    public var hasUrgentOutputs: Bool {
+        guard hasOutputs else { return false }
+        return !changes.isEmpty
+            || outputs.contains {
+                if case .log(_, _, now: false) = $0 { return false }
+                return true
+            }
+    }
+
+    /// Whether so much has changed since the last flush that the next one should not wait.
+    public func isFlushDue(_ now: StateTime) -> Bool { flushDue.map { $0 <= now.instant } ?? false }
+
     /// A hybrid time after all that this replica has given out or heard.
     @inline(__always) mutating func stamp(_ now: StateTime) -> Stamp {
         Stamp(time: clock.now(wall: now.wallMilliseconds), site: site)
