@@ -38,6 +38,7 @@ def measure(context, results):
         all_reduce(context, results, redis, cluster)
         memory(context, results, owner)
     bad_networks(context, results)
+    growth(context, results)
 
 
 class Redis:
@@ -53,10 +54,10 @@ class Redis:
 class Cluster:
     """Five nodes that know each other; each has Redis' protocol on TCP, and every one holds what the first one writes."""
 
-    def __init__(self, context, owner, *options):
+    def __init__(self, context, owner, *options, count=NODES):
         self.nodes = []
         first = None
-        for number in range(NODES):
+        for number in range(count):
             redis, link = processes.free_port(), processes.free_port()
             words = ["--redis", f"127.0.0.1:{redis}", "--link", f"127.0.0.1:{link}", *options]
             if first:
@@ -212,9 +213,48 @@ def bad_networks(context, results, partition_seconds=10):
         cluster.shape()
         begin = time.perf_counter()
         want = [str(expected).encode(), expected]
-        wait_until("all nodes are equal", lambda: all(state.run(("GET", "apart"), ("SCARD", "sides")) == want for state in cluster.states), 60)
+        equal = lambda state: state.run(("GET", "apart"), ("SCARD", "sides")) == want  # noqa: E731
+        wait_until("all nodes are equal", lambda: all(map(equal, cluster.states)), 60)
         note = f"{expected:,} increments and {expected:,} elements on both sides"
         results.add(SECTION, f"end of a {partition_seconds} s partition to equal on 5 nodes", time.perf_counter() - begin, "s", note=note)
+
+
+def growth(context, results, seconds=4, pause=0.02, burst=5):
+    """As nodes grow in number, each with the same load: what all of them serve together, and what an increment costs between them."""
+    for count in (2, 5, 10, 20, 30):
+        with context.owner() as owner:
+            cluster = Cluster(context, owner, "--spares", "0", count=count)
+            done = [0] * count
+            before, begin = sent_bytes(cluster), time.perf_counter()
+
+            def work(number, end):
+                while time.perf_counter() < end:
+                    cluster.states[number].run(*[("INCR", "together")] * burst)
+                    done[number] += burst
+                    time.sleep(pause)
+
+            threads = [threading.Thread(target=work, args=(number, begin + seconds)) for number in range(count)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rate = sum(done) / (time.perf_counter() - begin)
+            total = str(sum(done)).encode()
+            has_all = lambda state: state.run(("GET", "together"))[0] == total  # noqa: E731
+            wait_until("every node has every increment", lambda: all(map(has_all, cluster.states)), 60)
+            cost = (sent_bytes(cluster) - before) / sum(done) / (count - 1)
+            note = f"{burst} increments a node every {pause * 1000:.0f} ms"
+            results.add(SECTION, f"increments of one counter on {count} nodes together", rate, "/s", note=note)
+            results.add(SECTION, f"bytes of frames for each of them and each receiving node, {count} nodes", cost, "B")
+
+
+def sent_bytes(cluster):
+    """What all nodes have sent of state: every frame with its head, before TLS."""
+    total = 0
+    for node in cluster.nodes:
+        text = node.request("GET", "/metrics")[1].decode()
+        total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("brume_state_sent_bytes"))
+    return total
 
 
 SUM = '''
