@@ -48,11 +48,10 @@ public struct PNCounter: Lattice {
     /// Adds without a look at the sum: for who counts on a base of his own. Throws, and changes nothing, if this site's own part
     /// overflows.
     mutating func addExact(_ amount: Int64, by site: SiteID, into delta: inout PNCounter) throws(CRDTError) {
-        if let entry = try advance(amount, by: site) { delta.set(entry, at: delta.position(site)) }
+        if let entry = try advance(amount, by: site) { delta.put(entry) }
     }
 
     /// The same without a delta. Returns the site's entry, nil where nothing is added.
-    @discardableResult
     mutating func advance(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Entry? {
         if amount == 0 { return nil }
         let index = position(site)
@@ -72,6 +71,9 @@ public struct PNCounter: Lattice {
         try add(amount, by: site, into: &delta)
         return delta
     }
+
+    /// Puts in a site's entry, in place of an earlier one.
+    mutating func put(_ entry: Entry) { set(entry, at: position(entry.site)) }
 
     private mutating func set(_ entry: Entry, at index: Int) {
         if index < entries.count, entries[index].site == entry.site { entries[index] = entry } else { entries.insert(entry, at: index) }

@@ -49,6 +49,11 @@ final class Peer {
     var watermark = HybridTime.zero
     /// Of the set of members that it knows.
     var view: UInt64 = 0
+    /// The newest version of frames that came from it.
+    var version: UInt8 = 1
+    /// Whether it answered what this replica speaks, and how often it was told.
+    var isVersionKnown = false
+    var hellos = 0
     /// Messages from it that come in parts.
     var assembly = Assembly()
 
@@ -74,6 +79,13 @@ final class Peer {
         cleared = 0
         isBehind = false
         rewind(to: 0)
+    }
+
+    /// Forgets which frames it understands: another program may answer from now on.
+    func forgetVersion() {
+        version = 1
+        isVersionKnown = false
+        hellos = 0
     }
 
     /// Takes note that what was sent so far is all that concerns it.

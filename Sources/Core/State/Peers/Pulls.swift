@@ -32,6 +32,29 @@ enum PullTask {
     case leaves(SpaceName, tops: [Int])
     /// The objects in ranges of buckets, ascending.
     case objects(SpaceName, ranges: [Range<Int>])
+    /// What single large objects hold beyond what is known here.
+    case lacking(SpaceName, [ObjectAddress])
+}
+
+/// What names an object in its key space: the names of two objects have one hash only by chance, and then both are sent.
+struct ObjectAddress: Hashable {
+    let hash: UInt64
+    let kind: UInt8
+
+    init(_ object: StateObject) {
+        hash = object.hash
+        kind = object.kind.rawValue
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.fixed(hash)
+        writer.byte(kind)
+    }
+
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        hash = try reader.fixed()
+        kind = try reader.byte()
+    }
 }
 
 /// All comparisons of this replica.

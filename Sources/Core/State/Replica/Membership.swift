@@ -97,6 +97,7 @@ extension Replica {
         peer.isBulkBlocked = false
         peer.tellsInterest = true
         peer.assembly = Assembly()
+        peer.hellos = 0
         peer.rewind(to: peer.acked)
         sendStatus(to: peer, now)
         pulls.request(node, full: membership.holds.contains(node))

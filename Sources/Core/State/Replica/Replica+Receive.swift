@@ -30,7 +30,6 @@ extension Replica {
 
     private mutating func take(_ frame: [UInt8], from peer: Peer, _ now: StateTime) throws(DecodingFailure) {
         var reader = ByteReader(frame)
-        guard try reader.byte() == Frame.version else { throw reader.failure(.unknownTag) }
         let head = try FrameHead(from: &reader)
         if !clock.observe(head.time, wall: now.wallMilliseconds) {
             counts.clocksAhead += 1
@@ -41,6 +40,7 @@ extension Replica {
         }
         guard head.site != site else { return escapeDuplicate(peer.node, now) }
         meet(peer, head.site, now)
+        peer.version = max(peer.version, head.version)
         switch head.kind {
         case .batches: try takeBatches(from: peer, &reader, now)
         case .status: try takeStatus(from: peer, head, &reader, now)
@@ -48,14 +48,18 @@ extension Replica {
         case .tops: try takeTops(from: peer, &reader, now)
         case .leavesWanted: try answerLeaves(from: peer, &reader, now)
         case .leaves: try takeLeaves(from: peer, &reader, now)
-        case .objectsWanted: try answerObjects(from: peer, &reader, now)
-        case .objects: try takeObjects(from: peer, head, &reader, now)
+        case .objectsWanted: try answerObjects(from: peer, naming: false, &reader, now)
+        case .objects, .differences: try takeObjects(from: peer, head, &reader, now)
+        case .hello: try takeHello(from: peer, &reader, now)
+        case .differencesWanted: try answerObjects(from: peer, naming: true, &reader, now)
+        case .lackingWanted: try answerLacking(from: peer, &reader, now)
+        case .lacking: try takeLacking(from: peer, head, &reader, now)
         case .fetch: try answerFetch(from: peer, &reader, now)
         case .fetched: try takeFetched(from: peer, head, &reader, now)
         case .fragment:
             if let whole = try takeFragment(from: peer, &reader) { try take(whole, from: peer, now) }
         case .leaseAsked: try answerLease(from: peer, &reader, now)
-        case .leaseAnswered: try takeLease(from: peer, &reader, now)
+        case .leaseAnswered: try takeLease(from: peer, head, &reader, now)
         case .rightsAsked: try answerRights(from: peer, &reader, now)
         case .releaseAsked: try answerRelease(from: peer, &reader, now)
         case .releaseAnswered: try takeRelease(from: peer, &reader, now)
@@ -88,6 +92,7 @@ extension Replica {
         let isRestart = peer.site != nil
         peer.site = site
         peer.forget()
+        peer.forgetVersion()
         peer.assembly = Assembly()
         peer.statusDue = now.instant
         origins.update(site) { $0.node = peer.node }
@@ -148,7 +153,7 @@ extension Replica {
     }
 
     private mutating func apply(_ batch: Batch, of sender: SiteID, previous: UInt64, _ now: StateTime) {
-        adopt(stable: batch.stable)
+        adopt(forgettable: batch.stable)
         var kept = batch
         kept.sections.removeAll { knownNamespace($0.namespace)?.interest.isHeld == false }
         do throws(DecodingFailure) {

@@ -13,7 +13,9 @@ extension Replica {
         if beats {
             nextHeartbeat = now.instant + settings.heartbeat
             advanceStability()
+            ripen()
             groups.collect(through: stable)
+            if !hasQuestions { forgotten.clear() }
             releaseIdle(now)
             trimRing()
             for space in spaces { space.refresh(limit: settings.sweepMax) }
@@ -24,6 +26,7 @@ extension Replica {
         }
         expire(now)
         collectShells()
+        if beats { collectRests() }
         renewLeases(now)
         retryRights(now)
         checkWaits(now)

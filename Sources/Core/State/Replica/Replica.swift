@@ -50,8 +50,13 @@ public struct Replica: ~Copyable, @unchecked Sendable {
 
     /// The highest number this site ever used in an object that was collected since: numbers are never used again.
     var floor: UInt64 = 0
-    /// Everything up to here has reached every member: what ceased to exist before is forgotten.
+    /// Everything up to here has reached every member.
     var stable = HybridTime.zero
+    /// What ceased to exist up to here is forgotten: it is stable, and so is all that anybody wrote before he heard of it.
+    var forgettable = HybridTime.zero
+    /// What is forgettable once everything up to `heardAt` is stable too.
+    var ripening: (moment: HybridTime, heardAt: HybridTime)?
+    var forgotten = Forgotten()
 
     var ring = BatchRing()
     /// By node.

@@ -155,7 +155,7 @@ extension Replica {
         transmit(writer.bytes, .state, to: peer)
     }
 
-    mutating func takeLease(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+    mutating func takeLease(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
         let nonce = try reader.varint()
         let subject = Leases.Subject(space: try reader.spaceName(), name: try reader.string())
         let isGranted = try reader.byte() == 1
@@ -166,7 +166,7 @@ extension Replica {
             leases.claims[subject]?.refusals += 1
             return
         }
-        try mergeAnswer(batch, FrameHead(kind: .leaseAnswered, site: peer.site ?? site, time: clock.last))
+        try mergeAnswer(batch, head)
         if !claim.grants.contains(peer.node) { leases.claims[subject]?.grants.append(peer.node) }
         decide(subject, now)
     }
@@ -250,13 +250,5 @@ extension Replica {
         changed(object, clock.now(wall: now.wallMilliseconds), now)
         counts.transfers += 1
         flush(now)
-    }
-}
-
-extension FrameHead {
-    init(kind: Frame.Kind, site: SiteID, time: HybridTime) {
-        self.kind = kind
-        self.site = site
-        self.time = time
     }
 }
