@@ -15,7 +15,11 @@ extension GRPCLink {
         do {
             try await dial(plan) { stood.withLock { $0 = true } }
         } catch {
-            if !stood.withLock({ $0 }), !(error is CancellationError), !(error is NotNeeded) {
+            // The library wraps what is thrown in its calls, so the table is asked what came of the connection.
+            if stood.withLock({ $0 }) || error is CancellationError {
+            } else if table.withLock({ $0.isNeedless(plan) }) {
+                notices(.unneeded(plan.peer, address: plan.address))
+            } else {
                 notices(.unreachable(plan.peer, address: plan.address, reason: FailureText.sentence(error)))
             }
         }

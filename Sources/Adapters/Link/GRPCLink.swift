@@ -265,7 +265,11 @@ package final class GRPCLink: PeerLink, Service {
 
     /// What went over the link so far.
     package var statistics: LinkStatistics {
-        var statistics = table.withLock { $0.statistics }
+        var statistics = table.withLock { table in
+            var statistics = table.statistics
+            statistics.queuedBytes = table.queued.bytes
+            return statistics
+        }
         statistics.socketBytesSent = meter.sent.load(ordering: .relaxed)
         statistics.socketBytesReceived = meter.received.load(ordering: .relaxed)
         return statistics

@@ -88,17 +88,19 @@ struct Assembly {
         try await node.restore()
 
         let storeMetrics = StoreMetrics()
+        let linkMetrics = parts.map { _ in LinkMetrics() }
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
         let gateway = Gateway(
             node: node,
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
-            state: state, stateFigures: { state.report().figures },
+            state: state, stateFigures: { state.report().figures + (parts.map { LinkMetrics.figures($0.link.statistics) } ?? []) },
             cluster: NodeCluster(id: identity.id, name: plan.name, labels: cluster.labels, parts: parts, started: .now),
             renderMetrics: {
                 node.publishMetrics()
                 state.publishMetrics()
+                if let parts { linkMetrics?.publish(parts.link.statistics) }
                 storeMetrics.publish(store.dropped)
                 if let counts = node.driver.watchCounts { watchMetrics?.publish(counts) }
                 return String(decoding: registry.render(), as: UTF8.self)

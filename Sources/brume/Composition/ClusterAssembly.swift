@@ -272,6 +272,8 @@ final class LinkNotices: Sendable {
         case .unreachable(let node, let address, let reason):
             complain(
                 "to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
+        case .unneeded(let node, let address):
+            logger.debug("a connection to a node was not needed", metadata: ["node": "\(node)", "address": "\(address)"])
         case .duplicateIdentity(let node, let remote):
             complain(
                 "twin", "two processes have one identity; the second was refused: its data directory is a copy",

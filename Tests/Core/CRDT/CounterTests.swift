@@ -69,7 +69,8 @@ struct CounterTests {
         #expect(register == before)
     }
 
-    @Test("counting by nothing on an absent string makes a zero that takes nothing from what is counted elsewhere", arguments: [false, true])
+    @Test(
+        "counting by nothing on an absent string makes a zero that takes nothing from what is counted elsewhere", arguments: [false, true])
     func countsByNothing(isDeletedBefore: Bool) throws {
         var here = StringRegister()
         if isDeletedBefore {

@@ -118,6 +118,14 @@ final class StateNetwork {
         schedule(.tick(index), after: .milliseconds(1))
     }
 
+    /// Starts a node that takes itself for a member of a cluster that does not think so.
+    func startAlone(_ index: Int, believing list: [Int]) {
+        let before = members
+        members = list
+        start(index)
+        members = before
+    }
+
     /// Ends a node: all at once, or after writing down what it has.
     func stop(_ index: Int, losingTail: Bool) {
         let node = nodes[index]

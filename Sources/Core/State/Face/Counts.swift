@@ -20,6 +20,8 @@ public struct StateCounts: Sendable, Hashable {
     public var heldBatches = 0
     /// Frames that made no sense.
     public var refusedFrames = 0
+    /// Frames of nodes that were removed from the cluster.
+    public var removedFrames = 0
     /// Content of an epoch that is over.
     public var refusedEpochs = 0
     /// Comparisons begun, ended with everything merged, and given up; objects they brought and gave.

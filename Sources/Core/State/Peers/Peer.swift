@@ -9,6 +9,10 @@ final class Peer {
     var tier = NodeTier.edge
     /// Whether it belongs to the cluster; what became of a member that does not answer is waited for, until it is removed.
     var isMember = false
+    /// Whether it was removed for good: what it kept may tell of objects whose end is forgotten.
+    var isRemoved = false
+    /// When the last frame came from it.
+    var lastHeard: Instant?
     /// Whether frames reach it.
     var isUp = false
     /// Its incarnation, as it last said.

@@ -8,7 +8,8 @@ import BrumeModel
 /// The peer keeps nothing of it: every question holds what its answer needs, so a lost one is asked again by beginning anew.
 struct Pull {
     let node: NodeID
-    let nonce: UInt64
+    /// The number of the question that is open.
+    var nonce: UInt64
     /// Whether even objects that change at this moment must come: for a peer or a replica that lost something.
     let isFull: Bool
     let startedAt: Instant

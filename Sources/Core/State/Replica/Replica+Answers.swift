@@ -98,6 +98,7 @@ extension Replica {
             writer.count(answer.large.count)
             for address in answer.large { address.encode(into: &writer) }
             NamedGroup.encode(namedGroups(of: answer.objects) { peer.interest.keeps($0) }, into: &writer)
+            writer.value(shownVector)
         }
         counts.answeredObjects += answer.objects.count
         transmit(writer.bytes, .bulk, to: peer)

@@ -77,7 +77,9 @@ extension Replica {
         guard done > 0, done <= UInt64(addresses.count) else { throw reader.failure(.impossible) }
         let batch = try Batch(from: &reader)
         let groups = try NamedGroup.decode(from: &reader)
+        let shown = try VersionVector(from: &reader)
         try reader.finish()
+        noteShown(shown)
         try mergeAnswer(batch, head, groups)
         let rest = addresses[Int(done)...]
         if !rest.isEmpty { pulls.active[index].tasks.append(.lacking(name, Array(rest))) }
@@ -85,6 +87,27 @@ extension Replica {
     }
 
     // MARK: Answering
+
+    /// What a reader of this replica may have seen, what was not flushed included.
+    var shownVector: VersionVector {
+        var vector = currentVector
+        vector.merge(ahead)
+        if isDirty { vector[site] = nextBatch }
+        return vector
+    }
+
+    /// Takes note of what objects that came by comparison may show.
+    ///
+    /// Only where this replica keeps everything: else it never gets batches that concern it not, and a session would wait for them.
+    mutating func noteShown(_ vector: VersionVector) {
+        let interest = interest
+        if interest.others, interest.named.isEmpty { ahead.merge(vector) }
+    }
+
+    /// Forgets what came ahead of its batches and has been followed by them.
+    mutating func catchUp() {
+        for entry in ahead.entries where entry.site == site || origins.received(entry.site) >= entry.sequence { ahead[entry.site] = 0 }
+    }
 
     /// Answers with what each object holds beyond what the asker has seen, as many objects as an answer takes.
     mutating func answerLacking(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
@@ -122,6 +145,7 @@ extension Replica {
         writer.count(done)
         batch(of: objects, peer, seen: seen).encode(into: &writer) { _ in true }
         NamedGroup.encode(namedGroups(of: objects) { peer.interest.keeps($0) }, into: &writer)
+        writer.value(shownVector)
         transmit(writer.bytes, .bulk, to: peer)
     }
 

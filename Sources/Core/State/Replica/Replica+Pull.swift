@@ -86,8 +86,11 @@ extension Replica {
     mutating func askNext(_ index: Int, _ now: StateTime) {
         pulls.active[index].deadline = now.instant + settings.repairTimeout
         guard let peer = find(pulls.active[index].node) else { return }
-        let pull = pulls.active[index]
         guard let task = pulls.active[index].tasks.popLast() else { return conclude(index, now) }
+        // Each question has a number of its own: an answer that comes twice must not be taken for the answer to the next one.
+        nextNonce += 1
+        pulls.active[index].nonce = nextNonce
+        let pull = pulls.active[index]
         pulls.active[index].asked = task
         switch task {
         case .leaves(let name, let tops):
@@ -175,6 +178,7 @@ extension Replica {
         if head.kind == .differences {
             for _ in 0..<(try reader.count(entryBytes: 9)) { large.append(try ObjectAddress(from: &reader)) }
             groups = try NamedGroup.decode(from: &reader)
+            noteShown(try VersionVector(from: &reader))
         }
         try reader.finish()
         try mergeAnswer(batch, head, groups)

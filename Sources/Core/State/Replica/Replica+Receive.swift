@@ -18,8 +18,15 @@ extension Replica {
             return true
         }
         let wanted = pulls.wanted.count
+        let peer = makePeer(node)
+        // The link refuses its certificate; should a frame come all the same, it must not bring back what was deleted meanwhile.
+        guard !peer.isRemoved else {
+            counts.refusedFrames += 1
+            counts.removedFrames += 1
+            return false
+        }
         do throws(DecodingFailure) {
-            try take(frame, from: makePeer(node), now)
+            try take(frame, from: peer, now)
         } catch {
             counts.refusedFrames += 1
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
@@ -39,6 +46,7 @@ extension Replica {
             }
         }
         guard head.site != site else { return escapeDuplicate(peer.node, now) }
+        peer.lastHeard = now.instant
         meet(peer, head.site, now)
         peer.version = max(peer.version, head.version)
         switch head.kind {

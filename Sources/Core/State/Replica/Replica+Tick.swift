@@ -14,6 +14,7 @@ extension Replica {
             nextHeartbeat = now.instant + settings.heartbeat
             advanceStability()
             ripen()
+            catchUp()
             groups.collect(through: stable)
             if !hasQuestions { forgotten.clear() }
             releaseIdle(now)

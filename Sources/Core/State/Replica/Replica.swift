@@ -62,6 +62,8 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     /// By node.
     var peers: [Peer] = []
     var origins = Origins()
+    /// What single objects that came by comparison may show already, before all of it is here: a session that reads them has seen it.
+    var ahead = VersionVector()
     var membership = Membership()
     var pulls = Pulls()
     var waits = Waits()

@@ -174,7 +174,9 @@ extension CausalContext {
     /// An object that took the place of a forgotten one has no numbers from 1 on: see ``StateObject/beginNumbering(of:after:)``.
     fileprivate var lasts: VersionVector {
         var vector = VersionVector()
-        for index in spans.indices where index == 0 || spans[index - 1].site != spans[index].site { vector[spans[index].site] = spans[index].last }
+        for index in spans.indices where index == 0 || spans[index - 1].site != spans[index].site {
+            vector[spans[index].site] = spans[index].last
+        }
         return vector
     }
 }
