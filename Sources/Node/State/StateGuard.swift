@@ -67,7 +67,7 @@ struct StateShell {
 }
 
 /// When the next turn comes that was asked for; timers aside.
-enum Coming {
+enum Coming: Equatable {
     case none
     /// When it is time for a flush, or for what may wait so long.
     case later(Instant)

@@ -37,7 +37,7 @@ extension StateService {
             let wake = self.wake(&replica, &shell, now)
             if case .now = wake { return wake }
         }
-        var due = replica.hasOutputs ? now.instant + settings.replica.ackDelay : Instant.distantFuture
+        var due = replica.hasOutputs ? now.instant + settings.replica.streamAckDelay : Instant.distantFuture
         if let next = replica.wake, next < shell.timer?.at ?? .distantFuture { due = min(due, next) }
         return due < .distantFuture ? self.wake(at: due, &shell, now) : .none
     }

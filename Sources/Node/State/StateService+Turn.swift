@@ -68,6 +68,7 @@ extension StateService {
         let (outputs, waiters) = core.locked { replica, shell -> ([StateOutput], [StateWaiter]) in
             replica.flush(now)
             shell.isStopped = true
+            shell.coming = .none
             shell.timer?.scheduled.cancel()
             defer { shell.waiters = [:] }
             return (replica.takeOutputs(), shell.waiters.sorted { $0.key < $1.key }.map(\.value))

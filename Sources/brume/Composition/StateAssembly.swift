@@ -10,6 +10,7 @@ import FoundationEssentials
 import Glibc
 import Logging
 import NIOCore
+import NIOPosix
 import SystemPackage
 
 /// What `brume up` was told about state.

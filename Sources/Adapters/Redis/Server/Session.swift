@@ -25,7 +25,8 @@ final class Session {
     enum ReplyMode { case on, off, skipNext, skipThis }
 
     let id: Int64
-    unowned let server: ServerCore
+    /// It lets go of a session when its connection ends. Not unowned: each request would count the references twice.
+    let server: ServerCore
     let door: RedisListener.Door
     let addresses: (peer: String, own: String)
     let created: Instant
@@ -37,7 +38,7 @@ final class Session {
     private var hasRequest = false
 
     // What the client has said about itself.
-    var user: Int?
+    private(set) var user: Int?
     var name = ""
     var library: (name: String, version: String) = ("", "")
     var database = 0
@@ -45,18 +46,18 @@ final class Session {
     var spaces: [SpaceID?]
     /// Key spaces that were here, or were waited for once: at most as many as there are databases.
     private var wasPresent: [SpaceID] = []
-    var replies = ReplyMode.on
+    var replies = ReplyMode.on { didSet { look() } }
     var isEvictable = true
     var isThree = false
     var lastCommand = 0
     var lastHeard: Instant
     var consistency = Consistency.local
 
-    var transaction: Transaction?
+    var transaction: Transaction? { didSet { look() } }
     var watched: [WatchedKey] = []
 
-    var channels: [Bytes] = []
-    var patterns: [Bytes] = []
+    var channels: [Bytes] = [] { didSet { look() } }
+    var patterns: [Bytes] = [] { didSet { look() } }
     /// What the client waits for until a list has it.
     var blocked: BlockedRequest?
     /// Messages that came while this session executed something; they follow its replies.
@@ -83,12 +84,19 @@ final class Session {
         self.lastHeard = server.now
         self.parser = RequestParser(limits: server.limits)
         self.spaces = Array(repeating: nil, count: ServerCore.databases)
+        look()
     }
 
     /// Whether the client has still to say who it is.
-    var isStranger: Bool {
-        guard case .users = door else { return false }
-        return user == nil && !server.rules.isOpen
+    private(set) var isStranger = false
+    /// Whether any command runs at once and is answered: no rule, transaction, subscription or mode of replies has a say. Kept, because
+    /// every request asks.
+    private(set) var isPlain = true
+
+    /// Brings both up to date.
+    private func look() {
+        if case .users = door { isStranger = user == nil && !server.rules.isOpen }
+        isPlain = user == nil && !isStranger && !isListening && transaction == nil && replies == .on
     }
 
     var namespace: String {
@@ -431,6 +439,7 @@ final class Session {
     /// Forgets what belongs to the user it was until now.
     func becomes(user index: Int?) {
         user = index
+        look()
         spaces = Array(repeating: nil, count: spaces.count)
         wasPresent = []
     }

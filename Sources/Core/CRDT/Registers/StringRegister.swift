@@ -56,20 +56,32 @@ public struct StringRegister: Lattice {
     /// bits; nothing is changed then.
     @discardableResult
     public mutating func add(_ amount: Int64, by site: SiteID, into delta: inout StringRegister) throws(CRDTError) -> Int64 {
-        guard let number = base.map({ $0.decimal }) ?? .some(0) else {
-            throw CRDTError(.notInteger, "The value is not an integer or out of range; set a number first.")
-        }
-        guard let sum = Int64(exactly: Int128(number) + increments.total + Int128(amount)) else { throw PNCounter.overflow }
-        // Counting by nothing makes a value too. It says so by the base and begins no epoch: all additions made meanwhile still count.
-        if amount == 0, !isPresent { base = Bytes(decimal: 0) }
+        let (sum, entry) = try advance(amount, by: site)
         if delta.stamp != stamp {
             delta.stamp = stamp
             delta.increments = PNCounter()
         }
         // The base is a number and small: whoever gets the increment first has the whole value.
         delta.base = base
-        try increments.addExact(amount, by: site, into: &delta.increments)
+        if let entry { delta.increments.put(entry) }
         return sum
+    }
+
+    /// Adds to the number and returns the new value: for who can tell from the value what has changed, and needs no delta.
+    ///
+    /// Throws as ``add(_:by:into:)`` does.
+    public mutating func count(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Int64 { try advance(amount, by: site).sum }
+
+    private mutating func advance(
+        _ amount: Int64, by site: SiteID
+    ) throws(CRDTError) -> (sum: Int64, entry: PNCounter.Entry?) {
+        guard let number = base.map({ $0.decimal }) ?? .some(0) else {
+            throw CRDTError(.notInteger, "The value is not an integer or out of range; set a number first.")
+        }
+        guard let sum = Int64(exactly: Int128(number) + increments.total + Int128(amount)) else { throw PNCounter.overflow }
+        // Counting by nothing makes a value too. It says so by the base and begins no epoch: all additions made meanwhile still count.
+        if amount == 0, !isPresent { base = Bytes(decimal: 0) }
+        return (sum, try increments.advance(amount, by: site))
     }
 
     /// Adds to the number and returns the delta.

@@ -4,14 +4,7 @@
 extension CausalContext {
     /// Index of the first span that ends at or behind (site, sequence). O(log k).
     private func firstEnding(atOrBehind sequence: UInt64, of site: SiteID) -> Int {
-        var low = 0
-        var high = spans.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            let span = spans[middle]
-            if span.site == site ? span.last < sequence : span.site < site { low = middle &+ 1 } else { high = middle }
-        }
-        return low
+        spans.partitioningIndex { $0.site == site ? $0.last >= sequence : $0.site > site }
     }
 
     /// Whether any dot of the range is here.

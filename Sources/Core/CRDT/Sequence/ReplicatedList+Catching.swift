@@ -8,10 +8,10 @@ extension ReplicatedList {
     public var known: CausalContext {
         if removals.isEmpty, pending.isEmpty { return context }
         var missing = CausalContext()
-        for removal in removals.entries { missing.insert(removal.site, removal.lower..<removal.upper) }
+        for removal in removals.entries { missing.insert(removal.site, removal.start..<removal.end) }
         for run in pending.runs where run.parent.sequence > 0 && storage?.tree.locate(run.parent) == nil {
             let parent = run.parent
-            pending.forEachPart(of: parent.site, parent.sequence..<parent.sequence + 1) { part, fate in
+            pending.runs.forEachPart(of: parent.site, parent.sequence..<parent.sequence + 1) { part, fate in
                 if fate == nil { missing.insert(parent.site, part) }
             }
         }
@@ -46,8 +46,8 @@ extension ReplicatedList {
         storage?.tree.forEachRun(take)
         for run in pending.runs { take(run) }
         for removal in removals.entries {
-            delta.removals.insert(removal.site, removal.lower..<removal.upper, removal.fate)
-            delta.context.insert(removal.site, removal.lower..<removal.upper)
+            delta.removals.insert(removal.site, removal.start..<removal.end, removal.fate)
+            delta.context.insert(removal.site, removal.start..<removal.end)
         }
         delta.context.merge(repeated)
         delta.pending = PendingRuns(sorting: runs)

@@ -17,7 +17,7 @@ extension Replica {
             if let version = frame.first { outputs.append(.note(.newerPeer(node, version: version))) }
             return true
         }
-        let wanted = pulls.wanted.count
+        let before = (pulls.wanted.count, pulls.active.count)
         let peer = makePeer(node)
         // The link refuses its certificate; should a frame come all the same, it must not bring back what was deleted meanwhile.
         guard !peer.isRemoved else {
@@ -32,7 +32,9 @@ extension Replica {
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
         }
         checkWaits(now)
-        return hasUrgentOutputs || pulls.wanted.count != wanted || find(node)?.statusDue.map { $0 <= now.instant } ?? false
+        // A comparison that was asked for may begin, or one that ended made room for the next.
+        if hasUrgentOutputs || before != (pulls.wanted.count, pulls.active.count) { return true }
+        return find(node)?.statusDue.map { $0 <= now.instant } ?? false
     }
 
     private mutating func take(_ frame: [UInt8], from peer: Peer, _ now: StateTime) throws(DecodingFailure) {

@@ -22,9 +22,8 @@ final class StringObject: StateObject {
     }
 
     @inline(__always) func add(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Int64 {
-        var delta = StringRegister()
         let wasPresent = content.isPresent
-        let sum = try content.add(amount, by: site, into: &delta)
+        let sum = try content.count(amount, by: site)
         // Counting by nothing leaves no increment, but a base: that is told with the whole.
         if amount == 0, !wasPresent { pending = .all } else if pending == .nothing { pending = .increment }
         self.site = site

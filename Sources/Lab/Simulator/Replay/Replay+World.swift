@@ -123,7 +123,7 @@ extension Replay {
 
     private mutating func ended(_ call: CallID, _ node: Int) {
         guard let task = leave(call, node) else { return }
-        let peak = Int((task.peakCores * 1000).rounded())
+        let peak = Int((task.peak.cores * 1000).rounded())
         let usage = CallUsage(
             cpuTime: .nanoseconds(Int64((task.usedCoreSeconds * 1e9).rounded())), peakMillicores: peak, peakMemoryBytes: task.peakMemory)
         close(call, task, succeeded: true)
@@ -168,7 +168,7 @@ extension Replay {
         result.records[index].completion = clock - (.zero + record.due)
         result.records[index].queued = began - (.zero + record.due)
         result.records[index].running = clock - began
-        result.records[index].resources.peakMillicores = Int((task.peakCores * 1000).rounded())
+        result.records[index].resources.peakMillicores = Int((task.peak.cores * 1000).rounded())
         result.records[index].resources.peakMemoryBytes = task.peakMemory
         if let prediction = placed[index].prediction {
             if prediction.known.contains(.cpu) { result.records[index].resources.millicores = prediction.peak.millicores }
@@ -179,7 +179,7 @@ extension Replay {
         guard succeeded, seconds > 0, !schedulers.isEmpty else { return }
         let observation = CallObservation(
             duration: clock - began,
-            peak: Resources(millicores: Int((task.peakCores * 1000).rounded()), memoryBytes: task.peakMemory),
+            peak: Resources(millicores: Int((task.peak.cores * 1000).rounded()), memoryBytes: task.peakMemory),
             allocatedMillicores: max(1, Int(task.allottedCoreSeconds / seconds * 1000)), highestMillicores: task.highestMillicores)
         knowledge.learn(FunctionHandle(plan.calls[index].function), task.work.features, observation)
     }
