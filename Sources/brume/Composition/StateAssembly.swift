@@ -7,10 +7,8 @@ import BrumeRedis
 import BrumeState
 import BrumeStore
 import FoundationEssentials
-import Glibc
 import Logging
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// What `brume up` was told about state.
@@ -92,25 +90,6 @@ struct StateAssembly {
         return try RedisServer(
             access: state, settings: RedisSettings(users: plan.redisUsers, version: Version.current), listeners: listeners ?? [],
             logger: Logger(label: "brume.redis"), onListening: onListening)
-    }
-}
-
-/// The clock of state: monotonic time that began as wall time, and the wall clock, each one cheap call of the kernel's page.
-private struct StateClock: Sendable {
-    private let anchor: Int64
-
-    init() { anchor = Self.read(CLOCK_REALTIME) - Self.read(CLOCK_MONOTONIC) }
-
-    func now() -> StateTime {
-        StateTime(
-            instant: Instant(nanoseconds: anchor + Self.read(CLOCK_MONOTONIC)),
-            wallMilliseconds: UInt64(clamping: Self.read(CLOCK_REALTIME) / 1_000_000))
-    }
-
-    private static func read(_ clock: clockid_t) -> Int64 {
-        var time = timespec()
-        unsafe clock_gettime(clock, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }
 
