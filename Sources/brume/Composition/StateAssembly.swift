@@ -93,6 +93,19 @@ struct StateAssembly {
     }
 }
 
+/// The clock of state: monotonic time that began as wall time, and the wall clock, each one cheap call of the kernel's page.
+private struct StateClock: Sendable {
+    private let anchor = Machine.wallClock().nanoseconds - Self.uptime()
+
+    func now() -> StateTime {
+        StateTime(
+            instant: Instant(nanoseconds: anchor + Self.uptime()),
+            wallMilliseconds: UInt64(clamping: Machine.wallClock().milliseconds))
+    }
+
+    private static func uptime() -> Int64 { Int64(clamping: NIODeadline.now().uptimeNanoseconds) }
+}
+
 /// The users of Redis' protocol, one a line: name, SHA-256 of the password, namespace, and `read-only` where that holds.
 enum RedisUserFile {
     /// Largest file, in bytes: thousands of users.
