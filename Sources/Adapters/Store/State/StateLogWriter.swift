@@ -115,7 +115,7 @@ final class StateLogWriter: Sendable {
 
     /// Runs `perform` between two commits of records, and returns when it is done.
     ///
-    /// - Parameter followsRecords: whether it must come after all records that were appended before; it fails where those cannot be written.
+    /// - Parameter followsRecords: whether it must come after all records appended before; it fails where those cannot be written.
     func run<T: Sendable>(
         isLast: Bool = false, followsRecords: Bool = false, _ perform: @escaping @Sendable (Database) throws -> T
     ) async throws -> T {

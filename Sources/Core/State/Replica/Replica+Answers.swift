@@ -151,7 +151,7 @@ extension Replica {
     private static let recentMilliseconds: Int64 = 1_000
 
     /// Objects, with those that must be seen together with them, as they are now.
-    mutating func batch(of objects: [StateObject], _ peer: Peer, seen: [ObjectIdentifier: CausalContext] = [:]) -> Batch {
+    mutating func batch(of objects: [StateObject], _ peer: Peer, seen: SeenParts = SeenParts()) -> Batch {
         var chosen = groups.isEmpty ? objects : groups.closed(objects)
         chosen.removeAll { $0.flags.contains(.dropped) || !peer.interest.keeps(spaces[Int($0.space)].name.namespace) }
         chosen.sort { left, right in
@@ -172,7 +172,7 @@ extension Replica {
     }
 
     /// Objects of one namespace, by key space; of those of which somebody has seen a part, the rest.
-    private func encodeWhole(_ objects: ArraySlice<StateObject>, _ seen: [ObjectIdentifier: CausalContext]) -> [UInt8] {
+    private func encodeWhole(_ objects: ArraySlice<StateObject>, _ seen: SeenParts) -> [UInt8] {
         var groups: [ArraySlice<StateObject>] = []
         var rest = objects
         while let first = rest.first {
@@ -186,7 +186,7 @@ extension Replica {
             guard let first = group.first else { continue }
             writer.count(spaces[Int(first.space)].name.database)
             writer.count(group.count)
-            for object in group { encode(object, lacking: seen[ObjectIdentifier(object)], into: &writer) }
+            for object in group { encode(object, lacking: seen[object], into: &writer) }
         }
         return writer.bytes
     }

@@ -5,6 +5,21 @@ import BrumeModel
 
 // What is exchanged of large objects that two replicas have and that differ: not the object, but what one of them lacks.
 
+/// What somebody has seen of objects of one key space.
+struct SeenParts {
+    private var space: Int32?
+    private var parts: [ObjectAddress: CausalContext] = [:]
+
+    var count: Int { parts.count }
+
+    mutating func note(_ part: CausalContext, of object: StateObject) {
+        space = object.space
+        parts[ObjectAddress(object)] = part
+    }
+
+    subscript(_ object: StateObject) -> CausalContext? { object.space == space ? parts[ObjectAddress(object)] : nil }
+}
+
 extension Replica {
     /// Objects of fewer bytes are sent whole: telling what was seen of them would cost about as much.
     private static let differenceBytesMin: UInt32 = 1_024
@@ -120,7 +135,7 @@ extension Replica {
         try reader.finish()
         guard !asked.isEmpty else { return }
         var objects: [StateObject] = []
-        var seen: [ObjectIdentifier: CausalContext] = [:]
+        var seen = SeenParts()
         var done = 0
         var bytes = 0
         for entry in asked {
@@ -132,7 +147,7 @@ extension Replica {
             }
             objects.append(object)
             if object.epoch == entry.epoch, let all = object.seen {
-                seen[ObjectIdentifier(object)] = entry.seen
+                seen.note(entry.seen, of: object)
                 bytes += Self.estimate(object, of: all, lacking: entry.seen)
             } else {
                 bytes += object.memoryBytes
