@@ -7,10 +7,8 @@ import BrumeRedis
 import BrumeState
 import BrumeStore
 import FoundationEssentials
-import Glibc
 import Logging
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// What `brume up` was told about state.
@@ -97,21 +95,15 @@ struct StateAssembly {
 
 /// The clock of state: monotonic time that began as wall time, and the wall clock, each one cheap call of the kernel's page.
 private struct StateClock: Sendable {
-    private let anchor: Int64
-
-    init() { anchor = Self.read(CLOCK_REALTIME) - Self.read(CLOCK_MONOTONIC) }
+    private let anchor = Machine.wallClock().nanoseconds - Self.uptime()
 
     func now() -> StateTime {
         StateTime(
-            instant: Instant(nanoseconds: anchor + Self.read(CLOCK_MONOTONIC)),
-            wallMilliseconds: UInt64(clamping: Self.read(CLOCK_REALTIME) / 1_000_000))
+            instant: Instant(nanoseconds: anchor + Self.uptime()),
+            wallMilliseconds: UInt64(clamping: Machine.wallClock().milliseconds))
     }
 
-    private static func read(_ clock: clockid_t) -> Int64 {
-        var time = timespec()
-        unsafe clock_gettime(clock, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
+    private static func uptime() -> Int64 { Int64(clamping: NIODeadline.now().uptimeNanoseconds) }
 }
 
 /// The users of Redis' protocol, one a line: name, SHA-256 of the password, namespace, and `read-only` where that holds.

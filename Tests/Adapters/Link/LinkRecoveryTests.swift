@@ -201,6 +201,7 @@ struct LinkRecoveryTests {
             await founder.sawUp(other)
             founder.link.disconnect(from: other.id)
             await other.events.wait("down") { events in events.contains { if case .down = $0 { true } else { false } } }
+            await founder.events.wait("its own down") { events in events.contains { if case .down = $0 { true } else { false } } }
             #expect(founder.downs(other) == ["This node ended the connection."])
             #expect(founder.link.send([1], kind: .call, to: other.id) == .unknown)
             try await founder.connect(to: other)

@@ -3,7 +3,7 @@
 /// A counter that goes up and down: of each site, how much it has added and subtracted in all.
 ///
 /// Concurrent additions all count. Adding is O(log r) and merging O(r) for r sites; the delta is one entry. 24 bytes per site
-/// that has ever counted.
+/// that has ever counted, also when the site is gone: entries cannot be folded into a sum that others may still list (docs/crdt.md).
 public struct PNCounter: Lattice {
     public struct Entry: Hashable, Sendable {
         public let site: SiteID

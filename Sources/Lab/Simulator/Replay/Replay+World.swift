@@ -234,6 +234,7 @@ extension Replay {
         outcome.steps += 1
         listener?("\(clock.short) \(node) \(input)")
         var outputs: [Output] = []
+        nodes[node].turn.reset()
         nodes[node].engine.step(input, now: clock, into: &outputs)
         for output in outputs {
             digest.add(output)
@@ -265,28 +266,22 @@ extension Replay {
 
     /// As the real node writes: where one stays higher than it should, the engine is told before anything grows.
     private mutating func write(_ batch: [ReplicaLimit], _ node: Int) {
-        for (index, limit) in batch.enumerated() {
+        nodes[node].turn.begin(batch)
+        defer { nodes[node].turn.end(batch) }
+        for (index, limit) in batch.enumerated() where nodes[node].turn.isLatest(limit) {
             let held = heldAt(limit, node)
-            if held <= limit.to {
+            guard held > limit.to else {
                 apply(limit, node)
                 continue
             }
             apply(ReplicaLimit(replica: limit.replica, call: limit.call, kind: limit.kind, from: limit.from, to: held), node)
-            let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { apply(other, node) }
+            for other in batch[(index + 1)...] where other.to < other.from && nodes[node].turn.isLatest(other) { apply(other, node) }
             var outputs: [Output] = []
             nodes[node].engine.step(.limitHeld(limit, at: held, batch: batch), now: clock, into: &outputs)
-            var replaced: [ReplicaLimit] = []
-            for case .limit(let limits) in outputs { replaced += limits }
             for output in outputs {
                 digest.add(output)
                 perform(output, node)
             }
-            for other in rest
-            where other.to >= other.from && !replaced.contains(where: { $0.replica == other.replica && $0.kind == other.kind }) {
-                apply(other, node)
-            }
-            return
         }
     }
 
