@@ -4,6 +4,7 @@ import BrumeEngine
 import BrumeHarvest
 import BrumeModel
 import BrumeNode
+import BrumeSimulator
 import NIOCore
 import Synchronization
 import Testing
@@ -126,6 +127,7 @@ struct HarvestNodeTests {
             bench.node.abandon(calls[0])
             let waiting = try await bench.node.calls(CallQuery(label: "first"))
             #expect(waiting.map(\.outcome) == [.abandoned] && waiting.first?.harvest == nil)
+            #expect(try await bench.store.calls(CallQuery(label: "first")).map(\.outcome) == [.abandoned], "a node that dies now knows it")
             bench.node.abandon(calls[1])
             #expect(
                 try await NodeServiceTests.eventually { try await bench.node.calls(CallQuery(label: "first")).first?.harvest != nil })
