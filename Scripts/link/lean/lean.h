@@ -19,6 +19,7 @@ struct piece {
     uint64_t start, end;
     uint64_t named;  // where its first symbol stands; before it lies what has no name
     bool several;    // symbols that overlap
+    const char *shared;  // a name that other objects may define as well, of which the linker takes one; or NULL
     bool reached;
 };
 

@@ -111,6 +111,7 @@ void pieces_cut(struct object *object, uint32_t number) {
         struct piece *piece = pieces_at(object, object_section_of(object, i), symbol->st_value);
         if (piece != NULL && ELF64_ST_BIND(symbol->st_info) != STB_LOCAL) {
             names_define(object->strings + symbol->st_name, (uint32_t)(piece - pieces) + 1);
+            piece->shared = ELF64_ST_BIND(symbol->st_info) == STB_WEAK ? object->strings + symbol->st_name : piece->shared;
         }
     }
 }

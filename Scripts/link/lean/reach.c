@@ -109,11 +109,14 @@ static void follow(const struct object *objects) {
             }
         }
         reach_neighbours(object, piece);
+        if (piece->shared != NULL) {
+            reach_name(piece->shared);
+        }
     }
 }
 
 // Whether what a pointer leads to is reached. What other libraries define always counts as reached.
-static bool is_reached(const struct object *object, uint32_t section, uint64_t offset, unsigned depth) {
+static bool is_reached(const struct object *object, uint32_t section, uint64_t offset) {
     const Elf64_Rela *pointer = object_relocation_at(object, section, offset);
     if (pointer == NULL) {  // filled in by the assembler, or nothing known
         const Elf64_Shdr *header = &object->sections[section];
@@ -127,29 +130,27 @@ static bool is_reached(const struct object *object, uint32_t section, uint64_t o
     const Elf64_Sym *symbol = &object->symbols[number];
     uint32_t target = object_section_of(object, number);
     const char *text = object->strings + symbol->st_name;
-    if (ELF64_ST_BIND(symbol->st_info) != STB_LOCAL) {
-        const struct name *name = names_find(text);
-        bool reached = name == NULL;
-        for (const struct definition *each = name == NULL ? NULL : name->definitions; each != NULL; each = each->next) {
-            reached = reached || pieces_number(each->piece)->reached;
-        }
-        return reached;
-    }
     uint64_t at = symbol->st_value + (ELF64_ST_TYPE(symbol->st_info) == STT_SECTION ? (uint64_t)pointer->r_addend : 0);
-    if (target == 0 || pieces_at(object, target, at) == NULL) {
-        return true;
+    if (target != 0 && strncmp(text, "got.", 4) == 0) {  // a pointer to the pointer
+        return is_reached(object, target, at);
     }
-    if (strncmp(text, "got.", 4) == 0 && depth == 0) {  // a pointer to the pointer
-        return is_reached(object, target, at, depth + 1);
+    if (ELF64_ST_BIND(symbol->st_info) == STB_LOCAL) {
+        return target == 0 || pieces_at(object, target, at) == NULL || pieces_at(object, target, at)->reached;
     }
-    return pieces_at(object, target, at)->reached;
+    const struct name *name = names_find(text);
+    for (const struct definition *each = name == NULL ? NULL : name->definitions; each != NULL; each = each->next) {
+        if (pieces_number(each->piece)->reached) {
+            return true;
+        }
+    }
+    return name == NULL;
 }
 
 static bool counts(const struct record *record) {
     const struct object *object = record->object;
     const Elf64_Rela *pointer = object_relocation_at(object, record->section, 0);
     if (pointer == NULL || strcmp(object_section_name(object, record->section), "swift5_protocol_conformances") != 0) {
-        return is_reached(object, record->section, 0, 0);
+        return is_reached(object, record->section, 0);
     }
     size_t number = ELF64_R_SYM(pointer->r_info);
     uint32_t section = object_section_of(object, number);
@@ -158,7 +159,7 @@ static bool counts(const struct record *record) {
     }
     const Elf64_Sym *symbol = &object->symbols[number];
     uint64_t at = symbol->st_value + (ELF64_ST_TYPE(symbol->st_info) == STT_SECTION ? (uint64_t)pointer->r_addend : 0);
-    return is_reached(object, section, at + PROTOCOL_OFFSET, 0) && is_reached(object, section, at + TYPE_OFFSET, 0);
+    return is_reached(object, section, at + PROTOCOL_OFFSET) && is_reached(object, section, at + TYPE_OFFSET);
 }
 
 static void wait_for(struct piece *piece, const struct object *object, uint32_t section) {
