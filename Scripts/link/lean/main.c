@@ -9,7 +9,7 @@
 // table is looked at for itself, and a record is dropped when its type, or its protocol, is reached from nowhere: no value can ask then.
 //
 // The objects stay as they are; the linker gets changed copies. Libraries of the toolchain are not changed, and whatever they name counts
-// as reached. What this program does not understand, it leaves alone.
+// as reached. Programs that export their names are linked as they are.
 
 #include "lean.h"
 
@@ -31,6 +31,8 @@ struct words {
 
 static struct object *objects;
 static size_t object_count;
+// Where the changed copies lie; empty as long as there are none.
+static char copies[PATH_MAX];
 
 void fail(const char *what, const char *path) {
     fprintf(stderr, "lean-ld: %s%s%s%s%s\n", what, path == NULL ? "" : " ", path == NULL ? "" : path, errno == 0 ? "" : ": ",
@@ -172,15 +174,41 @@ static void reach_arguments(const struct words *words) {
     }
 }
 
-// Writes the changed objects into a directory and puts their new paths into the arguments; `places` says which argument an object was.
-static void write_changed(struct words *words, const size_t *places, const char *directory) {
+static void copy_path(char *path, size_t number) {
+    snprintf(path, PATH_MAX, "%s/%zu.o", copies, number);
+}
+
+static void remove_copies(void) {
+    char path[PATH_MAX];
+    for (size_t i = 0; copies[0] != '\0' && i < object_count; i++) {
+        if (objects[i].changed) {
+            copy_path(path, i);
+            unlink(path);
+        }
+    }
+    snprintf(path, sizeof path, "%.*s/arguments", PATH_MAX - 32, copies);
+    unlink(path);
+    rmdir(copies);
+}
+
+static void make_copies(void) {
+    const char *parent = getenv("TMPDIR");
+    int length = snprintf(copies, sizeof copies, "%s/lean-ld.XXXXXX", parent == NULL ? "/tmp" : parent);
+    if (length < 0 || length >= PATH_MAX - 32 || mkdtemp(copies) == NULL) {
+        fail("cannot make a directory in", parent);
+    }
+    atexit(remove_copies);
+}
+
+// Writes the changed objects and puts their new paths into the arguments; `places` says which argument an object was.
+static void write_changed(struct words *words, const size_t *places) {
     for (size_t i = 0; i < object_count; i++) {
         prune(&objects[i]);
         if (!objects[i].changed) {
             continue;
         }
         char *path = take(PATH_MAX);
-        snprintf(path, PATH_MAX, "%s/%zu.o", directory, i);
+        copy_path(path, i);
         int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         for (size_t at = 0; at < objects[i].size;) {
             ssize_t written = file < 0 ? -1 : write(file, objects[i].bytes + at, objects[i].size - at);
@@ -217,14 +245,31 @@ static int run(char *const *command) {
     pid_t child = fork();
     if (child == 0) {
         execv(command[0], command);
-        fail("cannot start", command[0]);
+        _exit(127);
     }
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (child < 0) {
-        fail("cannot start", command[0]);
+    if (child < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
+        fail("cannot run", command[0]);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+// Whether only this program's own parts can ask for anything in it; what else may look names up, this program cannot know.
+static bool is_closed(const struct words *words) {
+    bool closed = true;
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->all[i] + (strncmp(words->all[i], "--", 2) == 0 ? 1 : 0);
+        if (strcmp(word, "-shared") == 0 || strcmp(word, "-r") == 0 || strcmp(word, "-relocatable") == 0) {
+            return false;
+        }
+        if (strcmp(word, "-export-dynamic") == 0 || strcmp(word, "-E") == 0) {
+            closed = false;
+        } else if (strcmp(word, "-no-export-dynamic") == 0) {
+            closed = true;
+        }
+    }
+    return closed;
 }
 
 static void open_objects(const struct words *words, size_t *places) {
@@ -247,30 +292,19 @@ int main(int count, char **arguments) {
     }
     objects = take(words.count * sizeof *objects);
     size_t *places = take(words.count * sizeof *places);
-    open_objects(&words, places);
-    reach_arguments(&words);
-    reach_all(objects, object_count);
-    append(&words, "-z");
-    append(&words, "start-stop-gc");  // a description is not kept because its section has a name
-
-    const char *parent = getenv("TMPDIR");
-    char directory[PATH_MAX], response[PATH_MAX];
-    if (snprintf(directory, sizeof directory, "%s/lean-ld.XXXXXX", parent == NULL ? "/tmp" : parent) >= PATH_MAX - 32 ||
-        mkdtemp(directory) == NULL) {
-        fail("cannot make", directory);
+    if (is_closed(&words)) {
+        open_objects(&words, places);
+        reach_arguments(&words);
+        reach_all(objects, object_count);
+        append(&words, "-z");
+        append(&words, "start-stop-gc");  // a description is not kept because its section has a name
     }
-    write_changed(&words, places, directory);
-    snprintf(response, sizeof response, "@%s/arguments", directory);
+
+    make_copies();
+    write_changed(&words, places);
+    char response[PATH_MAX];
+    snprintf(response, sizeof response, "@%.*s/arguments", PATH_MAX - 32, copies);
     struct words rest = {words.all + 1, words.count - 1, 0};
     write_words(&rest, response + 1);
-    int status = run((char *[]){LINKER, response, NULL});
-
-    for (size_t i = 0; i < object_count; i++) {
-        if (objects[i].changed) {
-            unlink(words.all[places[i]]);
-        }
-    }
-    unlink(response + 1);
-    rmdir(directory);
-    return status;
+    return run((char *[]){LINKER, response, NULL});
 }
