@@ -53,9 +53,20 @@ struct name {
     bool reached;
 };
 
+struct words {
+    char **all;
+    size_t count, capacity;
+};
+
 // main.c
 _Noreturn void fail(const char *what, const char *path);
 void *take(size_t bytes);
+
+// words.c
+void words_append(struct words *words, char *word);
+void words_expand(struct words *words, char *word);
+void words_write(const struct words *words, const char *path);
+uint8_t *file_view(const char *path, size_t *size);
 
 // object.c
 bool object_open(struct object *object, const char *path, uint8_t *bytes, size_t size);

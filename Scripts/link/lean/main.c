@@ -20,14 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-struct words {
-    char **all;
-    size_t count, capacity;
-};
 
 static struct object *objects;
 static size_t object_count;
@@ -47,71 +41,6 @@ void *take(size_t bytes) {
         fail("out of memory", NULL);
     }
     return memory;
-}
-
-static void append(struct words *words, char *word) {
-    if (words->count == words->capacity) {
-        words->capacity = words->capacity == 0 ? 256 : 2 * words->capacity;
-        words->all = realloc(words->all, words->capacity * sizeof *words->all);
-        if (words->all == NULL) {
-            fail("out of memory", NULL);
-        }
-    }
-    words->all[words->count++] = word;
-}
-
-// A private view of a file: what is written to it stays in this process. NULL when it cannot be read, or is empty.
-static uint8_t *view(const char *path, size_t *size) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (file < 0) {
-        return NULL;
-    }
-    uint8_t *bytes = NULL;
-    if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
-        *size = (size_t)status.st_size;
-        bytes = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
-    }
-    close(file);
-    return bytes == MAP_FAILED ? NULL : bytes;
-}
-
-static void expand(struct words *words, char *word);
-
-// The words of a response file: parted by white space, with quotes and backslashes as the linker understands them.
-static void read_words(struct words *words, const char *path) {
-    size_t size = 0;
-    const char *text = (const char *)view(path, &size);
-    for (size_t at = 0; text != NULL && at < size;) {
-        while (at < size && strchr(" \t\r\n", text[at]) != NULL) {
-            at++;
-        }
-        if (at == size) {
-            break;
-        }
-        char *word = take(size - at + 1);
-        size_t length = 0;
-        char quote = '\0';
-        for (; at < size && (quote != '\0' || strchr(" \t\r\n", text[at]) == NULL); at++) {
-            if (text[at] == '\\' && at + 1 < size) {
-                word[length++] = text[++at];
-            } else if (quote != '\0' ? text[at] == quote : text[at] == '"' || text[at] == '\'') {
-                quote = quote != '\0' ? '\0' : text[at];
-            } else {
-                word[length++] = text[at];
-            }
-        }
-        char *kept = realloc(word, length + 1);
-        expand(words, kept != NULL ? kept : word);
-    }
-}
-
-static void expand(struct words *words, char *word) {
-    if (word[0] == '@' && access(word + 1, R_OK) == 0) {
-        read_words(words, word + 1);
-    } else {
-        append(words, word);
-    }
 }
 
 // Names in what is not looked into: whatever they stand for counts as reached.
@@ -141,7 +70,7 @@ static void reach_library(const struct words *words, const char *name) {
         if (strncmp(words->all[i], "-L", 2) != 0 || snprintf(path, sizeof path, "%s/lib%s.a", words->all[i] + 2, name) >= PATH_MAX) {
             continue;
         }
-        const uint8_t *bytes = view(path, &size);
+        const uint8_t *bytes = file_view(path, &size);
         if (bytes != NULL) {
             object_archive_each(bytes, size, reach_names_of);
             munmap((void *)bytes, size);
@@ -166,7 +95,7 @@ static void reach_arguments(const struct words *words) {
             reach_library(words, word + 2);
         } else if (ends_with(word, ".a")) {
             size_t size = 0;
-            const uint8_t *bytes = view(word, &size);
+            const uint8_t *bytes = file_view(word, &size);
             if (bytes != NULL) {
                 object_archive_each(bytes, size, reach_names_of);
             }
@@ -222,24 +151,6 @@ static void write_changed(struct words *words, const size_t *places) {
     }
 }
 
-// The arguments as a response file, because there are too many for a command line.
-static void write_words(const struct words *words, const char *path) {
-    FILE *file = fopen(path, "we");
-    for (size_t i = 0; file != NULL && i < words->count; i++) {
-        fputc('"', file);
-        for (const char *at = words->all[i]; *at != '\0'; at++) {
-            if (*at == '"' || *at == '\\') {
-                fputc('\\', file);
-            }
-            fputc(*at, file);
-        }
-        fputs("\"\n", file);
-    }
-    if (file == NULL || fclose(file) != 0) {
-        fail("cannot write", path);
-    }
-}
-
 static int run(char *const *command) {
     int status = 0;
     pid_t child = fork();
@@ -276,7 +187,7 @@ static void open_objects(const struct words *words, size_t *places) {
     for (size_t i = 0; i < words->count; i++) {
         size_t size = 0;
         bool named = i > 0 && (strcmp(words->all[i - 1], "-o") == 0 || strcmp(words->all[i - 1], "-T") == 0);
-        uint8_t *bytes = !named && ends_with(words->all[i], ".o") ? view(words->all[i], &size) : NULL;
+        uint8_t *bytes = !named && ends_with(words->all[i], ".o") ? file_view(words->all[i], &size) : NULL;
         if (bytes != NULL && object_open(&objects[object_count], words->all[i], bytes, size)) {
             pieces_cut(&objects[object_count], (uint32_t)object_count);
             places[object_count++] = i;
@@ -286,9 +197,9 @@ static void open_objects(const struct words *words, size_t *places) {
 
 int main(int count, char **arguments) {
     struct words words = {0};
-    append(&words, LINKER);
+    words_append(&words, LINKER);
     for (int i = 1; i < count; i++) {
-        expand(&words, arguments[i]);
+        words_expand(&words, arguments[i]);
     }
     objects = take(words.count * sizeof *objects);
     size_t *places = take(words.count * sizeof *places);
@@ -296,8 +207,8 @@ int main(int count, char **arguments) {
         open_objects(&words, places);
         reach_arguments(&words);
         reach_all(objects, object_count);
-        append(&words, "-z");
-        append(&words, "start-stop-gc");  // a description is not kept because its section has a name
+        words_append(&words, "-z");
+        words_append(&words, "start-stop-gc");  // a description is not kept because its section has a name
     }
 
     make_copies();
@@ -305,6 +216,6 @@ int main(int count, char **arguments) {
     char response[PATH_MAX];
     snprintf(response, sizeof response, "@%.*s/arguments", PATH_MAX - 32, copies);
     struct words rest = {words.all + 1, words.count - 1, 0};
-    write_words(&rest, response + 1);
+    words_write(&rest, response + 1);
     return run((char *[]){LINKER, response, NULL});
 }
