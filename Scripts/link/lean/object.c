@@ -18,6 +18,11 @@ static const char *const pointed[] = {
 // Sections that the runtime reads from the first to the last entry.
 static const char *const records[] = {"swift5_protocol_conformances", "swift5_type_metadata", "swift5_protocols"};
 
+// Each object of Swift has the hash of its module in it, and most have descriptions of types.
+static bool is_of_swift(const char *name) {
+    return strcmp(name, ".swift_modhash") == 0 || strncmp(name, "swift5_", 7) == 0;
+}
+
 bool object_open(struct object *object, const char *path, uint8_t *bytes, size_t size) {
     const Elf64_Ehdr *head = (const void *)bytes;
     if (size < sizeof *head || memcmp(bytes, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_type != ET_REL) {
@@ -40,7 +45,7 @@ bool object_open(struct object *object, const char *path, uint8_t *bytes, size_t
             object->strings = (const char *)bytes + object->sections[section->sh_link].sh_offset;
         } else if (section->sh_type == SHT_SYMTAB_SHNDX) {
             object->wide = (const void *)(bytes + section->sh_offset);
-        } else if (section->sh_size > 0 && strncmp(object_section_name(object, i), "swift5_", 7) == 0) {
+        } else if (section->sh_size > 0 && is_of_swift(object_section_name(object, i))) {
             object->swift = true;
         }
     }
