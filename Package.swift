@@ -20,6 +20,10 @@ let strict: [SwiftSetting] = [
 /// What no call waits for: small rather than fast.
 let small: [SwiftSetting] = strict + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
 
+/// What every write of a client passes through. Whether accesses exclude each other is checked at run time in debug builds, which all tests
+/// are; here these checks would take a tenth of a write.
+let hot: [SwiftSetting] = strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+
 /// Links a C program without any shared library, so that it starts in under a millisecond and runs in any root file system.
 let staticC: [LinkerSetting] = [
     .unsafeFlags([
@@ -115,7 +119,7 @@ let package = Package(
         layer("BrumeBroker", "Core/Broker", ["BrumeModel", .deque, .heap]),
         layer("BrumeHarvest", "Core/Harvest", ["BrumeModel", .heap]),
         layer("BrumeCRDT", "Core/CRDT", [.heap]),
-        layer("BrumeState", "Core/State", ["BrumeModel", "BrumeCRDT", .deque, .heap]),
+        layer("BrumeState", "Core/State", ["BrumeModel", "BrumeCRDT", .deque, .heap], settings: hot),
         layer("BrumeMembership", "Core/Membership", ["BrumeModel", .deque], settings: small),
         layer("BrumeEngine", "Core/Engine", ["BrumeModel", "BrumeBroker", "BrumeHarvest", .deque, .heap]),
         // Lab: the same engine in virtual time, and load for the real one.
@@ -148,7 +152,7 @@ let package = Package(
             resources: [.embedInCode("openapi.json")]),
         layer(
             "BrumeRedis", "Adapters/Redis",
-            ["BrumeModel", "BrumeCRDT", "BrumeState", .nioCore, .nioPosix, .lifecycle, .logging, .metrics, .crypto]),
+            ["BrumeModel", "BrumeCRDT", "BrumeState", .nioCore, .nioPosix, .lifecycle, .logging, .metrics, .crypto], settings: hot),
         layer(
             "BrumeLink", "Adapters/Link",
             [

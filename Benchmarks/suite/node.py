@@ -19,7 +19,8 @@ class Node:
         self.port = processes.free_port()
         # More CPU than there is: what replicas reserve must not limit how many start. The kernel shares out what there is.
         command = [brume, "up", "--port", self.port, "--data-dir", self.data, "--cpu", "64", *words]
-        self.process = owner.start(name, command)
+        # A node of a lab ends when its input does.
+        self.process = owner.start(name, command, holds_input="--lab" in words)
         owner.wait_for_port(self.process, self.port)
         self.wait("to be healthy", lambda: self.request("GET", "/healthz")[0] == 200)
 

@@ -34,12 +34,12 @@ class Processes:
         for process in reversed(list(self.running)):
             self.stop(process)
 
-    def start(self, name, command, env=None):
-        """Starts a program with its output in WORK/NAME.log."""
+    def start(self, name, command, env=None, holds_input=False):
+        """Starts a program with its output in WORK/NAME.log; its input is empty, or open for as long as this program lives."""
         with open(self.work / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.work,
-                env=env, start_new_session=True)
+                [str(word) for word in command], stdin=subprocess.PIPE if holds_input else subprocess.DEVNULL, stdout=log,
+                stderr=log, cwd=self.work, env=env, start_new_session=True)
         process.name = name
         self.running.append(process)
         return process

@@ -37,6 +37,8 @@ def measure(context, results):
         convergence(results, cluster)
         all_reduce(context, results, redis, cluster)
         memory(context, results, owner)
+    bad_networks(context, results)
+    growth(context, results)
 
 
 class Redis:
@@ -52,12 +54,12 @@ class Redis:
 class Cluster:
     """Five nodes that know each other; each has Redis' protocol on TCP, and every one holds what the first one writes."""
 
-    def __init__(self, context, owner):
+    def __init__(self, context, owner, *options, count=NODES):
         self.nodes = []
         first = None
-        for number in range(NODES):
+        for number in range(count):
             redis, link = processes.free_port(), processes.free_port()
-            words = ["--redis", f"127.0.0.1:{redis}", "--link", f"127.0.0.1:{link}"]
+            words = ["--redis", f"127.0.0.1:{redis}", "--link", f"127.0.0.1:{link}", *options]
             if first:
                 words += ["--join", f"127.0.0.1:{first.link}", "--token", self.token(context, first)]
             node = context.node(owner, *words)
@@ -71,6 +73,16 @@ class Cluster:
         self.states[0].run(("SET", "everywhere", "1"))
         for state in self.states:
             wait_until("a write is on every node", lambda: state.run(("GET", "everywhere"))[0] == b"1")
+
+    def shape(self, loss_percent=0, sides=()):
+        """Loses a part of the frames between nodes, or parts the nodes; needs nodes that were started with --lab."""
+        ids = [json.loads(node.request("GET", "/v1/nodes")[1])["node"] for node in self.nodes]
+        for number, node in enumerate(self.nodes):
+            own = next((side for side in sides if number in side), range(NODES))
+            wish = {"lossPerMillion": loss_percent * 10_000, "cut": [ids[other] for other in range(NODES) if other not in own]}
+            status, body = node.request("PUT", "/v1/lab/network", wish)
+            if status != 204:
+                raise BenchError(f"PUT /v1/lab/network answered {status}: {body.decode(errors='replace').strip()}")
 
     @staticmethod
     def token(context, node):
@@ -142,7 +154,7 @@ def large_set(context, results, cluster):
     state.delete("large")
 
 
-def convergence(results, cluster, samples=400, pause=0.01):
+def convergence(results, cluster, condition="", targets=(5, 15), samples=400, pause=0.01):
     """From the moment before a write is sent to the moment when its change was heard on the last of the others."""
     writer, others = cluster.states[0], cluster.states[1:]
     heard = [dict() for _ in others]
@@ -174,9 +186,75 @@ def convergence(results, cluster, samples=400, pause=0.01):
         (max(times[name] for times in heard) - begin) * 1000 for name, begin in sent.items() if all(name in times for times in heard))
     if len(delays) < samples * 0.9:
         raise BenchError(f"only {len(delays)} of {samples} writes were heard everywhere")
-    results.keep("state, convergence", delays)
-    results.add(SECTION, "write to heard on the last of 5 nodes, p50", delays[len(delays) // 2], "ms", 5)
-    results.add(SECTION, "write to heard on the last of 5 nodes, p99", delays[int(len(delays) * 0.99)], "ms", 15)
+    results.keep("state, convergence" + condition, delays)
+    for name, place, target in (("p50", 0.5, targets[0]), ("p99", 0.99, targets[1])):
+        results.add(SECTION, f"write to heard on the last of 5 nodes{condition}, {name}", delays[int(len(delays) * place)], "ms", target)
+
+
+def bad_networks(context, results, partition_seconds=10):
+    """The same on links that lose frames; then both sides of a partition write, and the clock runs from its end until all are equal."""
+    with context.owner() as owner:
+        cluster = Cluster(context, owner, "--lab")
+        for percent in (1, 5):
+            cluster.shape(loss_percent=percent)
+            convergence(results, cluster, f" with {percent} % of frames lost", targets=(None, None))
+        cluster.shape(sides=[range(0, 2), range(2, NODES)])
+        writes = 0
+        end = time.monotonic() + partition_seconds
+        while time.monotonic() < end:
+            for number, state in enumerate(cluster.states):
+                state.run(("INCR", "apart"), ("SADD", "sides", f"{number}:{writes}"))
+            writes += 1
+            time.sleep(0.002)
+        held = [int(state.run(("GET", "apart"))[0]) for state in cluster.states]
+        expected = writes * NODES
+        if max(held) >= expected:
+            raise BenchError(f"the partition let writes through: {held} of {expected}")
+        cluster.shape()
+        begin = time.perf_counter()
+        want = [str(expected).encode(), expected]
+        equal = lambda state: state.run(("GET", "apart"), ("SCARD", "sides")) == want  # noqa: E731
+        wait_until("all nodes are equal", lambda: all(map(equal, cluster.states)), 60)
+        note = f"{expected:,} increments and {expected:,} elements on both sides"
+        results.add(SECTION, f"end of a {partition_seconds} s partition to equal on 5 nodes", time.perf_counter() - begin, "s", note=note)
+
+
+def growth(context, results, seconds=4, pause=0.02, burst=5):
+    """As nodes grow in number, each with the same load: what all of them serve together, and what an increment costs between them."""
+    for count in (2, 5, 10, 20, 30):
+        with context.owner() as owner:
+            cluster = Cluster(context, owner, "--spares", "0", count=count)
+            done = [0] * count
+            before, begin = sent_bytes(cluster), time.perf_counter()
+
+            def work(number, end):
+                while time.perf_counter() < end:
+                    cluster.states[number].run(*[("INCR", "together")] * burst)
+                    done[number] += burst
+                    time.sleep(pause)
+
+            threads = [threading.Thread(target=work, args=(number, begin + seconds)) for number in range(count)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rate = sum(done) / (time.perf_counter() - begin)
+            total = str(sum(done)).encode()
+            has_all = lambda state: state.run(("GET", "together"))[0] == total  # noqa: E731
+            wait_until("every node has every increment", lambda: all(map(has_all, cluster.states)), 60)
+            cost = (sent_bytes(cluster) - before) / sum(done) / (count - 1)
+            note = f"{burst} increments a node every {pause * 1000:.0f} ms"
+            results.add(SECTION, f"increments of one counter on {count} nodes together", rate, "/s", note=note)
+            results.add(SECTION, f"bytes of frames for each of them and each receiving node, {count} nodes", cost, "B")
+
+
+def sent_bytes(cluster):
+    """What all nodes have sent of state: every frame with its head, before TLS."""
+    total = 0
+    for node in cluster.nodes:
+        text = node.request("GET", "/metrics")[1].decode()
+        total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("brume_state_sent_bytes"))
+    return total
 
 
 SUM = '''

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeEngine
 import BrumeHarvest
 import BrumeModel
 
@@ -10,6 +11,7 @@ struct HarvestBooks: Sendable {
     /// What harvesting did to calls that are not answered yet: no more than calls are open.
     var settled: [CallID: CallHarvest] = [:]
     var peers = PeerLabels()
+    var turn = LimitTurn()
     var limitWrites = 0
     var heldBack = 0
 
@@ -18,7 +20,7 @@ struct HarvestBooks: Sendable {
     }
 }
 
-/// A call's record that lacks what harvesting did to it.
+/// A call's record that lacks what harvesting did to it; what is written is on its way to the disk already.
 struct UnsettledRecord: Sendable {
     var record: CallRecord
     /// Whether it goes to the disk, or into ``RecentCalls``.

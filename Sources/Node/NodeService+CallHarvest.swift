@@ -24,15 +24,6 @@ extension NodeService {
         }
     }
 
-    /// At the end of the node: replicas that did not end in time have no statements any more.
-    func writeUnsettled() {
-        let left = books.withLock { books in
-            defer { books.harvest.unsettled = [:] }
-            return books.harvest.unsettled.values.filter(\.isWritten)
-        }
-        for waiting in left { store.record(waiting.record) }
-    }
-
     /// A statement in the words of records: other calls by the ids that their callers know.
     func callHarvest(_ statement: CallStatement, _ books: Books) -> CallHarvest {
         let expected = statement.prediction.map { prediction in

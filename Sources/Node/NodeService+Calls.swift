@@ -85,7 +85,9 @@ extension NodeService {
         if isHarvesting {
             record.harvest = books.harvest.settled.removeValue(forKey: call)
             if record.harvest == nil, books.engine.harvests(call) {
-                // The caller has its answer; what the call lent is known when its replica is through with it.
+                // The caller has its answer, so the record is kept whatever becomes of the node; what the call lent is known when its
+                // replica is through with it, and written over it. Under the lock, so that the later one comes later.
+                if isWritten { store.record(record) }
                 books.harvest.unsettled[call] = UnsettledRecord(record: record, isWritten: isWritten)
                 actions.append(.answer(CallEnding(caller, reply, nil)))
                 return

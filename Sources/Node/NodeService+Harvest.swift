@@ -27,38 +27,27 @@ extension NodeService {
     // MARK: Limits
 
     /// Writes limits in order, what shrinks before what grows. Where one stays higher than it should, the engine is told before anything
-    /// grows, and what it then says takes the place of what was not written yet.
-    ///
-    /// - Returns: the limits about which the engine has said something newer meanwhile.
-    @discardableResult
-    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout NodeActions) -> Set<LimitKey> {
+    /// grows, and what it then says takes the place of what was not written yet, of this batch and of later ones of the same step.
+    func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout NodeActions) {
         var report = WriteReport(logger)
         defer { report.tell() }
-        for (index, limit) in batch.enumerated() {
+        books.harvest.turn.begin(batch)
+        defer { books.harvest.turn.end(batch) }
+        for (index, limit) in batch.enumerated() where books.harvest.turn.isLatest(limit) {
             let held = writeLimit(limit, &books, &report)
             guard let held, limit.kind == .memory, held > limit.to else { continue }
-            let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { writeLimit(other, &books, &report) }
+            // What shrinks cannot wait for the answer: others are to grow by it.
+            for other in batch[(index + 1)...] where other.to < other.from && books.harvest.turn.isLatest(other) {
+                writeLimit(other, &books, &report)
+            }
             var outputs: [Output] = []
             let now = clock.now
             books.engine.step(.limitHeld(limit, at: held, batch: batch), now: now, into: &outputs)
-            var replaced: Set<LimitKey> = []
             for output in outputs {
                 metrics.count(output)
-                guard case .limit(let limits) = output else {
-                    translate(output, at: now, &books, &actions)
-                    continue
-                }
-                // These may be refused in their turn, and what is said then is newer still.
-                replaced.formUnion(limits.map { LimitKey($0) })
-                replaced.formUnion(write(limits, &books, &actions))
+                translate(output, at: now, &books, &actions)
             }
-            for other in rest where other.to >= other.from && !replaced.contains(LimitKey(other)) {
-                writeLimit(other, &books, &report)
-            }
-            return replaced
         }
-        return []
     }
 
     /// - Returns: what is in force, or nil if the replica is gone.
@@ -113,14 +102,6 @@ private struct WriteReport {
                 ])
         }
     }
-}
-
-/// Which limit of which replica.
-struct LimitKey: Hashable {
-    let replica: ReplicaID
-    let kind: ResourceKind
-
-    fileprivate init(_ limit: ReplicaLimit) { (replica, kind) = (limit.replica, limit.kind) }
 }
 
 extension ReplicaSample {

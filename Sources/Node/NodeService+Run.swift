@@ -136,7 +136,6 @@ extension NodeService {
         submit(.halt)
         logs.close()
         await driver.shutdown()
-        writeUnsettled()
         do { try await store.flush() } catch { logger.error("last records not stored", metadata: ["error": "\(error)"]) }
         controlInput.finish()
         callbacks.finish()

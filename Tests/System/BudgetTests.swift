@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import NIOPosix
 import Testing
 
 /// What a warm call costs the node, in counts that do not depend on how fast the machine is.
@@ -38,6 +39,48 @@ struct BudgetTests {
             #expect(reads >= 2 && reads <= 3.5, "\(reads) reads for each call")
             #expect(writes >= 2 && writes <= 4.2, "\(writes) writes for each call")
         }
+    }
+
+    @Test(
+        "a write of a Redis client keeps to its budget of allocations and of system calls that read and write",
+        arguments: [["SET", "key", "value"], ["INCR", "hits"], ["SADD", "set", "member"]])
+    func stateWrite(words: [String]) async throws {
+        let folder = NSTemporaryDirectory() + "brume-budget-" + UUID().uuidString.prefix(8).lowercased()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let counter = folder + "/count"
+        try Data(count: 8).write(to: URL(filePath: counter))
+        let library = try await Self.buildCounter(in: folder)
+        let port = try await Self.freePort()
+        let environment = ["LD_PRELOAD": library, "COUNT_ALLOCATIONS": counter]
+        try await withNode(options: ["--redis", "127.0.0.1:\(port)"], environment: environment) { node in
+            try await Self.write(words, times: 200, port)
+            let before = try Self.counts(node, counter)
+            try await Self.write(words, times: Self.writeCount, port)
+            let after = try Self.counts(node, counter)
+            let writes = Double(Self.writeCount)
+            let allocations = (after.allocations - before.allocations) / writes
+            let (read, written) = ((after.reads - before.reads) / writes, (after.writes - before.writes) / writes)
+            // One read and one write, on one thread. A write that woke the loop of flushes each time would add a write and a read.
+            #expect(allocations > 1 && allocations <= 45, "\(allocations) allocations for each write")
+            #expect(read >= 1 && read <= 1.4, "\(read) reads for each write")
+            #expect(written >= 1 && written <= 1.4, "\(written) writes for each write")
+        }
+    }
+
+    private static let writeCount = 5_000
+
+    private static func write(_ words: [String], times: Int, _ port: Int) async throws {
+        let run = try await NodeUnderTest.run("/usr/bin/env", ["redis-cli", "-p", "\(port)", "-r", "\(times)"] + words)
+        try #require(run.exitCode == 0, "\(run.complaint)")
+    }
+
+    /// A port on which nobody listens now.
+    private static func freePort() async throws -> Int {
+        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton).bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(server.localAddress?.port)
+        try await server.close()
+        return port
     }
 
     private static func buildCounter(in folder: String) async throws -> String {

@@ -104,6 +104,41 @@ struct CommandLineHarvestTests {
         #expect(try JSONDecoder().decode(HarvestReport.self, from: Data(json.output.utf8)) == Self.now)
     }
 
+    @Test("watched, it is shown again and again, in lines for programs, until an interrupt ends it as it should end")
+    func watched() async throws {
+        for signal in ["INT", "TERM"] {
+            let outcome = try await CommandLineServer.run(Self.node) {
+                try await CommandLineProgram.run(
+                    ["harvest", "--watch", "--interval", "100ms", "--json"], at: $0, endedBy: signal, after: 2)
+            }
+            #expect(outcome.exitCode == 0 && outcome.complaint.isEmpty, "\(signal): \(outcome)")
+            let lines = outcome.output.split(separator: "\n")
+            #expect(lines.count >= 3, "\(signal): \(lines.count) lines")
+            for line in lines { #expect(try JSONDecoder().decode(HarvestReport.self, from: Data(line.utf8)) == Self.now) }
+        }
+        let table = try await CommandLineServer.run(Self.node) {
+            try await CommandLineProgram.run(["harvest", "--watch", "--interval", "100ms"], at: $0, endedBy: "INT", after: 2)
+        }
+        #expect(table.output.split(separator: "\n").count { $0.hasPrefix("LENDER") } >= 3, "\(table)")
+        #expect(!table.output.contains("\u{1B}"), "no terminal, no control sequences")
+    }
+
+    @Test(
+        "pauses that are none are refused, and one without --watch",
+        arguments: [["--watch", "--interval", "1ms"], ["--watch", "--interval", "soon"], ["--interval", "1s"]])
+    func wrongPauses(words: [String]) async throws {
+        let (outcome, server) = try await run(["harvest"] + words)
+        #expect(outcome.exitCode == 2 && outcome.output.isEmpty && outcome.complaint.hasPrefix("brume: "), "\(outcome)")
+        #expect(server.requests.isEmpty)
+    }
+
+    @Test("a node that goes away ends the watching with a sentence")
+    func watchedNodeGone() async throws {
+        let outcome = try await CommandLineProgram.run(
+            ["harvest", "--watch"], environment: ["BRUME_URL": "http://127.0.0.1:1", "BRUME_USER": "a", "BRUME_PASSWORD": "b"])
+        #expect(outcome.exitCode == 1 && outcome.complaint.hasPrefix("brume: "), "\(outcome)")
+    }
+
     @Test("the ledger has a row for each function and resource, the node and the total")
     func showsLedger() async throws {
         let (outcome, _) = try await run(["harvest", "ledger"])

@@ -45,6 +45,22 @@ enum CommandLineProgram {
         return Outcome(exitCode: code, output: result.standardOutput, complaint: result.standardError)
     }
 
+    /// Runs a program that does not end by itself against a server, and sends it a signal after so many seconds.
+    static func run(_ arguments: [String], at server: CommandLineServer, endedBy signal: String, after seconds: Int) async throws -> Outcome
+    {
+        let result = try await Subprocess.run(
+            .name("timeout"),
+            arguments: Arguments(["--preserve-status", "-s", signal, "-k", "30", "\(seconds)", try path] + arguments),
+            environment: .custom([
+                "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "BRUME_URL": server.url,
+                "BRUME_USER": CommandLineServer.user, "BRUME_PASSWORD": CommandLineServer.password,
+            ]), output: .string(limit: outputBytesMax), error: .string(limit: outputBytesMax))
+        guard case .exited(let code) = result.terminationStatus else {
+            throw Unexpected(description: "brume ended with \(result.terminationStatus)")
+        }
+        return Outcome(exitCode: code, output: result.standardOutput, complaint: result.standardError)
+    }
+
     /// Runs the program against a server, with its credentials.
     static func run(
         _ arguments: [String], at server: CommandLineServer, input: String? = nil, directory: String? = nil

@@ -52,6 +52,35 @@ struct HarvestTests {
         }
     }
 
+    @Test("a call that was answered is on record after kill -9, though what it lent was not known yet")
+    func recordsSurvive() async throws {
+        let node = try await NodeUnderTest(options: ["--sharing", "harvest", "--spares", "0"])
+        let file = node.dataDirectory + "/busy.py"
+        try Self.handler.write(toFile: file, atomically: true, encoding: .utf8)
+        // Two calls at a time in one replica: they are told under the first, when both are through.
+        let deployed = try await node.brume([
+            "deploy", "busy", "--handler", file, "--concurrency", "2", "--min", "1", "--max", "1", "--memory", "256Mi",
+        ])
+        #expect(deployed.exitCode == 0, "\(deployed.complaint)")
+        #expect(try await node.call("busy", #"{"ms": 0, "mib": 1}"#).status == 200)
+        let long = Task { try? await node.call("busy", #"{"ms": 20000, "mib": 1}"#) }
+        #expect(try await eventually { try await Self.outcomes(node).contains("running") })
+        let answered = try await node.call("busy", #"{"ms": 1, "mib": 1}"#)
+        #expect(answered.status == 200)
+        // Asking flushes what waits; it must be there to be flushed.
+        #expect(try await Self.outcomes(node).count { $0 == "succeeded" } == 2)
+        await node.killHard()
+        _ = await long.value
+        let again = try await NodeUnderTest(dataDirectory: node.dataDirectory)
+        #expect(try await Self.outcomes(again).count { $0 == "succeeded" } == 2)
+        await again.stop()
+    }
+
+    private static func outcomes(_ node: NodeUnderTest) async throws -> [String] {
+        let calls = try await node.json("/v1/calls?function=busy") as? [[String: Any]]
+        return calls?.compactMap { $0["outcome"] as? String } ?? []
+    }
+
     /// Takes so many mebibytes in one go after a while, and keeps them.
     private static let sudden = """
         import json, time

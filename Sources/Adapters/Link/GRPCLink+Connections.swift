@@ -42,7 +42,7 @@ extension GRPCLink {
             for await _ in connection.writer.calls {
                 while let work = table.withLock({ $0.work(for: connection) }) {
                     if !work.packet.control.isEmpty || !work.packet.frames.isEmpty { try await write(work.packet.encoded) }
-                    delivery.call()
+                    if work.hasNews { delivery.call() }
                     work.call?.writer.call()
                     if work.isLast || work.packet.control.contains(where: \.isGoodbye) { return await finish() }
                 }

@@ -100,7 +100,7 @@ extension GRPCLink {
         for await _ in renewer.calls {
             let wait = renewIfDue()
             // A clock that was set wrong or right meanwhile is noticed within the hour.
-            renewer.call(after: min(wait, .seconds(3_600)), on: group.next())
+            renewer.call(after: min(wait, .seconds(3_600)), on: loop)
         }
     }
 

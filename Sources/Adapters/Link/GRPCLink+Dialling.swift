@@ -15,7 +15,11 @@ extension GRPCLink {
         do {
             try await dial(plan) { stood.withLock { $0 = true } }
         } catch {
-            if !stood.withLock({ $0 }), !(error is CancellationError), !(error is NotNeeded) {
+            // The library wraps what is thrown in its calls, so the table is asked what came of the connection.
+            if stood.withLock({ $0 }) || error is CancellationError {
+            } else if table.withLock({ $0.isNeedless(plan) }) {
+                notices(.unneeded(plan.peer, address: plan.address))
+            } else {
                 notices(.unreachable(plan.peer, address: plan.address, reason: FailureText.sentence(error)))
             }
         }
@@ -38,7 +42,7 @@ extension GRPCLink {
 
     private func dial(_ plan: DialPlan, stood: @escaping @Sendable () -> Void) async throws {
         let client = try await LinkClient.connect(
-            to: plan.address, context: credentials.clientContext, settings: settings, meter: meter, group: group
+            to: plan.address, context: credentials.clientContext, settings: settings, meter: meter, group: loop
         ) { [credentials] certificates throws(BrumeError) in
             guard let der = try? certificates.first?.toDERBytes() else { throw BrumeError(.permission, "The peer shows no certificate.") }
             let node = try CertificateProfile.verify(der, by: credentials.authority, now: WallClock.now())

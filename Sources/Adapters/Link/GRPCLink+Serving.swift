@@ -102,7 +102,7 @@ extension GRPCLink {
                 active.writer.call()
                 return connection
             case .ask(let active):
-                let isAlive = await active.ask(.random(in: 1 ... .max)).wait(atMost: settings.probeTimeout, on: group.next())
+                let isAlive = await active.ask(.random(in: 1 ... .max)).wait(atMost: settings.probeTimeout, on: loop)
                 guard !isAlive else {
                     notices(.duplicateIdentity(certified.id, from: record.remote))
                     throw BrumeError(

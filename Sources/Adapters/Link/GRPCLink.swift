@@ -4,7 +4,7 @@ package import BrumeModel
 import DequeModule
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
-import NIOCore
+package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
@@ -33,7 +33,9 @@ package final class GRPCLink: PeerLink, Service {
     let members: @Sendable () -> [LinkMember]
     let notices: @Sendable (LinkNotice) -> Void
     private let owner: @Sendable (LinkEvent) -> Void
-    let group = MultiThreadedEventLoopGroup.singleton
+    /// Everything about connections happens here, the owner's events among it.
+    let loop: any EventLoop
+    private let executor: LoopExecutor
     /// Another value at each start: tells a restart of a node from a second one with its key.
     let instance = UInt64.random(in: 1 ... .max)
     let meter = SocketMeter()
@@ -58,10 +60,13 @@ package final class GRPCLink: PeerLink, Service {
     /// - Parameters:
     ///   - authority: the cluster's key, if this node holds it: it then admits, removes and renews.
     ///   - members: the members to tell a node that joins here; called on any thread.
+    ///   - loop: where everything happens, best the owner's own and for nothing else; it must outlive the link. One of the process's by
+    ///     default.
     ///   - notices: called on any thread, never under a lock.
-    ///   - events: called one event at a time, never under a lock; while it works, receiving waits.
+    ///   - events: called one event at a time, on the loop and never under a lock; while it works, receiving waits.
     package init(
         settings: LinkSettings, credentials: NodeCredentials, authority: ClusterAuthority?,
+        loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next(),
         members: @escaping @Sendable () -> [LinkMember],
         notices: @escaping @Sendable (LinkNotice) -> Void = { _ in },
         events: @escaping @Sendable (LinkEvent) -> Void
@@ -72,9 +77,11 @@ package final class GRPCLink: PeerLink, Service {
         self.members = members
         self.notices = notices
         owner = events
+        self.loop = loop
+        executor = LoopExecutor(loop)
         table = Mutex(PeerTable(own: credentials.identity.id, settings: settings))
         enrolments = EnrolmentDesk(authority: authority, credentials: credentials, settings: settings, members: members, notices: notices)
-        listener = Listener(settings: settings, credentials: credentials, meter: meter, group: group) { node, remote, reason in
+        listener = Listener(settings: settings, credentials: credentials, meter: meter, group: loop) { node, remote, reason in
             notices(.refused(node, from: remote, reason: reason))
         }
         transport = HTTP2ServerTransport.Custom(listenerFactory: listener, config: Self.serverConfiguration(settings))
@@ -99,6 +106,8 @@ package final class GRPCLink: PeerLink, Service {
     package func send(_ frame: [UInt8], kind: LinkKind, to peer: NodeID) -> LinkSend {
         let (result, connection) = table.withLock { $0.send(frame, kind: kind, to: peer, now: .now) }
         connection?.writer.call()
+        // Emptying the queue of a peer that is gone may have made room that somebody waits for.
+        if result == .unknown { delivery.call() }
         return result
     }
 
@@ -122,20 +131,24 @@ package final class GRPCLink: PeerLink, Service {
     /// - Throws: `BrumeError` if it cannot listen.
     package func run() async throws {
         try await withGracefulShutdownHandler {
-            try await withThrowingTaskGroup(of: Void.self) { outer in
-                // Delivery outlives everything that has something to tell.
-                outer.addTask { await self.deliver() }
-                defer { delivery.finish() }
-                do {
-                    try await serveAll()
-                } catch is Stopped {
-                } catch is CancellationError {
-                }
-            }
-            deliverWaiting()
+            try await withTaskExecutorPreference(executor) { try await serveAndDeliver() }
         } onGracefulShutdown: {
             self.stop()
         }
+    }
+
+    private func serveAndDeliver() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { outer in
+            // Delivery outlives everything that has something to tell.
+            outer.addTask { await self.deliver() }
+            defer { delivery.finish() }
+            do {
+                try await serveAll()
+            } catch is Stopped {
+            } catch is CancellationError {
+            }
+        }
+        deliverWaiting()
     }
 
     /// Ends ``run()`` as graceful shutdown does.
@@ -164,7 +177,7 @@ package final class GRPCLink: PeerLink, Service {
     /// The transport must not be cancelled: a connection that it has accepted and not yet looked at would then trap in its destructor.
     /// Its task is ended by closing its sockets instead, and waited for here.
     private func listen() async throws {
-        let serving = Task { try await transport.listen { stream, _ in await self.serve(stream) } }
+        let serving = Task(executorPreference: executor) { try await self.transport.listen { stream, _ in await self.serve(stream) } }
         try await withTaskCancellationHandler {
             try await serving.value
         } onCancel: {
@@ -185,7 +198,7 @@ package final class GRPCLink: PeerLink, Service {
         for connection in connections {
             let left = deadline - .now
             guard left > .zero else { return }
-            await connection.gone.wait(atMost: left, on: group.next())
+            await connection.gone.wait(atMost: left, on: loop)
         }
     }
 
@@ -203,7 +216,7 @@ package final class GRPCLink: PeerLink, Service {
             for await _ in dialler.calls {
                 let due = table.withLock { $0.dialsDue(now: .now, wall: WallClock.now()) }
                 for plan in due.plans { group.addTask { await self.dial(plan) } }
-                if let next = due.next { dialler.call(after: next, on: self.group.next()) }
+                if let next = due.next { dialler.call(after: next, on: self.loop) }
             }
         }
     }
@@ -252,7 +265,11 @@ package final class GRPCLink: PeerLink, Service {
 
     /// What went over the link so far.
     package var statistics: LinkStatistics {
-        var statistics = table.withLock { $0.statistics }
+        var statistics = table.withLock { table in
+            var statistics = table.statistics
+            statistics.queuedBytes = table.queued.bytes
+            return statistics
+        }
         statistics.socketBytesSent = meter.sent.load(ordering: .relaxed)
         statistics.socketBytesReceived = meter.received.load(ordering: .relaxed)
         return statistics

@@ -16,6 +16,8 @@ package enum LinkNotice: Sendable, Equatable {
     case refused(NodeID?, from: String, reason: String)
     /// A connection to a peer could not be made; the link tries again.
     case unreachable(NodeID, address: String, reason: String)
+    /// A connection that was being made is not needed: the peer has connected meanwhile, or nobody wants it any more.
+    case unneeded(NodeID, address: String)
     /// Two processes use one identity; the one that came second was refused.
     case duplicateIdentity(NodeID, from: String)
     /// The cluster removed this node; it may be the very node this is told on.

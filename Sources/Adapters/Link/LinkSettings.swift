@@ -12,6 +12,9 @@ package struct LinkSettings: Sendable {
     package var advertised: String?
     /// Room for what waits to be sent to one peer.
     package var queues = QueueLimits()
+    /// Bytes that wait for all peers together: what a node may lose to peers that stall, however many they are. One peer may take 41 MiB
+    /// by ``queues``; from half of this on, a peer gets no more than its even share. What is refused is caught up by comparison.
+    package var queuedBytesMax = 256 << 20
     /// Time from TCP's connection to the peer's greeting: a few round trips of a slow mobile line.
     package var handshakeTimeout = Duration.seconds(5)
     /// Connections from the outside that have not shown a certificate yet; more are closed at once.

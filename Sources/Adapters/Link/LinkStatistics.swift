@@ -20,6 +20,8 @@ package struct LinkStatistics: Sendable, Equatable {
     package var socketBytesReceived = 0
     /// Connections that stood, over all peers and time.
     package var connections = 0
+    /// Bytes that wait to be sent now, to all peers together.
+    package var queuedBytes = 0
     /// Peers connected now.
     package var peersUp = 0
 

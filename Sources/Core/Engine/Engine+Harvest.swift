@@ -171,12 +171,13 @@ extension Engine {
     }
 
     mutating func limitHeld(_ limit: ReplicaLimit, _ held: Int, _ batch: [ReplicaLimit], _ outputs: inout [Output]) {
-        guard let call = limit.call else {
-            // What it keeps is not its own: it goes, and its memory with it.
+        guard let place = replicas.place(of: limit.replica) else { return }
+        if limit.call == nil {
+            // What it keeps is not its own: it goes, and its memory with it. Until then the books know it as a borrower.
+            if replicas[at: place]?.harvestCall == nil { keepBooks(place) }
             drain(limit.replica, .holdsMemory, &outputs)
-            return
         }
-        guard harvested[call] == limit.replica else { return }
+        guard let call = limit.call ?? replicas[at: place]?.harvestCall, harvested[call] == limit.replica else { return }
         let changes = batch.compactMap { other in
             other.call.map { LimitChange(call: $0, kind: other.kind, from: other.from, to: other.to) }
         }
@@ -185,24 +186,67 @@ extension Engine {
         emitLimits(&outputs)
     }
 
+    /// Enters an idle replica into the harvester's books, for memory that the kernel did not take from it.
+    private mutating func keepBooks(_ place: Int) {
+        guard let replica = replicas[at: place], let policy = functions[replica.function]?.policy else { return }
+        let own = Resources(millicores: 0, memoryBytes: allocation(policy, replica).memoryBytes)
+        var books = HarvestCall(
+            id: CallID(nextAlias), function: replica.function, allocation: own, features: .unknown, memoryInUseBytes: replica.memoryInUse)
+        books.takesPart = []
+        harvestedMemory += replica.reserved.memoryBytes
+        let brought = Swift.max(0, poolCapacity().memoryBytes - (harvester?.pool.capacity.memoryBytes ?? 0))
+        guard harvester?.begin(books, bringing: Resources(millicores: 0, memoryBytes: brought), now: now, into: &effects) == true else {
+            harvestedMemory -= replica.reserved.memoryBytes
+            return
+        }
+        nextAlias -= 1
+        replicas[at: place]?.harvestCall = books.id
+        replicas[at: place]?.isShared = true
+        harvested.insert(replica.id, for: books.id)
+    }
+
     // MARK: Room
 
-    /// Reserves for a replica. Memory that running calls have borrowed of what nobody had reserved is called in first.
-    ///
-    /// - Returns: false, if it does not fit.
-    mutating func reserve(_ demand: Resources, _ outputs: inout [Output]) -> Bool {
-        guard ledger.fits(demand) else { return false }
-        if harvester != nil {
-            let wanted = poolCapacity(reserving: demand.memoryBytes)
-            let actual = harvester?.setCapacity(wanted, now: now, into: &effects) ?? wanted
+    /// What became of the attempt to reserve for a replica.
+    enum Room {
+        case reserved
+        /// Limits have to be lowered first: the function is asked again as soon as they are.
+        case beingMade
+        case full
+    }
+
+    /// Reserves for a replica. Memory that running calls have borrowed of what nobody had reserved is called in first, and reserved only
+    /// when the kernel has lowered their limits: it refuses where the memory is in use, and the limits would add up to more than there is.
+    mutating func reserve(_ demand: Resources, for handle: FunctionHandle, _ outputs: inout [Output]) -> Room {
+        guard ledger.fits(demand) else { return .full }
+        guard harvester != nil else { return ledger.reserve(demand) ? .reserved : .full }
+        // What was called in a moment ago is there only when the kernel has agreed.
+        guard heldRoom == 0 || isRoomMade else { return .beingMade }
+        let held = heldRoom
+        heldRoom = 0
+        let wanted = poolCapacity(reserving: demand.memoryBytes)
+        let actual = harvester?.setCapacity(wanted, now: now, into: &effects) ?? wanted
+        guard actual.memoryBytes <= wanted.memoryBytes else {
+            heldRoom = held
+            fitPool()
             emitLimits(&outputs)
-            guard actual.memoryBytes <= wanted.memoryBytes else {
-                fitPool()
-                emitLimits(&outputs)
-                return false
-            }
+            return .full
         }
-        return ledger.reserve(demand)
+        emitLimits(&outputs)
+        guard lowersMemory else { return ledger.reserve(demand) ? .reserved : .full }
+        (heldRoom, isRoomMade) = (demand.memoryBytes, false)
+        timers.arm(.roomMade(handle), at: now)
+        return .beingMade
+    }
+
+    /// What was called in for a replica is there, or was given back where the kernel refused.
+    mutating func useRoom(_ handle: FunctionHandle, _ outputs: inout [Output]) {
+        ensureReplicas(handle, &outputs)
+        guard heldRoom > 0, !timers.hasDue(now) else { return }
+        // Nobody needs the replica any more.
+        heldRoom = 0
+        fitPool()
+        emitLimits(&outputs)
     }
 
     mutating func release(_ reserved: Resources, _ outputs: inout [Output]) {
@@ -214,7 +258,7 @@ extension Engine {
 
     /// What running calls may have altogether: all CPU, and the memory that no other replica has reserved.
     private func poolCapacity(reserving more: Int = 0) -> Resources {
-        let outside = ledger.reserved.memoryBytes + more - harvestedMemory
+        let outside = ledger.reserved.memoryBytes + more + heldRoom - harvestedMemory
         return Resources(millicores: ledger.capacity.millicores, memoryBytes: Swift.max(0, ledger.capacity.memoryBytes - outside))
     }
 
@@ -249,6 +293,40 @@ extension Engine {
             changes.append(ReplicaLimit(replica: replica, call: change.call, kind: change.kind, from: first.from, to: change.to))
         }
         batch += changes.filter(shrinks) + changes.filter { !shrinks($0) }
-        if !batch.isEmpty { outputs.append(.limit(batch)) }
+        guard !batch.isEmpty else { return }
+        limitBatches += 1
+        lowersMemory = lowersMemory || batch.contains { $0.kind == .memory && $0.to < $0.from }
+        outputs.append(.limit(batch))
+    }
+
+    /// Makes one batch of all that the step has appended, in the place of the first: a limit that is raised and then lowered again is not
+    /// written twice, for the kernel might refuse the second time.
+    mutating func mergeLimits(from first: Int, _ outputs: inout [Output]) {
+        var merged: [ReplicaLimit] = []
+        var place: Int?
+        for index in first..<outputs.count {
+            guard case .limit(let batch) = outputs[index] else { continue }
+            place = place ?? index
+            for limit in batch {
+                guard let known = merged.firstIndex(where: { $0.replica == limit.replica && $0.kind == limit.kind }) else {
+                    merged.append(limit)
+                    continue
+                }
+                // The CPU of a call that begins counts from its first limit on; memory stands where it stood.
+                let from = limit.from == 0 && limit.kind == .cpu ? 0 : merged[known].from
+                merged[known] = ReplicaLimit(replica: limit.replica, call: limit.call, kind: limit.kind, from: from, to: limit.to)
+            }
+        }
+        guard let place else { return }
+        let changed = merged.filter { $0.from != $0.to || $0.call == nil }
+        var kept: [Output] = []
+        for index in first..<outputs.count {
+            if case .limit = outputs[index] {
+                if index == place, !changed.isEmpty { kept.append(.limit(changed.filter(shrinks) + changed.filter { !shrinks($0) })) }
+            } else {
+                kept.append(outputs[index])
+            }
+        }
+        outputs.replaceSubrange(first..., with: kept)
     }
 }

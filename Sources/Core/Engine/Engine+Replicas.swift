@@ -42,7 +42,12 @@ extension Engine {
             outputs.append(.note(.startDeferred(handle, .startsInProgress)))
             return false
         }
-        guard reserve(function.policy.requests, &outputs) else {
+        switch reserve(function.policy.requests, for: handle, &outputs) {
+        case .reserved: break
+        case .beingMade:
+            outputs.append(.note(.startDeferred(handle, .capacity)))
+            return false
+        case .full:
             evict(for: handle, function.policy.requests, &outputs)
             outputs.append(.note(.startDeferred(handle, .capacity)))
             return false

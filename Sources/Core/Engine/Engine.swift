@@ -37,7 +37,15 @@ public struct Engine: Sendable {
     var harvestedMemory = 0
     /// Functions with a free replica whose next call would not get what is to be set aside for it, in the order of asking.
     var starved: [FunctionHandle] = []
+    /// Memory that was called in for a replica that has not started yet: neither lent nor reserved.
+    var heldRoom = 0
+    /// Whether the limits that it was called in by have been written: whatever is refused is told before the next event.
+    var isRoomMade = false
     var effects = HarvestEffects()
+    /// Whether this step lowers limits of memory: the kernel may refuse, so nothing starts in what that frees before it has had its say.
+    var lowersMemory = false
+    /// Batches of limits that this step has appended.
+    var limitBatches = 0
     var now = Instant.zero
 
     /// - Parameter now: from when on what lies idle is counted.
@@ -53,6 +61,9 @@ public struct Engine: Sendable {
     /// - Parameter now: not earlier than in the step before; an earlier time is treated as no time having passed.
     public mutating func step(_ input: Input, now: Instant, into outputs: inout [Output]) {
         self.now = Swift.max(self.now, now)
+        if case .limitHeld = input {} else { (isRoomMade, lowersMemory) = (true, false) }
+        let first = outputs.count
+        limitBatches = 0
         switch input {
         case .deploy(let function, let policy): deploy(function, policy, &outputs)
         case .remove(let function): remove(function, &outputs)
@@ -70,6 +81,7 @@ public struct Engine: Sendable {
         case .drain: draining = true
         case .halt: halt(&outputs)
         }
+        if limitBatches > 1 { mergeLimits(from: first, &outputs) }
         if timers.needSweep { sweepTimers() }
         if let wake = timers.newWake() { outputs.append(.wake(at: wake)) }
     }
@@ -90,6 +102,7 @@ public struct Engine: Sendable {
             case .attemptDue(let call): attemptDue(call, &outputs)
             case .replicaIdle(let replica): idleTimerFired(replica, &outputs)
             case .startRetry(let function): ensureReplicas(function, &outputs)
+            case .roomMade(let function): useRoom(function, &outputs)
             }
         }
     }
@@ -102,6 +115,7 @@ public struct Engine: Sendable {
             case .overrun(let call), .attemptDue(let call): calls[call] != nil
             case .replicaIdle(let replica): replicas[replica] != nil
             case .startRetry(let function): functions[function] != nil
+            case .roomMade: true
             }
         }
     }

@@ -11,6 +11,8 @@ struct Timers: Sendable {
         case attemptDue(CallID)
         case replicaIdle(ReplicaID)
         case startRetry(FunctionHandle)
+        /// Limits were lowered for a replica of this function, and the kernel has had its say.
+        case roomMade(FunctionHandle)
     }
 
     struct Entry: Comparable, Sendable {
@@ -38,6 +40,8 @@ struct Timers: Sendable {
         sequence += 1
         heap.insert(Entry(at: at, sequence: sequence, purpose: purpose))
     }
+
+    func hasDue(_ now: Instant) -> Bool { heap.min.map { $0.at <= now } ?? false }
 
     /// The next purpose that is due.
     mutating func popDue(_ now: Instant) -> Entry? {

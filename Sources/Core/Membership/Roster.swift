@@ -31,13 +31,8 @@ struct Roster: Sendable {
     init(limit: Int) { self.limit = limit }
 
     private func index(of id: NodeID) -> (position: Int, isThere: Bool) {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if entries[middle].record.id < id { low = middle + 1 } else { high = middle }
-        }
-        return (low, low < entries.count && entries[low].record.id == id)
+        let position = entries.partitioningIndex { $0.record.id >= id }
+        return (position, position < entries.count && entries[position].record.id == id)
     }
 
     subscript(_ id: NodeID) -> Entry? {
@@ -107,15 +102,10 @@ struct Roster: Sendable {
     }
 
     private func file(_ id: NodeID, in list: inout [NodeID], _ belongs: Bool) {
-        var low = 0
-        var high = list.count
-        while low < high {
-            let middle = (low + high) / 2
-            if list[middle] < id { low = middle + 1 } else { high = middle }
-        }
-        let isThere = low < list.count && list[low] == id
-        if belongs, !isThere { list.insert(id, at: low) }
-        if !belongs, isThere { list.remove(at: low) }
+        let position = list.partitioningIndex { $0 >= id }
+        let isThere = position < list.count && list[position] == id
+        if belongs, !isThere { list.insert(id, at: position) }
+        if !belongs, isThere { list.remove(at: position) }
     }
 }
 

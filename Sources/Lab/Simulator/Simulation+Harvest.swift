@@ -59,22 +59,11 @@ extension Simulation {
     /// As the node does: where one stays higher than it should, the engine is told before anything grows, and what it then says takes the
     /// place of what was not written yet.
     mutating func write(_ batch: [ReplicaLimit]) {
-        written += batch
+        turn.begin(batch)
         depth += 1
-        perform(batch)
-        depth -= 1
-        guard depth == 0 else { return }
-        // While a limit is refused the sum is too large until the engine has found a way; then it must hold again.
-        checkSums()
-        written.removeAll()
-    }
-
-    private mutating func perform(_ batch: [ReplicaLimit]) {
-        // Only where something grows by it: what is called in for a replica that starts is given to that one in the same step.
-        let grows = batch.contains { $0.kind == .memory && $0.to > $0.from && $0.from > 0 }
-        for (index, limit) in batch.enumerated() {
-            let gap = limit.from - limit.to
-            guard limit.kind == .memory, gap > 0, grows, faultsActive, usage.happens(Self.refused) else {
+        for (index, limit) in batch.enumerated() where turn.isLatest(limit) {
+            let gap = (limits[limit.replica]?.now[limit.kind] ?? 0) - limit.to
+            guard limit.kind == .memory, gap > 0, faultsActive, usage.happens(Self.refused) else {
                 write(limit, limit.to)
                 continue
             }
@@ -82,20 +71,14 @@ extension Simulation {
             // What is held does not count until the engine has answered.
             depth += 1
             write(limit, held)
-            let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { write(other, other.to) }
-            let before = written
-            written.removeAll()
+            for other in batch[(index + 1)...] where other.to < other.from && turn.isLatest(other) { write(other, other.to) }
             submit(.limitHeld(limit, at: held, batch: batch))
-            let replaced = written
-            written = before + replaced
-            for other in rest where other.to >= other.from {
-                let isReplaced = replaced.contains { $0.replica == other.replica && $0.kind == other.kind }
-                if !isReplaced { write(other, other.to) }
-            }
             depth -= 1
-            return
         }
+        depth -= 1
+        turn.end(batch)
+        // While a limit is refused the sum is too large until the engine has found a way; then it must hold again.
+        if depth == 0 { checkSums() }
     }
 
     private mutating func write(_ limit: ReplicaLimit, _ value: Int) {

@@ -34,8 +34,7 @@ public struct Simulation: Sendable {
     var usage: SeededGenerator
     /// Limits as they are written, where calls lend.
     var limits: [ReplicaID: WrittenLimits] = [:]
-    /// What was to be written since a limit was refused: it takes the place of what stood behind that one.
-    var written: [ReplicaLimit] = []
+    var turn = LimitTurn()
     /// Batches of limits that are being written, one inside the other.
     var depth = 0
 
@@ -198,6 +197,7 @@ public struct Simulation: Sendable {
         listener?("\(clock.short) \(input)")
         report.steps += 1
         outputs.removeAll(keepingCapacity: true)
+        if depth == 0 { turn.reset() }
         stepEngine(input)
         for output in outputs {
             referee.observe(output)

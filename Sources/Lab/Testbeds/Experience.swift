@@ -21,7 +21,7 @@ public enum Experience {
                 let work = function.work(multiple, told: told, &chance)
                 let observation = CallObservation(
                     duration: .nanoseconds(Int64(work.seconds(cores: Double(millicoresMax) / 1000) * 1e9)),
-                    peak: Resources(millicores: Int(work.peakCores * 1000), memoryBytes: work.peakMemoryBytes),
+                    peak: Resources(millicores: Int(work.measuredPeakCores(cores: Double(millicoresMax) / 1000) * 1000), memoryBytes: work.peakMemoryBytes),
                     allocatedMillicores: millicoresMax)
                 profiler.learn(FunctionHandle(index), work.features, observation)
             }

@@ -75,15 +75,10 @@ public struct FunctionMix: Sendable {
     /// Draws which function is called and what the call asks for.
     public func draw(_ generator: inout SeededGenerator) -> Demand {
         let ticket = generator.below(bounds[bounds.count - 1])
-        var low = 0
-        var high = bounds.count - 1
-        while low < high {
-            let middle = (low + high) / 2
-            if ticket < bounds[middle] { high = middle } else { low = middle + 1 }
-        }
-        let profile = profiles[low]
+        let drawn = bounds.partitioningIndex { ticket < $0 }
+        let profile = profiles[drawn]
         return Demand(
-            function: low,
+            function: drawn,
             duration: .nanoseconds(profile.durationNanoseconds.draw(&generator)),
             requestBytes: profile.requestBytes.draw(&generator),
             responseBytes: profile.responseBytes.draw(&generator))

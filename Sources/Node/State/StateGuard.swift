@@ -32,6 +32,14 @@ final class StateGuard: @unchecked Sendable {
     }
 }
 
+extension StateGuard {
+    /// The same for a body that neither answers nor fails.
+    @inline(__always)
+    func held(_ body: (inout Replica, inout StateShell) -> Void) {
+        lock.withLock { _ in body(&replica, &shell) }
+    }
+}
+
 /// What the shell notes about a replica between two turns.
 struct StateShell {
     /// The turn that is on its way.
@@ -39,6 +47,9 @@ struct StateShell {
     /// Whether the next turn flushes whatever the time.
     var isUrgent = false
     var lastFlush = Instant.zero
+    /// Runs of operations since then, and the time that is to pass until the next one.
+    var runs = 0
+    var spacing = Duration.zero
     /// Where the last record that was appended lies in the log.
     var lastPosition: UInt64 = 0
     /// The turn that looks after timers, and when.
@@ -56,11 +67,25 @@ struct StateShell {
 }
 
 /// When the next turn comes that was asked for; timers aside.
-enum Coming {
+enum Coming: Equatable {
     case none
-    /// When it is time for a flush.
-    case later
+    /// When it is time for a flush, or for what may wait so long.
+    case later(Instant)
     case now
+
+    var isNow: Bool { if case .now = self { true } else { false } }
+
+    func isLater(than moment: Instant) -> Bool { if case .later(let at) = self { at > moment } else { false } }
+
+    /// Whether no turn comes by then.
+    @inline(__always)
+    func isAfter(_ moment: Instant) -> Bool {
+        switch self {
+        case .none: true
+        case .later(let at): moment < at
+        case .now: false
+        }
+    }
 }
 
 /// Somebody who waits for a write to settle or for an operation's needs.

@@ -27,6 +27,7 @@ struct StateMetrics: Sendable {
     private let kindConflicts = Gauge(label: "brume_state_kind_conflicts")
     private let peersUp = Gauge(label: "brume_state_peers_up")
     private let unacknowledged = Gauge(label: "brume_state_unacknowledged_bytes")
+    private let peers = PeerMetrics()
 
     func publish(_ report: StateReport) {
         objects.record(report.replica.objects)
@@ -50,6 +51,7 @@ struct StateMetrics: Sendable {
         kindConflicts.record(report.counts.kindConflicts)
         peersUp.record(report.replica.peersUp)
         unacknowledged.record(report.replica.pendingBytes)
+        peers.publish(report.lags)
     }
 
     /// What each figure says, by name.
@@ -74,6 +76,12 @@ struct StateMetrics: Sendable {
         "brume_state_kind_conflicts": "Keys that two nodes made with two kinds.",
         "brume_state_peers_up": "Nodes that frames of state reach.",
         "brume_state_unacknowledged_bytes": "Batches that some node lacks; those are kept until it has them, or compares.",
+        "brume_state_peer_up": "1 while frames of state reach the member.",
+        "brume_state_peer_behind": "1 while the member lacks batches that are not kept any more, and must compare.",
+        "brume_state_peer_unacknowledged_batches": "Batches that the member has not acknowledged.",
+        "brume_state_peer_unacknowledged_bytes": "Bytes of those batches that are kept.",
+        "brume_state_peer_oldest_seconds": "Age of the oldest of them; 0 where there is none.",
+        "brume_state_peer_silence_seconds": "Time since the last frame of state that came from the member; -1 where none ever came.",
         "brume_state_waiters": "Calls that wait for a write to settle or for a session.",
     ]
 }

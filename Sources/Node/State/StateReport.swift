@@ -23,6 +23,8 @@ package struct StateReport: Sendable {
     /// Mean time from the beginning of a wait to its end, of all so far.
     package var meanWait = Duration.zero
     package var log = StateLogFigures()
+    /// How far every other member is behind, by node.
+    package var lags: [StatePeerLag] = []
 
     init(_ replica: StateFigures, _ counts: StateCounts) {
         self.replica = replica
@@ -32,8 +34,10 @@ package struct StateReport: Sendable {
 
 extension StateService {
     package func report() -> StateReport {
+        let now = world.now()
         var report = core.locked { replica, shell in
             var report = StateReport(replica.figures, replica.counts)
+            report.lags = replica.lags(now)
             report.flushes = shell.figures.flushes
             report.framesSent = shell.figures.framesSent
             report.bytesSent = shell.figures.bytesSent
@@ -67,7 +71,10 @@ extension StateReport {
             ("objects", replica.objects), ("bytes", replica.bytes), ("shells", replica.shells), ("peers-up", replica.peersUp),
             ("pending-batches", replica.pendingBatches), ("pending-bytes", replica.pendingBytes), ("batches", counts.batches),
             ("flushed-objects", counts.flushedObjects), ("merged-batches", counts.mergedBatches), ("resent-batches", counts.resentBatches),
-            ("refused-frames", counts.refusedFrames), ("comparisons", counts.pulls), ("pulled-objects", counts.pulledObjects),
+            ("refused-frames", counts.refusedFrames), ("removed-frames", counts.removedFrames), ("comparisons", counts.pulls),
+            ("pulled-objects", counts.pulledObjects),
+            ("answered-objects", counts.answeredObjects), ("answered-differences", counts.answeredDifferences),
+            ("collected-rests", counts.collectedRests), ("late-answers", counts.lateAnswers),
             ("kind-conflicts", counts.kindConflicts), ("duplicate-identities", counts.duplicateIdentities), ("expired", counts.expired),
             ("frames-sent", framesSent), ("bytes-sent", bytesSent), ("frames-received", framesReceived),
             ("bytes-received", bytesReceived), ("waiters", waiters), ("subscriptions", subscriptions), ("snapshots", snapshots),
@@ -78,6 +85,18 @@ extension StateReport {
         ]
         return lines.map { ($0.0, Double($0.1)) } + [
             ("log-last-commit-ms", log.lastCommit.inMilliseconds), ("mean-wait-ms", meanWait.inMilliseconds),
+        ] + lags.flatMap(Self.figures)
+    }
+
+    /// A member's figures, which are named after it; a time is left out where there is none.
+    private static func figures(_ lag: StatePeerLag) -> [(name: String, value: Double)] {
+        let name = "peer.\(lag.node)"
+        var figures: [(name: String, value: Double)] = [
+            ("\(name).up", lag.isUp ? 1 : 0), ("\(name).behind", lag.isBehind ? 1 : 0),
+            ("\(name).unacknowledged-batches", Double(lag.batches)), ("\(name).unacknowledged-bytes", Double(lag.bytes)),
         ]
+        if let oldest = lag.oldest { figures.append(("\(name).oldest-unacknowledged-ms", oldest.inMilliseconds)) }
+        if let silence = lag.silence { figures.append(("\(name).last-heard-ms", silence.inMilliseconds)) }
+        return figures
     }
 }

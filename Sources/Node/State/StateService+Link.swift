@@ -17,15 +17,28 @@ extension StateService {
                 guard kind == .state || kind == .bulk else { return .none }
                 shell.figures.framesReceived += 1
                 shell.figures.bytesReceived += frame.count
-                replica.receive(frame, from: peer, now)
+                guard !replica.receive(frame, from: peer, now) else { break }
+                return patientWake(&replica, &shell, now)
             case .writable(let peer, let kind):
                 guard kind == .state || kind == .bulk else { return .none }
                 replica.writable(peer, kind, now)
             }
-            guard shell.coming != .now else { return .none }
+            guard !shell.coming.isNow else { return .none }
             shell.coming = .now
             return .now
         }
         act(on: wake)
+    }
+
+    /// What must happen after a frame that asks for nothing at once: an acknowledgement and records for the log share a later turn.
+    private func patientWake(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Wake {
+        guard !shell.isStopped else { return .none }
+        if replica.isDirty {
+            let wake = self.wake(&replica, &shell, now)
+            if case .now = wake { return wake }
+        }
+        var due = replica.hasOutputs ? now.instant + settings.replica.streamAckDelay : Instant.distantFuture
+        if let next = replica.wake, next < shell.timer?.at ?? .distantFuture { due = min(due, next) }
+        return due < .distantFuture ? self.wake(at: due, &shell, now) : .none
     }
 }

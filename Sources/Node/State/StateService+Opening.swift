@@ -19,6 +19,9 @@ extension StateService {
         logger: Logger = Logger(label: "brume.state")
     ) async throws -> StateService {
         let began = world.now()
+        var settings = settings
+        // This shell decides when a write travels; the replica's own delay is the net below it.
+        settings.replica.flushDelay = max(settings.flushSpacing, settings.busyFlushSpacing)
         let box = RecoveryBox(StateRecovery(node: node, settings: settings.replica, seed: world.random(), now: began))
         let opening = try await log.load { box.take($0) }
         let keepsAll = settings.replica.keepsAll

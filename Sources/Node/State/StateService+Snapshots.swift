@@ -20,6 +20,15 @@ extension StateService {
         return parts
     }
 
+    /// Hands to the log what the replica has to write down at the moment.
+    private func appendRecords() async throws {
+        let isHeld = try await world.loop.submit {
+            self.turn()
+            return self.held.value != nil
+        }.get()
+        guard !isHeld else { throw BrumeError(.unavailable, "The replica takes a new incarnation; the snapshot is made after that.") }
+    }
+
     /// Writes the parts that changed since the last snapshot, a few at a time beside everything else, then forgets the records before them.
     func makeSnapshot() async {
         let began = world.now().instant
@@ -33,6 +42,8 @@ extension StateService {
             while true {
                 let next = nextParts()
                 if next.isEmpty { break }
+                // What the parts hold must be in records before it: a part with half of what was written as one must not be all there is.
+                try await appendRecords()
                 try await log.replace(next.map { StateLogPart(name: $0.name, body: $0.body) })
                 parts += next.count
                 bytes += next.reduce(0) { $0 + $1.body.count }

@@ -14,15 +14,18 @@ extension StateService {
         world.loop.preconditionInEventLoop()
         let now = world.now()
         let outputs = core.locked { replica, shell -> [StateOutput] in
-            shell.coming = .none
+            // A turn that was put off still comes.
+            if !shell.coming.isLater(than: now.instant) { shell.coming = .none }
             guard !shell.isStopped else { return [] }
             shell.figures.turns += 1
             if shell.logged.through > shell.logged.told {
                 shell.logged.told = shell.logged.through
                 replica.logged(through: shell.logged.told, now)
             }
-            if replica.isDirty, shell.isUrgent || shell.lastFlush + settings.flushSpacing <= now.instant {
+            if replica.isDirty, shell.isUrgent || shell.lastFlush + shell.spacing <= now.instant || replica.isFlushDue(now) {
                 replica.flush(now)
+                shell.spacing = shell.runs < settings.busyRuns ? settings.flushSpacing : settings.busyFlushSpacing
+                shell.runs = 0
                 shell.lastFlush = now.instant
                 shell.figures.flushes += 1
             }
@@ -38,8 +41,13 @@ extension StateService {
     private func arm() {
         let now = world.now()
         let wake = core.locked { replica, shell -> Wake in
-            let wake = self.wake(&replica, &shell, now)
+            var wake = self.wake(&replica, &shell, now)
             if case .now = wake { return wake }
+            // Whoever writes under load need not wake the loop for what is certain to come.
+            let flush = shell.lastFlush + shell.spacing
+            if case .none = wake, shell.spacing > settings.flushSpacing, flush > now.instant, !shell.isStopped {
+                wake = self.wake(at: flush, &shell, now)
+            }
             let next = replica.wake
             if let timer = shell.timer, let next, timer.at == next { return wake }
             shell.timer?.scheduled.cancel()
@@ -60,6 +68,7 @@ extension StateService {
         let (outputs, waiters) = core.locked { replica, shell -> ([StateOutput], [StateWaiter]) in
             replica.flush(now)
             shell.isStopped = true
+            shell.coming = .none
             shell.timer?.scheduled.cancel()
             defer { shell.waiters = [:] }
             return (replica.takeOutputs(), shell.waiters.sorted { $0.key < $1.key }.map(\.value))

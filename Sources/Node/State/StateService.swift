@@ -54,9 +54,23 @@ package final class StateService: StateAccess, Service {
         var wake = Wake.none
         defer { act(on: wake) }
         return try core.locked { replica, shell throws(Failure) in
-            defer { wake = self.wake(&replica, &shell, now) }
+            defer {
+                shell.runs &+= 1
+                wake = self.wake(&replica, &shell, now)
+            }
             return try body(&replica, now)
         }
+    }
+
+    package func holdReplica(_ body: (inout Replica, StateTime) -> Void) {
+        let now = world.now()
+        var wake = Wake.none
+        core.held { replica, shell in
+            body(&replica, now)
+            shell.runs &+= 1
+            wake = self.wake(&replica, &shell, now)
+        }
+        act(on: wake)
     }
 
     package func whenSettled(
@@ -120,15 +134,25 @@ package final class StateService: StateAccess, Service {
     @inline(__always)
     func wake(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Wake {
         // What is asked of a replica after its last turn goes nowhere; it must not keep the loop busy either.
-        if shell.coming == .now || shell.isStopped { return .none }
-        if replica.hasOutputs {
+        if shell.coming.isNow || shell.isStopped { return .none }
+        if replica.hasUrgentOutputs || replica.isFlushDue(now) {
             shell.coming = .now
             return .now
         }
-        guard shell.coming == .none, replica.isDirty else { return .none }
-        let due = shell.lastFlush + settings.flushSpacing
-        shell.coming = due <= now.instant ? .now : .later
-        return due <= now.instant ? .now : .after(due - now.instant)
+        guard replica.isDirty else { return .none }
+        return wake(at: shell.lastFlush + shell.spacing, &shell, now)
+    }
+
+    /// Has a turn come by then.
+    @inline(__always)
+    func wake(at moment: Instant, _ shell: inout StateShell, _ now: StateTime) -> Wake {
+        guard shell.coming.isAfter(moment) else { return .none }
+        guard moment > now.instant else {
+            shell.coming = .now
+            return .now
+        }
+        shell.coming = .later(moment)
+        return .after(moment - now.instant)
     }
 
     func act(on wake: Wake) {

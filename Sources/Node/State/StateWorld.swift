@@ -10,7 +10,8 @@ package struct StateWorld: Sendable {
     package var now: @Sendable () -> StateTime
     /// Random bits of the operating system: names incarnations, which must never meet.
     package var random: @Sendable () -> UInt64
-    /// Where flushes are made and frames handed on; one thread, better not the one that serves calls.
+    /// Where flushes are made and frames handed on; one thread, better not the one that serves calls. Best the link's own: then nothing
+    /// changes threads on its way from a peer or to one.
     package var loop: any EventLoop
 
     package init(now: @escaping @Sendable () -> StateTime, random: @escaping @Sendable () -> UInt64, loop: any EventLoop) {
@@ -23,8 +24,13 @@ package struct StateWorld: Sendable {
 /// The bounds of a node's state beside those of its replica, each with the reason for its default.
 package struct StateServiceSettings: Sendable {
     package var replica = StateSettings()
-    /// Time between two flushes under load. After a pause of this length a write is flushed at once, so a lone write waits for nobody.
+    /// Time between two flushes. After a pause of this length a write is flushed at once, so a lone write waits for nobody.
     package var flushSpacing = Duration.milliseconds(5)
+    /// The same while many write: each flush costs every node some wakings, whatever it holds. With what links and merging take, a write
+    /// is still heard of everywhere within 15 ms.
+    package var busyFlushSpacing = Duration.milliseconds(10)
+    /// Runs of operations between two flushes from which on many write: some ten thousand a second.
+    package var busyRuns = 40
     /// Bytes of records at which a snapshot is made, unless the snapshot itself is larger: bounds how much a start has to read again.
     package var recordBytesMax = 16 << 20
     /// How often it is looked whether a snapshot is due.

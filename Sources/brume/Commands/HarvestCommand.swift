@@ -11,6 +11,7 @@ struct HarvestCommand: AsyncParsableCommand {
 
             Example:
               brume harvest
+              brume harvest --watch
               brume harvest ledger
               brume harvest profile hello
             """,
@@ -24,13 +25,27 @@ struct HarvestCommand: AsyncParsableCommand {
 
                 Example:
                   brume harvest now --json
+                  brume harvest --watch --interval 500ms
                 """)
+
+        @Flag(help: "Show it again and again, with --json a document in each line. Ctrl-C ends it.")
+        var watch = false
+
+        @Option(help: ArgumentHelp("Between two looks of --watch. Default: \(HarvestWatch.defaultPause).", valueName: "duration"))
+        var interval: String?
 
         @OptionGroup var format: FormatOption
         @OptionGroup(title: "Node") var node: NodeOptions
 
         func run() async throws {
+            guard watch || interval == nil else { throw CommandFailure.words("--interval is for --watch; add it.") }
+            let watching = watch ? try HarvestWatch(pause: interval ?? HarvestWatch.defaultPause, isJSON: format.json) : nil
             try await node.withClient { client in
+                if let watching {
+                    return try await watching.run {
+                        do { return try await client.harvest() } catch let refusal as NodeRefusal { throw refusal.failure }
+                    }
+                }
                 let report = try await node.asking { try await client.harvest() }
                 if format.json { return try Console.standard.print(JSONText.of(report)) }
                 try Console.standard.print(HarvestText.now(report, style: Console.standard.outputStyle))

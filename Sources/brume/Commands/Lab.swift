@@ -9,8 +9,9 @@ struct Lab: AsyncParsableCommand {
         discussion: """
             Examples:
               brume lab harvest --quick
+              brume lab density
               brume lab testbeds --only single --output results
               brume lab cluster 3 --delay 20ms
             """,
-        subcommands: [LabHarvest.self, LabTestbeds.self, LabClusterCommand.self])
+        subcommands: [LabHarvest.self, LabDensity.self, LabTestbeds.self, LabClusterCommand.self])
 }

@@ -15,6 +15,7 @@ import Glibc
 import Logging
 import Metrics
 import NIOCore
+import NIOPosix
 import ServiceLifecycle
 import SystemPackage
 import UnixSignals
@@ -68,9 +69,12 @@ struct Assembly {
         let world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let identity = try NodeIdentity.load(directory: directory.path.string)
-        let cluster = try ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock)
+        // One thread for state and the link: what passes between nodes changes threads nowhere, and neither calls wait behind it nor it
+        // behind calls.
+        let peerLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let cluster = try ClusterAssembly(plan.cluster, name: plan.name, directory: directory, clock: world.clock, loop: peerLoop)
         let parts = try await cluster.make(identity: identity)
-        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels)
+        let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels, loop: peerLoop)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
         let redis = try stateAssembly.makeRedis(state, onListening: announce)
@@ -84,17 +88,19 @@ struct Assembly {
         try await node.restore()
 
         let storeMetrics = StoreMetrics()
+        let linkMetrics = parts.map { _ in LinkMetrics() }
         let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
         let gateway = Gateway(
             node: node,
             settings: GatewaySettings(
                 host: plan.host, port: plan.port, credentials: BrumeGateway.Credentials(user: login.user, password: login.password),
                 bodyBytesMax: plan.bodyBytesMax, corsOrigins: plan.corsOrigins, version: Version.current),
-            state: state, stateFigures: { state.report().figures },
+            state: state, stateFigures: { state.report().figures + (parts.map { LinkMetrics.figures($0.link.statistics) } ?? []) },
             cluster: NodeCluster(id: identity.id, name: plan.name, labels: cluster.labels, parts: parts, started: .now),
             renderMetrics: {
                 node.publishMetrics()
                 state.publishMetrics()
+                if let parts { linkMetrics?.publish(parts.link.statistics) }
                 storeMetrics.publish(store.dropped)
                 if let counts = node.driver.watchCounts { watchMetrics?.publish(counts) }
                 return String(decoding: registry.render(), as: UTF8.self)

@@ -41,18 +41,21 @@ struct ClusterAssembly {
     let name: String
     let directory: NodeDirectory
     let clock: NodeClock
+    /// Where the link works, and whoever takes its frames.
+    let loop: any EventLoop
     /// What is said of the node, now or at its last start.
     let labels: [MemberMeta.Label]
     private let files: ClusterFiles
     private let logger = Logger(label: "brume.cluster")
 
-    init(_ plan: ClusterPlan, name: String, directory: NodeDirectory, clock: NodeClock) throws {
+    init(_ plan: ClusterPlan, name: String, directory: NodeDirectory, clock: NodeClock, loop: any EventLoop) throws {
         files = try ClusterFiles(directory)
         labels = files.labels(plan.labels)
         self.plan = plan
         self.name = name
         self.directory = directory
         self.clock = clock
+        self.loop = loop
     }
 
     /// - Returns: nil where the node works alone.
@@ -189,7 +192,7 @@ struct ClusterAssembly {
             ? EmulatedLink(seed: chance.next(), noticeAfter: Self.cutNoticed) { cluster.take($0) } : nil
         let notices = LinkNotices(cluster: cluster, profile: profile, settings: settings, logger: logger)
         let link = GRPCLink(
-            settings: settings, credentials: entrance.credentials, authority: entrance.authority,
+            settings: settings, credentials: entrance.credentials, authority: entrance.authority, loop: loop,
             members: { cluster.linkMembers }, notices: { notices.take($0) },
             events: { event in
                 if let emulated { emulated.pass(event) } else { cluster.take(event) }
@@ -269,6 +272,8 @@ final class LinkNotices: Sendable {
         case .unreachable(let node, let address, let reason):
             complain(
                 "to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
+        case .unneeded(let node, let address):
+            logger.debug("a connection to a node was not needed", metadata: ["node": "\(node)", "address": "\(address)"])
         case .duplicateIdentity(let node, let remote):
             complain(
                 "twin", "two processes have one identity; the second was refused: its data directory is a copy",

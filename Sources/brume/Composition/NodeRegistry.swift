@@ -13,7 +13,7 @@ enum NodeRegistry {
         var settings = PrometheusSettings()
         let texts = [
             NodeMetrics.descriptions, NodeMetrics.harvestDescriptions, GatewayMetrics.descriptions, StoreMetrics.descriptions,
-            WatchMetrics.descriptions, StateService.metricDescriptions,
+            WatchMetrics.descriptions, StateService.metricDescriptions, LinkMetrics.descriptions,
         ]
         for (name, help) in texts.joined() { settings.descriptions[name] = MetricDescription(help: help) }
         return PrometheusRegistry(settings: settings)

@@ -32,6 +32,7 @@ struct SandboxAssembly {
         settings.stateSocket = { [stateSockets] function, directory async throws(BrumeError) in
             try await stateSockets.socket(of: function, in: directory)
         }
+        settings.stateSocketLeft = { [stateSockets] function, directory in await stateSockets.left(by: function, in: directory) }
         guard let agent = SandboxSettings.helper("brume-agent", given: settings.agent) else {
             throw BrumeError(.unsupported, "The program brume-agent is not beside this one; install it there or in ../libexec/brume.")
         }

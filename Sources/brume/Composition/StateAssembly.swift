@@ -7,10 +7,8 @@ import BrumeRedis
 import BrumeState
 import BrumeStore
 import FoundationEssentials
-import Glibc
 import Logging
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// What `brume up` was told about state.
@@ -52,6 +50,8 @@ struct StateAssembly {
     /// Whom other nodes know this one as.
     let node: NodeID
     let labels: [MemberMeta.Label]
+    /// Where flushes are made and what other nodes send is merged.
+    let loop: any EventLoop
 
     /// The label that says where a node stands: `cloud`, or `edge` where it says nothing.
     static let tierLabel = "tier"
@@ -63,9 +63,7 @@ struct StateAssembly {
         settings.replica.standard.durability = plan.durability
         settings.replica.tier = Self.tier(labels)
         let world = StateWorld(
-            now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) },
-            // A thread of its own: what a flush encodes and hands on must not wait behind calls, nor calls behind it.
-            loop: MultiThreadedEventLoopGroup(numberOfThreads: 1).next())
+            now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) }, loop: loop)
         return try await StateService.open(
             node: node, settings: settings, world: world, log: log, logger: Logger(label: "brume.state"))
     }
@@ -92,25 +90,6 @@ struct StateAssembly {
         return try RedisServer(
             access: state, settings: RedisSettings(users: plan.redisUsers, version: Version.current), listeners: listeners ?? [],
             logger: Logger(label: "brume.redis"), onListening: onListening)
-    }
-}
-
-/// The clock of state: monotonic time that began as wall time, and the wall clock, each one cheap call of the kernel's page.
-private struct StateClock: Sendable {
-    private let anchor: Int64
-
-    init() { anchor = Self.read(CLOCK_REALTIME) - Self.read(CLOCK_MONOTONIC) }
-
-    func now() -> StateTime {
-        StateTime(
-            instant: Instant(nanoseconds: anchor + Self.read(CLOCK_MONOTONIC)),
-            wallMilliseconds: UInt64(clamping: Self.read(CLOCK_REALTIME) / 1_000_000))
-    }
-
-    private static func read(_ clock: clockid_t) -> Int64 {
-        var time = timespec()
-        unsafe clock_gettime(clock, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }
 

@@ -9,14 +9,7 @@ extension LabPolicy {
     fileprivate var simulated: ReplayPolicy {
         var policy: ReplayPolicy =
             switch self {
-            // Nothing is predicted and nothing is tried out: every call keeps what it has, and is admitted as harvested ones are.
-            case .static:
-                ReplayPolicy(
-                    rawValue,
-                    harvest: ReplayPolicy.Harvest(isExperienced: false) {
-                        $0.profiler.callsBeforePrediction = .max
-                        $0.profiler.explores = false
-                    })
+            case .static: .reserved
             case .overcommit: .fixed
             case .weights: .weights
             case .harvest: .harvest
@@ -35,8 +28,8 @@ extension LabPolicy {
 
 /// The same calls once more in virtual time: the engine of a node, and calls that need what they were seen to need on the real one.
 struct LabSimulation {
-    /// A call that waits for others does so in this many pieces at most: finer ones cost time and change nothing.
-    private static let piecesMax = 20
+    /// Less than this part is not believed: calls would have been measured while others had nearly all of the machine.
+    private static let usedPartMin = 0.5
 
     let suite: LabSuite
     let traces: LabTraces
@@ -54,11 +47,17 @@ struct LabSimulation {
             virtual.replicasMax = suite.functions.first { $0.id.callPath == function.name }?.replicasAtMost
             return virtual
         }
-        let calls = zip(traces.trace.calls, measured.records).map { call, record in
+        let observed = zip(traces.trace.calls, measured.records).map { call, record in
             let floor = measured.records.filter { $0.function == record.function }.compactMap(\.resources.peakMemoryBytes).min()
             return VirtualCall(
                 offset: call.offset, function: call.function,
                 work: work(of: call, record, allocation: allocations[call.function], baseMemoryBytes: floor))
+        }
+        let factor = Self.usedPart(of: observed, measured)
+        let calls = observed.map { call in
+            var call = call
+            call.work = call.work.scaled(work: factor)
+            return call
         }
         var plan = ReplayPlan(functions: functions, calls: calls, capacity: capacity)
         plan.experience = experience(calls, allocations)
@@ -68,36 +67,38 @@ struct LabSimulation {
         }
     }
 
-    /// What a call needs, from how it ran: its CPU work is the time that it did not wait, times the CPU that it used meanwhile.
+    /// How much of the work that their run times would allow calls have really done: what they used altogether was measured. Who stands at
+    /// a limit gets a little less than it allows, and at times the processor was with somebody else.
+    private static func usedPart(of calls: [VirtualCall], _ measured: PolicyRun) -> Double {
+        var (used, before) = (0.0, Duration.zero)
+        for point in measured.utilisation {
+            used += (point.at - before).inSeconds * Double(point.usedMillicores) / 1000
+            before = point.at
+        }
+        let allowed = calls.reduce(0) { $0 + $1.work.coreSeconds }
+        guard used > 0, allowed > 0 else { return 1 }
+        return min(1, max(usedPartMin, used / allowed))
+    }
+
+    /// What a call needs, from how it ran.
     private func work(of call: TraceCall, _ record: ReplayRecord, allocation: Resources, baseMemoryBytes: Int?) -> VirtualWork {
         let function = traces.trace.functions[call.function].name
         let known = SuiteFunction.libra.first { $0.name == function }
-        let running = max(0.001, record.running?.inSeconds ?? 0.001)
-        var (waits, waiting) = (0, 0.0)
+        let memory = record.resources.peakMemoryBytes ?? allocation.memoryBytes / 4
+        var observed = ObservedCall(
+            running: record.running?.inSeconds ?? 0, allocation: allocation, peakMillicores: record.resources.peakMillicores,
+            peakMemoryBytes: memory, baseMemoryBytes: baseMemoryBytes ?? memory / 2)
+        observed.parallel = known?.parallel ?? 1
         if let place = traces.trace.parameterNames.firstIndex(of: "wait_ms"), let wait = call.parameters[place],
             let piece = known?.pieceSize
         {
-            waits = ((call.inputSize ?? 0) + piece - 1) / piece
-            waiting = min(running * 0.99, Double(waits) * wait / 1000)
-        }
-        let own = Double(allocation.millicores) / 1000
-        let peak = Double(record.resources.peakMillicores ?? allocation.millicores) / 1000
-        // At its limit it would have used more: as much as it has threads or processes.
-        let cores = peak < own * 0.95 ? max(0.01, peak) : Double(max(1, known?.parallel ?? 1))
-        let coreSeconds = (running - waiting) * min(own, cores)
-        let memory = record.resources.peakMemoryBytes ?? allocation.memoryBytes / 4
-        let base = min(baseMemoryBytes ?? memory / 2, memory)
-        let pieces = max(1, min(waits, Self.piecesMax))
-        var phases: [VirtualPhase] = []
-        for piece in 1...pieces {
-            let reached = base + (memory - base) / pieces * piece
-            if waiting > 0 { phases.append(VirtualPhase(cores: 0, amount: waiting / Double(pieces), memoryBytes: reached)) }
-            phases.append(VirtualPhase(cores: cores, amount: coreSeconds / Double(pieces), memoryBytes: reached))
+            observed.waits = ((call.inputSize ?? 0) + piece - 1) / piece
+            observed.waitSeconds = wait / 1000
         }
         let size = call.inputSize ?? 0
         return VirtualWork(
-            phases: phases, baseMemoryBytes: base, features: CallFeatures(inputBytes: 64, parameters: [Double(size)]),
-            inputSize: call.inputSize)
+            phases: observed.phases, baseMemoryBytes: observed.baseMemoryBytes,
+            features: CallFeatures(inputBytes: 64, parameters: [Double(size)]), inputSize: call.inputSize)
     }
 
     /// What the profiler has learned before: as on the real node, from as many other calls.
@@ -108,12 +109,13 @@ struct LabSimulation {
             let size = taught.inputSize ?? 0
             guard let like = same.min(by: { abs(($0.work.inputSize ?? 0) - size) < abs(($1.work.inputSize ?? 0) - size) }) else { continue }
             let own = allocations[taught.function]
-            let cores = min(like.work.peakCores, Double(own.millicores) / 1000)
+            let limit = Double(own.millicores) / 1000
             profiler.learn(
                 FunctionHandle(taught.function), like.work.features,
                 CallObservation(
-                    duration: .nanoseconds(Int64(like.work.seconds(cores: cores) * 1e9)),
-                    peak: Resources(millicores: Int(like.work.peakCores * 1000), memoryBytes: like.work.peakMemoryBytes),
+                    duration: .nanoseconds(Int64(like.work.seconds(cores: limit) * 1e9)),
+                    peak: Resources(
+                        millicores: Int(like.work.measuredPeakCores(cores: limit) * 1000), memoryBytes: like.work.peakMemoryBytes),
                     allocatedMillicores: own.millicores))
         }
         return profiler

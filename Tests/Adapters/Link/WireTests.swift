@@ -113,6 +113,29 @@ struct SendQueueTests {
         #expect(frames.map(\.count) == [1, 1, 200_000])
     }
 
+    @Test("However many peers stall, no more waits for all of them together than the limit and a frame of each kind")
+    func sumOfAllPeers() throws {
+        var settings = LinkSettings()
+        settings.queuedBytesMax = 1 << 20
+        let own = try NodeID(String(repeating: "0", count: 32))
+        var table = PeerTable(own: own, settings: settings)
+        let now = ContinuousClock.now
+        let peers = try (1...64).map { number in
+            let hex = String(number, radix: 16)
+            return try NodeID(String(repeating: "0", count: 32 - hex.count) + hex)
+        }
+        for peer in peers { table.connect(to: peer, at: "127.0.0.1:1", now: now) }
+        let frame = [UInt8](repeating: 7, count: 4_096)
+        for round in 0..<400 {
+            for peer in peers.prefix(round < 200 ? 8 : 64) { _ = table.send(frame, kind: .state, to: peer, now: now) }
+        }
+        #expect(table.queued.bytes <= settings.queuedBytesMax + 64 * frame.count)
+        #expect(table.queued.bytes > settings.queuedBytesMax / 2)
+        #expect(table.queued.peers == 64, "a peer that has nothing waiting gets a frame whatever the others do")
+        for peer in peers { _ = table.disconnect(from: peer) }
+        #expect(table.queued.bytes == 0 && table.queued.peers == 0)
+    }
+
     @Test("A kind that is passed over by a mebibyte gets its turn, and one that never waited gets no more than its turn")
     func starvation() {
         var queues = SendQueues(limits: LinkSettings.QueueLimits())

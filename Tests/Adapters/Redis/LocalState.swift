@@ -56,7 +56,7 @@ final class LocalState: StateAccess {
                     defer { box = [] }
                     return box
                 }
-                for (frame, _) in frames { peer.withReplica { replica, now in replica.receive(frame, from: state.node, now) } }
+                for (frame, _) in frames { peer.withReplica { replica, now in _ = replica.receive(frame, from: state.node, now) } }
             }
         }
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
 import BrumeStore
-import Dispatch
 import Foundation
 import NIOCore
 import Testing
@@ -28,7 +27,7 @@ struct KillTests {
                 let patience = round % 8 == 7 ? 0 : generator.draw(1...Self.reportsMax)
                 let delay = Duration.microseconds(generator.draw(0...3_000))
                 let childSeed = generator.next()
-                let killer = Killer(pipe: pipe)
+                let killer = WriterKiller(pipe: pipe)
                 async let reports = killer.run(patience: patience, delay: delay)
                 await #expect(processExitsWith: .signal(SIGKILL)) {
                     [directory = directory as String, pipe = pipe as String, childSeed = childSeed as UInt64] in
@@ -128,57 +127,6 @@ private struct Writer: Sendable {
                 report("R \(number)")
             }
         }
-    }
-}
-
-// MARK: - The process that kills
-
-/// Reads the reports of a writer, and kills it after some of them.
-private struct Killer: Sendable {
-    let pipe: String
-
-    /// Returns every report that was made before the kill.
-    func run(patience: Int, delay: Duration) async throws -> [String] {
-        try await withCheckedThrowingContinuation { continuation in
-            // Blocking reads on a thread of their own.
-            DispatchQueue(label: "brume.test.killer").async {
-                continuation.resume(with: Result { try read(patience: patience, delay: delay) })
-            }
-        }
-    }
-
-    private func read(patience: Int, delay: Duration) throws -> [String] {
-        // Not blocking, so that a writer that never comes up is noticed by the poll.
-        let descriptor = unsafe open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else { throw BrumeError(.failed, "The pipe cannot be opened.") }
-        defer { close(descriptor) }
-        var text: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        var isKilled = false
-        while true {
-            var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard unsafe poll(&request, 1, 60_000) > 0 else { throw BrumeError(.failed, "The writer said nothing for a minute.") }
-            let count = unsafe Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0 && (errno == EINTR || errno == EAGAIN) { continue }
-            guard count > 0 else { break }
-            text += chunk.prefix(count)
-            let reports = text.count { $0 == UInt8(ascii: "\n") }
-            if !isKilled, reports > patience, let process = Self.process(text) {
-                // The moment inside the write is part of the seed.
-                let clock = ContinuousClock()
-                let moment = clock.now + delay
-                while clock.now < moment {}
-                Glibc.kill(process, SIGKILL)
-                isKilled = true
-            }
-        }
-        return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
-    }
-
-    private static func process(_ text: [UInt8]) -> pid_t? {
-        let first = String(decoding: text.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        guard first.hasPrefix("pid ") else { return nil }
-        return pid_t(first.dropFirst(4))
     }
 }
 

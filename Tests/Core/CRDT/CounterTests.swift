@@ -69,6 +69,26 @@ struct CounterTests {
         #expect(register == before)
     }
 
+    @Test(
+        "counting by nothing on an absent string makes a zero that takes nothing from what is counted elsewhere", arguments: [false, true])
+    func countsByNothing(isDeletedBefore: Bool) throws {
+        var here = StringRegister()
+        if isDeletedBefore {
+            _ = here.set("7", at: Stamp(time: HybridTime(rawValue: 1), site: a))
+            _ = here.set(nil, at: Stamp(time: HybridTime(rawValue: 2), site: a))
+        }
+        var there = here
+        let meanwhile = try there.add(5, by: b)
+        let nothing = try here.add(0, by: a)
+        #expect(here.value == "0" && nothing.value == "0")
+        here.merge(meanwhile)
+        there.merge(nothing)
+        #expect(here == there && here.value == "5")
+        let more = try here.add(2, by: a)
+        there.merge(more)
+        #expect(there.value == "7" && there == here && there.digest == here.digest)
+    }
+
     @Test("counting by nothing on an absent string makes a zero")
     func zero() throws {
         var register = StringRegister()

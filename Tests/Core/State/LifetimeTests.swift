@@ -97,6 +97,8 @@ struct LifetimeTests {
         net.partition([])
         #expect(net.run(upTo: .seconds(20)) { net.isConverged() })
         for index in 0..<2 { #expect(net.act(index) { !$0.exists(keys[index], $1) }) }
+        // What was counted in the old epoch may come after both are alike.
+        net.run(.seconds(1))
         #expect(net.act(0) { replica, _ in replica.counts.refusedEpochs } > 0)
         // Counting begins anew from nothing.
         #expect(try net.act(1) { try $0.counterAdd(keys[1], 2, $1) } == 2)
@@ -195,5 +197,111 @@ struct LifetimeTests {
         #expect(net.act(0) { $0.delete([keys[0]], $1) } == 1)
         net.run(.seconds(1))
         for index in 0..<2 { #expect(net.act(index) { $0.kind(of: keys[index], $1) } == nil) }
+    }
+
+    @Test("a removed node that comes back with its old disk is refused, and brings nothing back")
+    func refusesRemovedNodes() throws {
+        let net = try StateNetwork(3, seed: 11)
+        net.run(.seconds(1))
+        let key = try net.key(0, "k")
+        _ = try net.act(0) { try $0.setAdd(key, ["a", "b"], $1) }
+        net.run(.seconds(2))
+        net.stop(2, losingTail: false)
+        net.setMembers([0, 1])
+        _ = net.act(0) { $0.delete([key], $1) }
+        net.run(.seconds(20))
+        #expect(net.act(0) { replica, _ in replica.figures }.shells == 0, "nobody waits for it")
+        // It still takes itself for a member, and its frames arrive.
+        net.startAlone(2, believing: [0, 1, 2])
+        let theirs = try net.key(2, "k")
+        _ = try net.act(2) { try $0.setAdd(theirs, ["c"], $1) }
+        net.run(.seconds(30))
+        for index in 0..<2 {
+            let key = try net.key(index, "k")
+            #expect(net.act(index) { !$0.exists(key, $1) }, "node \(index)")
+            #expect(net.act(index) { replica, _ in replica.counts.removedFrames } > 0)
+        }
+        // Admitted again with an empty replica, it is one of them.
+        net.stop(2, losingTail: true)
+        net.nodes[2].disk = []
+        net.setMembers([0, 1, 2])
+        net.start(2)
+        _ = try net.act(0) { try $0.setAdd(key, ["d"], $1) }
+        #expect(net.run(upTo: .seconds(30)) { net.isConverged() })
+        let again = try net.key(2, "k")
+        #expect(try net.act(2) { try $0.setMembers(again, $1) } == ["d"])
+    }
+
+    /// A kind that numbers its writes.
+    enum Numbering: String, CaseIterable, Sendable {
+        case set, hash, list
+
+        func add(_ replica: inout Replica, _ key: ObjectKey, _ word: String, _ now: StateTime) throws {
+            switch self {
+            case .set: _ = try replica.setAdd(key, Bytes(word), now)
+            case .hash: _ = try replica.hashSet(key, Bytes(word), "v", now)
+            case .list: _ = try replica.listPush(key, [Bytes(word)], atHead: false, onlyIfExists: false, now)
+            }
+        }
+
+        func contents(_ replica: borrowing Replica, _ key: ObjectKey, _ now: StateTime) throws -> [Bytes] {
+            switch self {
+            case .set: try replica.setMembers(key, now).sorted()
+            case .hash: try replica.hashFields(key, now).sorted()
+            case .list: try replica.listRange(key, start: 0, end: -1, now).sorted()
+            }
+        }
+    }
+
+    @Test("what is written to an object that was forgotten here is numbered after all that went before", arguments: Numbering.allCases)
+    func numbersOn(kind: Numbering) throws {
+        let net = try StateNetwork(2, seed: 6)
+        net.run(.seconds(1))
+        let keys = try (0..<2).map { try net.key($0, "k") }
+        for word in ["a", "b", "c"] {
+            try net.act(0) { try kind.add(&$0, keys[0], word, $1) }
+            net.run(.milliseconds(20))
+        }
+        _ = net.act(0) { $0.delete([keys[0]], $1) }
+        net.run(.milliseconds(100))
+        // The other node keeps what it knows, because it writes; this one forgets.
+        net.partition([1])
+        try net.act(1) { try kind.add(&$0, keys[1], "theirs", $1) }
+        net.act(0) { replica, _ in
+            replica.adopt(forgettable: replica.clock.last)
+            replica.collectShells()
+        }
+        #expect(net.act(0) { replica, _ in replica.figures }.shells == 0)
+        try net.act(0) { try kind.add(&$0, keys[0], "ours", $1) }
+        net.partition([])
+        #expect(net.run(upTo: .seconds(30)) { net.isConverged() })
+        for index in 0..<2 {
+            // Numbers that were used before would be taken for those of what was deleted.
+            #expect(try net.act(index) { try kind.contents($0, keys[index], $1) } == ["ours", "theirs"], "node \(index)")
+        }
+    }
+
+    @Test("how far each member is behind is told: batches, bytes, age and silence")
+    func tellsLags() throws {
+        let net = try StateNetwork(3, seed: 2)
+        net.run(.seconds(5))
+        net.partition([2])
+        for number in 0..<10 {
+            let key = try net.key(0, "k\(number)")
+            try net.act(0) { try $0.set(key, "v", $1) }
+            net.run(.milliseconds(10))
+        }
+        net.run(.seconds(3))
+        let lags = net.act(0) { $0.lags($1) }
+        #expect(lags.map(\.node) == [net.nodes[1].id, net.nodes[2].id])
+        #expect(lags[0].batches == 0 && lags[0].bytes == 0 && lags[0].oldest == nil && lags[0].isUp)
+        #expect(lags[1].batches == 10 && lags[1].bytes > 300 && !lags[1].isUp)
+        let oldest = try #require(lags[1].oldest)
+        #expect(oldest > .seconds(3) && oldest < .seconds(4))
+        let silence = try #require(lags[1].silence)
+        #expect(silence > .seconds(3) && silence < .seconds(5))
+        net.partition([])
+        net.run(.seconds(3))
+        #expect(net.act(0) { $0.lags($1) }.allSatisfy { $0.batches == 0 && $0.oldest == nil })
     }
 }

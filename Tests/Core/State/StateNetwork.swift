@@ -60,6 +60,8 @@ final class StateNetwork {
     var link = Link()
     var random: SeededGenerator
     private(set) var cut: Set<Int> = []
+    /// Nodes whose program is of before version 2: what begins with a newer version neither comes from them nor is taken by them.
+    var oldNodes: Set<Int> = []
     private(set) var wireBytes = 0
     private(set) var frames = 0
     /// Some of the frames that were sent, and the lengths of all.
@@ -116,6 +118,14 @@ final class StateNetwork {
         schedule(.tick(index), after: .milliseconds(1))
     }
 
+    /// Starts a node that takes itself for a member of a cluster that does not think so.
+    func startAlone(_ index: Int, believing list: [Int]) {
+        let before = members
+        members = list
+        start(index)
+        members = before
+    }
+
     /// Ends a node: all at once, or after writing down what it has.
     func stop(_ index: Int, losingTail: Bool) {
         let node = nodes[index]
@@ -133,23 +143,31 @@ final class StateNetwork {
     }
 
     /// Writes a snapshot of all that changed, and forgets the records.
-    func snapshot(_ index: Int) {
+    ///
+    /// - Parameter next: called after each write of parts; answers whether the snapshot goes on.
+    func snapshot(_ index: Int, partBytesMax: Int, _ next: () throws -> Bool) rethrows {
         let node = nodes[index]
         act(index) { $0.flush($1) }
         sync(index)
         act(index) { replica, _ in replica.beginSnapshot() }
+        let records = node.disk.count
         while true {
             var parts: [SnapshotPart] = []
-            act(index) { replica, time in parts = replica.changedParts(bytesMax: 1 << 16, time) }
+            act(index) { replica, time in parts = replica.changedParts(bytesMax: partBytesMax, time) }
             if parts.isEmpty { break }
+            // Records that are handed over before a part are on disk before it.
+            sync(index)
             for part in parts {
                 if node.parts[part.name] == nil { node.partOrder.append(part.name) }
                 node.parts[part.name] = part.body.isEmpty ? nil : part.body
                 if part.body.isEmpty { node.partOrder.removeAll { $0 == part.name } }
             }
+            guard try next() else { return }
         }
-        node.disk = []
+        node.disk.removeFirst(records)
     }
+
+    func snapshot(_ index: Int) { snapshot(index, partBytesMax: 1 << 16) { true } }
 
     /// Who belongs to the cluster from now on.
     func setMembers(_ list: [Int]) {
@@ -244,6 +262,7 @@ final class StateNetwork {
         recordedSizes.append(frame.count)
         if recordedFrames.count < 5_000, frame.count < 5_000 { recordedFrames.append(frame) }
         frames += 1
+        if frame[0] > 1, oldNodes.contains(from) || oldNodes.contains(to) { return }
         guard connected(from, to), nodes[to].isUp, random.below(1_000) >= link.lossPerMille else { return }
         let copies = random.below(1_000) < link.repeatPerMille ? 2 : 1
         for _ in 0..<copies {

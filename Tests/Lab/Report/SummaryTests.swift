@@ -39,6 +39,8 @@ struct SummaryTests {
         #expect((base.p50Milliseconds, base.p99Milliseconds) == (1000, 2000))
         #expect(base.completionSeconds == 2.2)
         #expect((base.worstSlowdown, base.slowerCalls) == (0, 0))
+        // Four calls in 2.2 s; of the other policy's four one failed.
+        #expect(abs(base.callsPerMinute - 4 * 60 / 2.2) < 1e-9 && abs(summary.real[1].callsPerMinute - 3 * 60 / 1.35) < 1e-9)
         // 1.1 s with half a core and 1.1 s with a whole one, of two cores.
         #expect(abs(base.cpuUtilisation - 0.375) < 1e-9)
         #expect(abs(base.memoryUtilisation - 0.375) < 1e-9)

@@ -47,6 +47,22 @@ struct StateServiceTests {
         }
     }
 
+    @Test("However many write, flushes keep their distance, and the last write travels without another one")
+    func flushesKeepDistance() async throws {
+        try await withPlace { place in
+            let service = try await Keeping.open(place)
+            let begin = ContinuousClock.now
+            let before = service.report().flushes
+            for number in 0..<20_000 { try service.set("hot", "\(number)") }
+            let flushes = service.report().flushes - before
+            let took = ContinuousClock.now - begin
+            #expect(flushes <= Int(took / service.settings.flushSpacing) + 2, "\(flushes) flushes in \(took)")
+            try await service.settle(.durable)
+            #expect(try service.get("hot") == "19999")
+            await service.stop()
+        }
+    }
+
     @Test("After a crash everything that was settled as durable is there, under a new incarnation")
     func crash() async throws {
         try await withPlace { place in

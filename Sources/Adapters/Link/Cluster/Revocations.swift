@@ -70,15 +70,7 @@ struct Revocations: Sendable, Equatable {
         return Array(hash.finalize().prefix(8))
     }
 
-    private func place(of node: NodeID) -> Int {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if entries[middle].node < node { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
+    private func place(of node: NodeID) -> Int { entries.partitioningIndex { $0.node >= node } }
 
     /// One line a node: identity, time, signature.
     var text: [UInt8] { Array(entries.map { "\($0.node) \($0.at) \(Hexadecimal.text($0.signature))\n" }.joined().utf8) }

@@ -37,6 +37,12 @@ extension PeerTable {
         return (plans, next)
     }
 
+    /// Whether nobody wants the connection any more: the peer has connected meanwhile, its owner let it go, or the node stops.
+    func isNeedless(_ plan: DialPlan) -> Bool {
+        guard !isStopping, let known = peers[plan.peer], known.isWanted else { return true }
+        return known.active.map { $0.number != plan.succeeding } ?? false
+    }
+
     /// Notes that a dial has come to a connection or to nothing.
     ///
     /// - Parameter chance: between 0 and 1; spreads the next attempts of many nodes.

@@ -51,11 +51,16 @@ struct PeerTable {
         var isLast = false
         /// Another writer has something to do now.
         var call: Connection?
+        /// Whether there is something to tell the owner.
+        var hasNews = false
     }
 
     let own: NodeID
     private let limits: LinkSettings.QueueLimits
+    private let queuedBytesMax: Int
     private let unconnectedQueueTime: Duration
+    /// What waits for all peers together.
+    private(set) var queued = QueueSums()
     var peers: [NodeID: Peer] = [:]
     var statistics = LinkStatistics()
     var isStopping = false
@@ -66,6 +71,7 @@ struct PeerTable {
     init(own: NodeID, settings: LinkSettings) {
         self.own = own
         limits = settings.queues
+        queuedBytesMax = settings.queuedBytesMax
         unconnectedQueueTime = settings.unconnectedQueueTime
     }
 
@@ -88,7 +94,7 @@ struct PeerTable {
     /// - Returns: the connections to end.
     mutating func disconnect(from peer: NodeID) -> [Connection] {
         guard var known = peers.removeValue(forKey: peer) else { return [] }
-        statistics.lost += known.queues.clear().frames
+        statistics.lost += queued.counting(&known.queues) { $0.clear() }.frames
         if known.active != nil { told(.down(peer, reason: "This node ended the connection.")) }
         return [known.active, known.next].compactMap { $0 }
     }
@@ -103,7 +109,9 @@ struct PeerTable {
             emptyQueue(index)
             return (.unknown, nil)
         }
-        guard peers.values[index].queues.append(frame, kind: kind) else { return (.full, nil) }
+        let isCrowded = isCrowded(by: peers.values[index].queues, frame.count)
+        let isQueued = queued.counting(&peers.values[index].queues) { $0.append(frame, kind: kind, isCrowded: isCrowded) }
+        guard isQueued else { return (.full, nil) }
         guard peers.values[index].writerSleeps, let writer = sender(of: peers.values[index]) else { return (.queued, nil) }
         peers.values[index].writerSleeps = false
         return (.queued, writer)
@@ -115,9 +123,16 @@ struct PeerTable {
     private mutating func emptyQueue(_ index: Dictionary<NodeID, Peer>.Index) {
         guard !peers.values[index].queues.isEmpty else { return }
         let id = peers.keys[index]
-        let cleared = peers.values[index].queues.clear()
+        let cleared = queued.counting(&peers.values[index].queues) { $0.clear() }
         statistics.lost += cleared.frames
         for kind in cleared.writable { told(.writable(id, kind)) }
+    }
+
+    /// Whether all peers together have so much waiting that a peer gets no more: all of it, or half and its even share of that.
+    private func isCrowded(by queues: SendQueues, _ bytes: Int) -> Bool {
+        if queued.bytes + bytes > queuedBytesMax { return true }
+        guard queued.bytes > queuedBytesMax / 2 else { return false }
+        return queues.bytes + bytes > queuedBytesMax / 2 / max(1, queued.peers)
     }
 
     // MARK: Connections
@@ -149,7 +164,7 @@ struct PeerTable {
         known.active = connection
         known.failures = 0
         known.writerSleeps = false
-        if now - known.unconnectedSince > unconnectedQueueTime { statistics.lost += known.queues.clear().frames }
+        if now - known.unconnectedSince > unconnectedQueueTime { statistics.lost += queued.counting(&known.queues) { $0.clear() }.frames }
         peers[id] = known
         statistics.connections += 1
         statistics.peersUp += 1
@@ -188,7 +203,7 @@ struct PeerTable {
         known.writerSleeps = true
         known.unconnectedSince = now
         known.dialAt = now
-        let cleared = known.queues.clear()
+        let cleared = queued.counting(&known.queues) { $0.clear() }
         statistics.lost += cleared.frames
         statistics.peersUp -= 1
         told(.down(id, reason: reason))
@@ -215,6 +230,7 @@ struct PeerTable {
             }
             take(from: index, into: &work)
         }
+        work.hasNews = !events.isEmpty
         guard work.packet.control.isEmpty, work.packet.frames.isEmpty else { return work }
         if let index = peers.index(forKey: id), sender(of: peers.values[index]) === connection { peers.values[index].writerSleeps = true }
         return nil
@@ -222,7 +238,7 @@ struct PeerTable {
 
     private mutating func take(from index: Dictionary<NodeID, Peer>.Index, into work: inout Work) {
         guard !peers.values[index].queues.isEmpty else { return }
-        let batch = peers.values[index].queues.next(bytesWanted: WireLimits.packetBytesWanted)
+        let batch = queued.counting(&peers.values[index].queues) { $0.next(bytesWanted: WireLimits.packetBytesWanted) }
         work.packet.frames = batch.pieces
         for place in batch.ended.indices {
             statistics.sent[place].frames += batch.ended[place]

@@ -24,22 +24,26 @@ struct SendQueues {
     private var queues = [Queue](repeating: Queue(), count: LinkKind.allCases.count)
     /// Frames over all kinds.
     private(set) var count = 0
+    /// Bytes over all kinds.
+    private(set) var bytes = 0
 
     init(limits: LinkSettings.QueueLimits) { self.limits = limits }
 
     var isEmpty: Bool { count == 0 }
 
+    /// - Parameter isCrowded: whether all peers together have so much waiting that this one gets room for one frame of each kind only.
     /// - Returns: false if the queue is full; an empty one takes any frame.
-    mutating func append(_ frame: [UInt8], kind: LinkKind) -> Bool {
+    mutating func append(_ frame: [UInt8], kind: LinkKind, isCrowded: Bool = false) -> Bool {
         let place = Int(kind.rawValue)
         let limit = limits[kind]
         let queued = queues[place].frames.count
-        guard queued == 0 || (queued < limit.frames && queues[place].bytes + frame.count <= limit.bytes) else {
+        guard queued == 0 || (!isCrowded && queued < limit.frames && queues[place].bytes + frame.count <= limit.bytes) else {
             queues[place].saidFull = true
             return false
         }
         queues[place].frames.append(frame)
         queues[place].bytes += frame.count
+        bytes += frame.count
         count += 1
         return true
     }
@@ -87,6 +91,7 @@ struct SendQueues {
         let writable = LinkKind.allCases.filter { queues[Int($0.rawValue)].saidFull }
         queues = [Queue](repeating: Queue(), count: LinkKind.allCases.count)
         count = 0
+        bytes = 0
         return (frames, writable)
     }
 
@@ -117,8 +122,27 @@ struct SendQueues {
     private mutating func remove(at place: Int) {
         let frame = queues[place].frames.removeFirst()
         queues[place].bytes -= frame.count
+        bytes -= frame.count
         queues[place].sent = 0
         count -= 1
+    }
+}
+
+/// What waits in the queues of all peers together.
+struct QueueSums {
+    private(set) var bytes = 0
+    /// Peers that something waits for.
+    private(set) var peers = 0
+
+    /// Changes the queues of one peer, and the sums with them.
+    mutating func counting<Result>(_ queues: inout SendQueues, _ change: (inout SendQueues) -> Result) -> Result {
+        bytes -= queues.bytes
+        if !queues.isEmpty { peers -= 1 }
+        defer {
+            bytes += queues.bytes
+            if !queues.isEmpty { peers += 1 }
+        }
+        return change(&queues)
     }
 }
 

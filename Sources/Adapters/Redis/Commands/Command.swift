@@ -2,8 +2,8 @@
 
 import BrumeState
 
-/// What Redis says about a command, and what runs it.
-struct Command: Sendable {
+/// What Redis says about a command, and what runs it. A class: each request looks at one, and a copy of its texts would cost more than it.
+final class Command: Sendable {
     typealias Handler = @Sendable (_ session: Session, _ turn: inout Turn, _ replica: inout Replica) throws(StateError) -> Void
 
     /// In small letters, as Redis lists it.

@@ -26,7 +26,9 @@ extension Session {
         if let index = server.table.index(of: turn.input, turn.origin, turn.arguments[0]) {
             turn.lastCommand = index
             let command = server.table.commands[index]
-            if command.accepts(turn.count), isAllowed(index, command, turn) {
+            if isPlain, command.accepts(turn.count) {
+                perform(command, &turn, &replica)
+            } else if command.accepts(turn.count), isAllowed(index, command, turn) {
                 if transaction != nil, !command.isControl { enqueue(index, &turn) } else { perform(command, &turn, &replica) }
             } else {
                 refuse(index, command, &turn)

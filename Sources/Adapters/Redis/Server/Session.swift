@@ -25,7 +25,8 @@ final class Session {
     enum ReplyMode { case on, off, skipNext, skipThis }
 
     let id: Int64
-    unowned let server: ServerCore
+    /// It lets go of a session when its connection ends. Not unowned: each request would count the references twice.
+    let server: ServerCore
     let door: RedisListener.Door
     let addresses: (peer: String, own: String)
     let created: Instant
@@ -37,7 +38,7 @@ final class Session {
     private var hasRequest = false
 
     // What the client has said about itself.
-    var user: Int?
+    private(set) var user: Int?
     var name = ""
     var library: (name: String, version: String) = ("", "")
     var database = 0
@@ -45,18 +46,18 @@ final class Session {
     var spaces: [SpaceID?]
     /// Key spaces that were here, or were waited for once: at most as many as there are databases.
     private var wasPresent: [SpaceID] = []
-    var replies = ReplyMode.on
+    var replies = ReplyMode.on { didSet { look() } }
     var isEvictable = true
     var isThree = false
     var lastCommand = 0
     var lastHeard: Instant
     var consistency = Consistency.local
 
-    var transaction: Transaction?
+    var transaction: Transaction? { didSet { look() } }
     var watched: [WatchedKey] = []
 
-    var channels: [Bytes] = []
-    var patterns: [Bytes] = []
+    var channels: [Bytes] = [] { didSet { look() } }
+    var patterns: [Bytes] = [] { didSet { look() } }
     /// What the client waits for until a list has it.
     var blocked: BlockedRequest?
     /// Messages that came while this session executed something; they follow its replies.
@@ -83,12 +84,19 @@ final class Session {
         self.lastHeard = server.now
         self.parser = RequestParser(limits: server.limits)
         self.spaces = Array(repeating: nil, count: ServerCore.databases)
+        look()
     }
 
     /// Whether the client has still to say who it is.
-    var isStranger: Bool {
-        guard case .users = door else { return false }
-        return user == nil && !server.rules.isOpen
+    private(set) var isStranger = false
+    /// Whether any command runs at once and is answered: no rule, transaction, subscription or mode of replies has a say. Kept, because
+    /// every request asks.
+    private(set) var isPlain = true
+
+    /// Brings both up to date.
+    private func look() {
+        if case .users = door { isStranger = user == nil && !server.rules.isOpen }
+        isPlain = user == nil && !isStranger && !isListening && transaction == nil && replies == .on
     }
 
     var namespace: String {
@@ -143,7 +151,9 @@ final class Session {
         isExecuting = true
         replyStarts.removeAll(keepingCapacity: true)
         var absent: SpaceID?
-        let (mark, level) = server.access.withReplica { replica, time -> (WriteMark, Settlement) in
+        var mark = WriteMark.nothing
+        var level = Settlement.accepted
+        server.access.holdReplica { replica, time in
             turn.time = time
             turn.reply.isThree = isThree
             enterSpace(&turn, &replica)
@@ -151,10 +161,10 @@ final class Session {
                 replica.use(space, time)
                 if !wasPresent.contains(space), !replica.isPresent(space) {
                     absent = space
-                    return (.nothing, .accepted)
+                    return
                 }
             }
-            let level = settlement(turn.space, replica)
+            level = settlement(turn.space, replica)
             var left = consistency.isPlain ? RedisSettings.requestsPerRun : 1
             repeat {
                 parser.exchangeArguments(&turn.arguments)
@@ -169,7 +179,7 @@ final class Session {
                 left -= 1
             } while left > 0 && wait == nil && !isClosing && turn.reply.count < Self.flushBytes && !turn.endsRun
                 && parser.next(turn.input, isStranger: isStranger) == .request
-            return (turn.hasWritten ? replica.mark : .nothing, level)
+            if turn.hasWritten { mark = replica.mark }
         }
         isExecuting = false
         if let absent {
@@ -429,6 +439,7 @@ final class Session {
     /// Forgets what belongs to the user it was until now.
     func becomes(user index: Int?) {
         user = index
+        look()
         spaces = Array(repeating: nil, count: spaces.count)
         wasPresent = []
     }

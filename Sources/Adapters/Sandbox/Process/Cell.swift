@@ -13,6 +13,8 @@ final class Cell: Sendable {
         var outputs: [ReplicaOutput] = []
         /// Whose lines the output is; a spare has nothing to say.
         var replica: ReplicaID?
+        /// The function that was given the socket of its state.
+        var shown: FunctionSpec?
         /// Set from the moment on that something has to be given back to it.
         var launcher: (any Launcher)?
     }
@@ -40,6 +42,7 @@ final class Cell: Sendable {
     func showState(of function: FunctionSpec) async throws(BrumeError) {
         guard let socket = host.settings.stateSocket else { return }
         let path = try await socket(function, host.settings.stateSocketDirectory)
+        state.withLock { $0.shown = function }
         let error = HostFiles.link(path, "\(socketDirectory)/\(Inside.stateSocketName)")
         if error != 0 { throw HostFiles.failure("show the function its state at", path, error) }
     }
@@ -101,6 +104,11 @@ final class Cell: Sendable {
             return state.launcher
         }
         launcher?.forget(owner)
+        let shown = state.withLock { state in
+            defer { state.shown = nil }
+            return state.shown
+        }
+        if let shown { await host.settings.stateSocketLeft?(shown, host.settings.stateSocketDirectory) }
         return isGone
     }
 }

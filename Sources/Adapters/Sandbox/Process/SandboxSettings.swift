@@ -57,6 +57,9 @@ package struct SandboxSettings: Sendable {
     /// Gives a function the Unix socket on which it finds its state; nil where there is no state.
     package var stateSocket: StateSocket?
 
+    /// Hears that a sandbox is gone that was given such a socket; called once for each time that ``stateSocket`` returned.
+    package var stateSocketLeft: (@Sendable (_ function: FunctionSpec, _ directory: String) async -> Void)?
+
     /// Returns the path of a socket in `directory` that listens for this function, the same for all its replicas.
     ///
     /// Each sandbox gets a hard link to it, so that a function's sockets are one listener however many replicas it has.

@@ -92,7 +92,7 @@ package final class SQLiteStateLog: StateLog {
             }
             rows.append(row)
         }
-        let growth = try await writer.run { [rows] db in
+        let growth = try await writer.run(followsRecords: true) { [rows] db in
             var bytes = 0
             try db.inTransaction(.immediate) {
                 for row in rows { bytes += try row.write(db) }

@@ -22,6 +22,8 @@ final class StateLogWriter: Sendable {
         let fail: @Sendable (BrumeError) -> Void
         /// It comes after every record, and nothing comes after it.
         var isLast = false
+        /// It comes after the records up to here, or not at all.
+        var after: UInt64 = 0
     }
 
     private struct State: Sendable {
@@ -112,9 +114,13 @@ final class StateLogWriter: Sendable {
     }
 
     /// Runs `perform` between two commits of records, and returns when it is done.
-    func run<T: Sendable>(isLast: Bool = false, _ perform: @escaping @Sendable (Database) throws -> T) async throws -> T {
+    ///
+    /// - Parameter followsRecords: whether it must come after all records that were appended before; it fails where those cannot be written.
+    func run<T: Sendable>(
+        isLast: Bool = false, followsRecords: Bool = false, _ perform: @escaping @Sendable (Database) throws -> T
+    ) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
-            let operation = Operation(
+            var operation = Operation(
                 perform: { db in
                     let value = try perform(db)
                     return { continuation.resume(returning: value) }
@@ -122,6 +128,7 @@ final class StateLogWriter: Sendable {
                 fail: { continuation.resume(throwing: $0) }, isLast: isLast)
             let isAccepted = state.withLock { state in
                 guard !state.isClosed else { return false }
+                if followsRecords { operation.after = state.nextPosition - 1 }
                 state.operations.append(operation)
                 state.isClosed = isLast
                 return true
@@ -243,19 +250,25 @@ final class StateLogWriter: Sendable {
 
     /// The last operation waits for every record, unless the disk refuses them: a node that ends waits for no disk.
     private func perform(after isWritten: Bool, _ db: Database) {
-        let (operation, lost) = state.withLock { state -> (Operation?, [Entry]) in
-            guard let first = state.operations.first, !first.isLast || state.pending.isEmpty || !isWritten else { return (nil, []) }
+        let (operation, lost, isTooEarly) = state.withLock { state -> (Operation?, [Entry], Bool) in
+            guard let first = state.operations.first, !first.isLast || state.pending.isEmpty || !isWritten else { return (nil, [], false) }
+            let isTooEarly = !first.isLast && state.pending.first.map { $0.position <= first.after } ?? false
+            if isTooEarly, isWritten { return (nil, [], false) }
             state.operations.removeFirst()
-            guard first.isLast, let last = state.pending.last else { return (first, []) }
+            guard first.isLast, let last = state.pending.last else { return (first, [], isTooEarly) }
             state.lostPosition = last.position
             let lost = state.pending
             state.pending = []
             state.figures.pendingBytes = 0
-            return (first, lost)
+            return (first, lost, false)
         }
         let reason = BrumeError(.unavailable, "The node ended before the log of state at \(path) could be written; free some space.")
         for entry in lost { entry.settled(.lost(reason)) }
         guard let operation else { return }
+        if isTooEarly {
+            let reason = state.withLock { $0.figures.trouble } ?? "The records before it could not be written."
+            return operation.fail(BrumeError(.unavailable, reason))
+        }
         do {
             let finish = try operation.perform(db)
             finish()

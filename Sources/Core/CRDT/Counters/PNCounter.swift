@@ -3,7 +3,7 @@
 /// A counter that goes up and down: of each site, how much it has added and subtracted in all.
 ///
 /// Concurrent additions all count. Adding is O(log r) and merging O(r) for r sites; the delta is one entry. 24 bytes per site
-/// that has ever counted.
+/// that has ever counted, also when the site is gone: entries cannot be folded into a sum that others may still list (docs/crdt.md).
 public struct PNCounter: Lattice {
     public struct Entry: Hashable, Sendable {
         public let site: SiteID
@@ -48,7 +48,12 @@ public struct PNCounter: Lattice {
     /// Adds without a look at the sum: for who counts on a base of his own. Throws, and changes nothing, if this site's own part
     /// overflows.
     mutating func addExact(_ amount: Int64, by site: SiteID, into delta: inout PNCounter) throws(CRDTError) {
-        if amount == 0 { return }
+        if let entry = try advance(amount, by: site) { delta.put(entry) }
+    }
+
+    /// The same without a delta. Returns the site's entry, nil where nothing is added.
+    mutating func advance(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Entry? {
+        if amount == 0 { return nil }
         let index = position(site)
         var entry =
             index < entries.count && entries[index].site == site ? entries[index] : Entry(site: site, up: 0, down: 0)
@@ -57,7 +62,7 @@ public struct PNCounter: Lattice {
         guard !overflow else { throw Self.overflow }
         if amount < 0 { entry.down = sum } else { entry.up = sum }
         set(entry, at: index)
-        delta.set(entry, at: delta.position(site))
+        return entry
     }
 
     /// Adds the amount and returns the delta.
@@ -66,6 +71,9 @@ public struct PNCounter: Lattice {
         try add(amount, by: site, into: &delta)
         return delta
     }
+
+    /// Puts in a site's entry, in place of an earlier one.
+    mutating func put(_ entry: Entry) { set(entry, at: position(entry.site)) }
 
     private mutating func set(_ entry: Entry, at index: Int) {
         if index < entries.count, entries[index].site == entry.site { entries[index] = entry } else { entries.insert(entry, at: index) }

@@ -11,6 +11,8 @@ extension Causal where Store == AddWinsSet {
 }
 
 extension Causal where Store == FieldMap {
+    /// Whether there is a field.
+    public var hasFields: Bool { !store.table.isEmpty }
     public func encodeConcrete(into writer: inout ByteWriter) { encode(into: &writer) }
     public mutating func mergeConcrete(from reader: inout ByteReader) throws(DecodingFailure) { merge(try Causal(from: &reader)) }
     public var concreteDigest: UInt64 { digest }

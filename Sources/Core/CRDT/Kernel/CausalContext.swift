@@ -46,14 +46,7 @@ public struct CausalContext: Hashable, Sendable {
 
     /// The index of the first span that begins after the dot.
     @inline(__always) private func position(after site: SiteID, _ sequence: UInt64) -> Int {
-        var low = 0
-        var high = spans.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            let span = spans[middle]
-            if span.site == site ? span.first <= sequence : span.site < site { low = middle &+ 1 } else { high = middle }
-        }
-        return low
+        spans.partitioningIndex { $0.site == site ? $0.first > sequence : $0.site > site }
     }
 
     public func contains(_ dot: Dot) -> Bool {

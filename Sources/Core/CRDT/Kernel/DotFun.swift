@@ -169,15 +169,7 @@ public struct DotFun<Value: DotValue>: DotStore {
     }
 
     /// Where the dot is or would be among those after the first.
-    private func position(_ dot: Dot) -> Int {
-        var low = 0
-        var high = rest.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if rest[middle].dot < dot { low = middle &+ 1 } else { high = middle }
-        }
-        return low
-    }
+    private func position(_ dot: Dot) -> Int { rest.partitioningIndex { $0.dot >= dot } }
 
     mutating func remove(_ dot: Dot) {
         if first?.dot == dot {

@@ -35,15 +35,7 @@ public struct VersionVector: Hashable, Sendable {
         }
     }
 
-    private func position(_ site: SiteID) -> Int {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if entries[middle].site < site { low = middle &+ 1 } else { high = middle }
-        }
-        return low
-    }
+    private func position(_ site: SiteID) -> Int { entries.partitioningIndex { $0.site >= site } }
 
     public func contains(_ dot: Dot) -> Bool { dot.sequence <= self[dot.site] }
 

@@ -4,7 +4,7 @@
 ///
 /// Setting and deleting begin a new epoch under their stamp; increments belong to an epoch and all count, those made concurrently too.
 /// A newer epoch replaces an older one whole: an increment made concurrently with a later set is lost with the value it counted on.
-/// An absent value is the epoch of the zero stamp, so counting needs no set before it.
+/// An absent value is the epoch of the zero stamp, or of the delete, so counting needs no set before it; counting by nothing makes it 0.
 ///
 /// Every operation is O(r) for r sites that have counted in the epoch, as is a merge; a delta holds one entry.
 public struct StringRegister: Lattice {
@@ -56,23 +56,32 @@ public struct StringRegister: Lattice {
     /// bits; nothing is changed then.
     @discardableResult
     public mutating func add(_ amount: Int64, by site: SiteID, into delta: inout StringRegister) throws(CRDTError) -> Int64 {
-        guard let number = base.map({ $0.decimal }) ?? .some(0) else {
-            throw CRDTError(.notInteger, "The value is not an integer or out of range; set a number first.")
-        }
-        guard let sum = Int64(exactly: Int128(number) + increments.total + Int128(amount)) else { throw PNCounter.overflow }
-        if amount == 0, !isPresent {
-            // Counting by nothing makes a value too; an entry of zeros cannot say so, an epoch can.
-            set(Bytes(decimal: 0), at: Stamp(time: stamp.time.next, site: site), into: &delta)
-            return 0
-        }
+        let (sum, entry) = try advance(amount, by: site)
         if delta.stamp != stamp {
             delta.stamp = stamp
             delta.increments = PNCounter()
         }
         // The base is a number and small: whoever gets the increment first has the whole value.
         delta.base = base
-        try increments.addExact(amount, by: site, into: &delta.increments)
+        if let entry { delta.increments.put(entry) }
         return sum
+    }
+
+    /// Adds to the number and returns the new value: for who can tell from the value what has changed, and needs no delta.
+    ///
+    /// Throws as ``add(_:by:into:)`` does.
+    public mutating func count(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Int64 { try advance(amount, by: site).sum }
+
+    private mutating func advance(
+        _ amount: Int64, by site: SiteID
+    ) throws(CRDTError) -> (sum: Int64, entry: PNCounter.Entry?) {
+        guard let number = base.map({ $0.decimal }) ?? .some(0) else {
+            throw CRDTError(.notInteger, "The value is not an integer or out of range; set a number first.")
+        }
+        guard let sum = Int64(exactly: Int128(number) + increments.total + Int128(amount)) else { throw PNCounter.overflow }
+        // Counting by nothing makes a value too. It says so by the base and begins no epoch: all additions made meanwhile still count.
+        if amount == 0, !isPresent { base = Bytes(decimal: 0) }
+        return (sum, try increments.advance(amount, by: site))
     }
 
     /// Adds to the number and returns the delta.
@@ -86,7 +95,8 @@ public struct StringRegister: Lattice {
         if other.stamp > stamp {
             self = other
         } else if other.stamp == stamp {
-            // One stamp has one value, unless two nodes ran under one identity: then the greater one, everywhere.
+            // One stamp has one value, or none and the zero that counting by nothing has put there; else two nodes ran under one
+            // identity. Then the greater one, everywhere.
             if let value = other.base, base.map({ $0 < value }) ?? true { base = value }
             increments.merge(other.increments)
         }

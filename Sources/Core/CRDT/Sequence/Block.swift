@@ -60,7 +60,7 @@ struct Block: Sendable {
 }
 
 /// Elements with consecutive dots of one site, each the right child of the one before it, outside of a tree: what a delta carries.
-struct Run<Element: ListElement>: Sendable, Equatable {
+struct Run<Element: ListElement>: DotStretch, Sendable, Equatable {
     var site: SiteID
     var start: UInt64
     var length: Int

@@ -4,14 +4,7 @@
 extension CausalContext {
     /// Index of the first span that ends at or behind (site, sequence). O(log k).
     private func firstEnding(atOrBehind sequence: UInt64, of site: SiteID) -> Int {
-        var low = 0
-        var high = spans.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            let span = spans[middle]
-            if span.site == site ? span.last < sequence : span.site < site { low = middle &+ 1 } else { high = middle }
-        }
-        return low
+        spans.partitioningIndex { $0.site == site ? $0.last >= sequence : $0.site > site }
     }
 
     /// Whether any dot of the range is here.
@@ -24,6 +17,17 @@ extension CausalContext {
     func prefix(of site: SiteID) -> UInt64 {
         let index = firstEnding(atOrBehind: 1, of: site)
         return index < spans.count && spans[index].site == site && spans[index].first == 1 ? spans[index].last : 0
+    }
+
+    /// Whether all dots of the site that `other` has up to a number are here.
+    func covers(_ other: CausalContext, of site: SiteID, upTo sequence: UInt64) -> Bool {
+        var index = other.firstEnding(atOrBehind: 1, of: site)
+        while index < other.spans.count, other.spans[index].site == site, other.spans[index].first <= sequence {
+            let span = other.spans[index]
+            guard contains(Span(site: site, first: span.first, last: min(span.last, sequence))) else { return false }
+            index += 1
+        }
+        return true
     }
 
     mutating func insert(_ site: SiteID, _ range: Range<UInt64>) {

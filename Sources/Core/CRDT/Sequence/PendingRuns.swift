@@ -17,40 +17,9 @@ struct PendingRuns<Element: ListElement>: Sendable, Equatable {
 
     var isEmpty: Bool { runs.isEmpty }
 
-    /// Index of the first run that ends behind (site, sequence).
-    private func firstEnding(behind sequence: UInt64, of site: SiteID) -> Int {
-        // Most come in order.
-        if let last = runs.last, last.site == site ? last.end <= sequence : last.site < site { return runs.count }
-        var low = 0
-        var high = runs.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if runs[middle].site == site ? runs[middle].end <= sequence : runs[middle].site < site {
-                low = middle &+ 1
-            } else {
-                high = middle
-            }
-        }
-        return low
-    }
-
-    /// Splits a range into parts that are here, with their fate, and parts that are not.
-    func forEachPart(of site: SiteID, _ range: Range<UInt64>, _ body: (Range<UInt64>, Fate?) -> Void) {
-        var position = range.lowerBound
-        var index = firstEnding(behind: position, of: site)
-        while position < range.upperBound, index < runs.count, runs[index].site == site, runs[index].start < range.upperBound {
-            if runs[index].start > position { body(position..<runs[index].start, nil) }
-            let lower = max(runs[index].start, position)
-            position = min(runs[index].end, range.upperBound)
-            body(lower..<position, runs[index].fate)
-            index += 1
-        }
-        if position < range.upperBound { body(position..<range.upperBound, nil) }
-    }
-
     /// Adds a run of which nothing is here yet.
     mutating func insert(_ run: Run<Element>) {
-        let index = firstEnding(behind: run.start, of: run.site)
+        let index = runs.firstEnding(behind: run.start, of: run.site)
         if index > 0, runs[index - 1].continues(with: run) {
             runs[index - 1].append(run)
             joinNext(index - 1)
@@ -68,7 +37,7 @@ struct PendingRuns<Element: ListElement>: Sendable, Equatable {
 
     /// Drops the content of those dots of the range that are here and live.
     mutating func remove(_ site: SiteID, _ range: Range<UInt64>, _ fate: Fate) {
-        var index = firstEnding(behind: range.lowerBound, of: site)
+        var index = runs.firstEnding(behind: range.lowerBound, of: site)
         while index < runs.count, runs[index].site == site, runs[index].start < range.upperBound {
             let run = runs[index]
             guard run.fate.isLive else {
@@ -95,7 +64,7 @@ struct PendingRuns<Element: ListElement>: Sendable, Equatable {
 
     /// Takes out the run that begins at a dot.
     mutating func take(_ site: SiteID, _ start: UInt64) -> Run<Element>? {
-        let index = firstEnding(behind: start, of: site)
+        let index = runs.firstEnding(behind: start, of: site)
         guard index < runs.count, runs[index].site == site, runs[index].start == start else { return nil }
         return runs.remove(at: index)
     }
@@ -110,15 +79,7 @@ struct Waiters: Sendable {
 
     private var entries: [Entry] = []
 
-    private func firstIndex(from parent: Dot) -> Int {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if entries[middle].parent < parent { low = middle &+ 1 } else { high = middle }
-        }
-        return low
-    }
+    private func firstIndex(from parent: Dot) -> Int { entries.partitioningIndex { $0.parent >= parent } }
 
     mutating func insert(_ child: Dot, waitingFor parent: Dot) {
         entries.insert(Entry(parent: parent, child: child), at: firstIndex(from: parent))

@@ -8,10 +8,10 @@ extension ReplicatedList {
     public var known: CausalContext {
         if removals.isEmpty, pending.isEmpty { return context }
         var missing = CausalContext()
-        for removal in removals.entries { missing.insert(removal.site, removal.lower..<removal.upper) }
+        for removal in removals.entries { missing.insert(removal.site, removal.start..<removal.end) }
         for run in pending.runs where run.parent.sequence > 0 && storage?.tree.locate(run.parent) == nil {
             let parent = run.parent
-            pending.forEachPart(of: parent.site, parent.sequence..<parent.sequence + 1) { part, fate in
+            pending.runs.forEachPart(of: parent.site, parent.sequence..<parent.sequence + 1) { part, fate in
                 if fate == nil { missing.insert(parent.site, part) }
             }
         }
@@ -23,7 +23,7 @@ extension ReplicatedList {
     /// Whoever does not know all that ``collect(stable:)`` has forgotten here gets the whole list.
     @specialized(where Element == Bytes)
     public func delta(since known: CausalContext) -> ReplicatedList {
-        guard !isDelta, collected.entries.allSatisfy({ known.prefix(of: $0.site) >= $0.sequence }) else { return self }
+        guard !isDelta, collected.entries.allSatisfy({ known.covers(context, of: $0.site, upTo: $0.sequence) }) else { return self }
         var delta = ReplicatedList()
         delta.isDelta = true
         delta.context = context.subtracting(known)
@@ -46,8 +46,8 @@ extension ReplicatedList {
         storage?.tree.forEachRun(take)
         for run in pending.runs { take(run) }
         for removal in removals.entries {
-            delta.removals.insert(removal.site, removal.lower..<removal.upper, removal.fate)
-            delta.context.insert(removal.site, removal.lower..<removal.upper)
+            delta.removals.insert(removal.site, removal.start..<removal.end, removal.fate)
+            delta.context.insert(removal.site, removal.start..<removal.end)
         }
         delta.context.merge(repeated)
         delta.pending = PendingRuns(sorting: runs)

@@ -24,8 +24,8 @@ extension ReplicatedList: BinaryCodable, Lattice {
         writer.count(removals.entries.count)
         for removal in removals.entries {
             writer.site(removal.site)
-            writer.varint(removal.lower)
-            writer.varint(removal.upper - removal.lower)
+            writer.varint(removal.start)
+            writer.varint(removal.end - removal.start)
             Self.encode(removal.fate, into: &writer)
         }
         storage?.tree.forEachRun { Self.encode($0, into: &writer) }

@@ -21,7 +21,7 @@ extension ReplicatedList {
         var placed = CausalContext()
         let mayHaveForgotten = !other.collected.isEmpty
         if mayHaveForgotten { removeWhatIsGone(from: other) }
-        for removal in other.removals.entries { remove(removal.site, removal.lower..<removal.upper, removal.fate) }
+        for removal in other.removals.entries { remove(removal.site, removal.start..<removal.end, removal.fate) }
         for run in other.pending.runs { take(run, &placed) }
         other.storage?.tree.forEachRun { take($0, &placed) }
         let before = context
@@ -83,7 +83,7 @@ extension ReplicatedList {
                 guard isKnown else { return }
                 other.forEachPlace(of: run.site, part) { part, place in
                     guard place == nil else { return }
-                    other.pending.forEachPart(of: run.site, part) { part, fate in
+                    other.pending.runs.forEachPart(of: run.site, part) { part, fate in
                         if fate == nil { gone.append((run.site, part)) }
                     }
                 }
@@ -124,12 +124,12 @@ extension ReplicatedList {
         }
         var new: [Run<Element>] = []
         for part in unplaced {
-            pending.forEachPart(of: run.site, part) { part, fate in
+            pending.runs.forEachPart(of: run.site, part) { part, fate in
                 guard fate == nil else { return }
                 context.forEachPart(of: run.site, part) { part, isKnown in
                     guard isKnown else { return new.append(run.part(part)) }
                     // Known, but not here: it was removed before it came, or forgotten.
-                    removals.forEachPart(of: run.site, part) { part, fate in
+                    removals.entries.forEachPart(of: run.site, part) { part, fate in
                         new.append(run.part(part, fate: fate ?? (run.fate.isLive ? .gone : run.fate)))
                     }
                 }
@@ -144,7 +144,7 @@ extension ReplicatedList {
         var new: [Range<UInt64>] = []
         forEachPlace(of: run.site, run.range) { part, place in
             guard place == nil else { return }
-            pending.forEachPart(of: run.site, part) { part, fate in
+            pending.runs.forEachPart(of: run.site, part) { part, fate in
                 if fate == nil { new.append(part) }
             }
         }

@@ -88,6 +88,11 @@ public struct ReplicatedList<Element: ListElement>: Sendable {
     /// How many runs wait for the element at which they hang, because a delta was lost or is late.
     public var pendingCount: Int { isDelta ? 0 : pending.runs.count }
 
+    /// How many removed runs keep their places, or wait for them. O(n).
+    public var placeholderCount: Int {
+        pending.runs.count { !$0.fate.isLive } + (storage?.tree.placeholderCount ?? 0)
+    }
+
     /// How many blocks there are, for figures about memory.
     public var blockCount: Int { storage?.tree.blockCount ?? 0 }
 

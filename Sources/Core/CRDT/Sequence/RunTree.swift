@@ -32,6 +32,7 @@ struct RunTree<Element: ListElement>: Sendable {
 
     var count: Int { order.total }
 
+    var placeholderCount: Int { blocks.count { !$0.isLive && $0.length > 0 } }
     var blockCount: Int { blocks.count - freed.count - 1 }
 
     var memoryBytes: Int {
@@ -46,15 +47,7 @@ struct RunTree<Element: ListElement>: Sendable {
         return index < sites.count && sites[index].site == site ? sites[index].index : nil
     }
 
-    private func sitePosition(_ site: SiteID) -> Int {
-        var low = 0
-        var high = sites.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if sites[middle].site < site { low = middle &+ 1 } else { high = middle }
-        }
-        return low
-    }
+    private func sitePosition(_ site: SiteID) -> Int { sites.partitioningIndex { $0.site >= site } }
 
     mutating func makeSiteIndex(_ site: SiteID) -> UInt32 {
         let position = sitePosition(site)

@@ -51,13 +51,7 @@ struct SiteStore<Element: ListElement>: Sendable {
         if let first = numbers.first, first <= number, number - first < UInt64(numbers.count), numbers[Int(number - first)] == number {
             return Int(number - first)
         }
-        var low = 0
-        var high = numbers.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if numbers[middle] < number { low = middle &+ 1 } else { high = middle }
-        }
-        return low
+        return numbers.partitioningIndex { $0 >= number }
     }
 
     private func index(of sequence: UInt64) -> Int? {

@@ -68,6 +68,9 @@ public struct Text: Lattice {
     @discardableResult
     public mutating func collect(stable: VersionVector) -> Int { scalars.collect(stable: stable) }
 
+    /// How many removed runs keep their places. O(n).
+    public var placeholderCount: Int { scalars.placeholderCount }
+
     public var digest: UInt64 { scalars.digest }
 
     public var memoryBytes: Int { scalars.memoryBytes }

@@ -31,6 +31,13 @@ public struct AddWinsSet: DotStore {
 
     public func contains(_ element: Bytes) -> Bool { table.find(element) != nil }
 
+    /// Whether one add alone holds the element, which the site made after its `number`th.
+    public func isHeld(_ element: Bytes, bySite site: SiteID, after number: UInt64) -> Bool {
+        guard extras.isEmpty, let position = table.find(element) else { return false }
+        let dot = table[position].dot
+        return dot.site == site && dot.sequence > number
+    }
+
     /// The element at a position in `0..<count`.
     ///
     /// Removing an element moves the last one to its position: who walks positions downwards meets every element that stays.

@@ -48,15 +48,7 @@ public struct HyperLogLog: Lattice {
         if byte + 1 < dense.count { dense[byte + 1] = UInt8(truncatingIfNeeded: word >> 8) }
     }
 
-    private func position(_ index: Int) -> Int {
-        var low = 0
-        var high = sparse.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if Int(sparse[middle] >> 8) < index { low = middle &+ 1 } else { high = middle }
-        }
-        return low
-    }
+    private func position(_ index: Int) -> Int { sparse.partitioningIndex { Int($0 >> 8) >= index } }
 
     /// Raises a register; returns whether it was lower.
     private mutating func raise(_ index: Int, to rank: UInt8) -> Bool {

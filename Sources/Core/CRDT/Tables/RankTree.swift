@@ -29,15 +29,7 @@ struct RankTree: Sendable {
     private(set) var count = 0
 
     /// The first index of `list` whose item is greater than `item`.
-    private static func upperBound(_ list: [Item], _ item: Item) -> Int {
-        var low = 0
-        var high = list.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if item < list[middle] { high = middle } else { low = middle &+ 1 }
-        }
-        return low
-    }
+    private static func upperBound(_ list: [Item], _ item: Item) -> Int { list.partitioningIndex { item < $0 } }
 
     /// Which child of an inner node holds the item, if any does.
     private static func child(_ node: Node, _ item: Item) -> Int { max(0, upperBound(node.items, item) - 1) }
@@ -50,23 +42,11 @@ struct RankTree: Sendable {
         var total = 0
         while !nodes[node].children.isEmpty {
             // The last child whose separator is before holds the border.
-            var low = 0
-            var high = nodes[node].items.count
-            while low < high {
-                let middle = (low &+ high) >> 1
-                if isBefore(nodes[node].items[middle]) { low = middle &+ 1 } else { high = middle }
-            }
-            let child = max(0, low - 1)
+            let child = max(0, nodes[node].items.partitioningIndex { !isBefore($0) } - 1)
             for index in 0..<child { total += nodes[node].counts[index] }
             node = Int(nodes[node].children[child])
         }
-        var low = 0
-        var high = nodes[node].items.count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if isBefore(nodes[node].items[middle]) { low = middle &+ 1 } else { high = middle }
-        }
-        return total + low
+        return total + nodes[node].items.partitioningIndex { !isBefore($0) }
     }
 
     /// How many items are smaller.

@@ -142,7 +142,8 @@ public struct HarvestPool: Sendable {
     /// Report it before anything that grows in the same batch is performed. The changes that follow replace those of the batch that have
     /// not been performed: limits are absolute, and of two for one call and resource the later one holds.
     ///
-    /// - Returns: false if the books cannot be made to agree, because the batch is not the one that the change came with.
+    /// - Returns: false if nobody had to do without what the call holds: it was to make room, and the capacity is larger by it until it can
+    ///   be called in.
     @discardableResult
     public mutating func refused(
         _ change: LimitChange, heldAt limit: Int, batch: [LimitChange], into effects: inout HarvestEffects

@@ -111,7 +111,8 @@ extension LoanBook {
     /// The kernel did not lower a limit: the books follow it.
     ///
     /// - Parameter batch: the changes that the refused one came with; what grows in them has not grown yet.
-    /// - Returns: false if what the call holds could not be found elsewhere, which means that the batch was not the right one.
+    /// - Returns: false if what the call holds could not be found elsewhere: then the limit was lowered because the node has less, and it has
+    ///   that less only when the call no longer holds it.
     mutating func refused(_ call: CallID, heldAt limit: Int, batch: [LimitChange], _ effects: inout HarvestEffects) -> Bool {
         guard let place = places[call], limit > shares[place].limit else { return true }
         touch(place)
@@ -135,8 +136,15 @@ extension LoanBook {
             line(grown)
             excess += gain - forced
         }
+        let isFound = excess == 0
+        if !isFound {
+            capacity += excess
+            changeUnreserved(by: excess, .shrinkRefused, heir: nil, &effects)
+            excess -= serve(place, upTo: excess, &effects)
+            excess -= lendKept(to: place, upTo: excess, &effects)
+        }
         balance(&effects)
-        return excess == 0
+        return isFound
     }
 
     /// Forgets which limits the operation has touched.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeModel
+
 /// The latest samples of an amount, ready for quantiles.
 struct SampleWindow: Sendable {
     /// Samples kept: with 100 the 99th percentile is the largest, and a change of behaviour is forgotten after as many calls.
@@ -42,12 +44,5 @@ struct SampleWindow: Sendable {
     }
 
     /// Where the first value not below `sample` stands.
-    private func position(of sample: Double) -> Int {
-        var (low, high) = (0, sorted.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if sorted[middle] < sample { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
+    private func position(of sample: Double) -> Int { sorted.partitioningIndex { $0 >= sample } }
 }

@@ -27,7 +27,7 @@ public protocol StateLog: Sendable {
 
     /// Replaces parts of the snapshot (an empty body removes one), each of them whole or not at all; on disk when it returns.
     ///
-    /// Records go on being appended meanwhile.
+    /// They come to the disk after all records that were appended before. Records go on being appended meanwhile.
     func replace(_ parts: [StateLogPart]) async throws
 
     /// Forgets the records up to a position: whatever they say is in the parts by now.

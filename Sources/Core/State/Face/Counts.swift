@@ -20,6 +20,8 @@ public struct StateCounts: Sendable, Hashable {
     public var heldBatches = 0
     /// Frames that made no sense.
     public var refusedFrames = 0
+    /// Frames of nodes that were removed from the cluster.
+    public var removedFrames = 0
     /// Content of an epoch that is over.
     public var refusedEpochs = 0
     /// Comparisons begun, ended with everything merged, and given up; objects they brought and gave.
@@ -28,6 +30,8 @@ public struct StateCounts: Sendable, Hashable {
     public var lostPulls = 0
     public var pulledObjects = 0
     public var answeredObjects = 0
+    /// Objects of which only what a peer lacked was given.
+    public var answeredDifferences = 0
     /// Peers for which batches were not kept long enough.
     public var lapsedPeers = 0
     public var duplicateIdentities = 0
@@ -37,6 +41,10 @@ public struct StateCounts: Sendable, Hashable {
     public var expired = 0
     /// Objects without content that were forgotten.
     public var collected = 0
+    /// Removed parts of lists, texts and remove-wins sets that were forgotten.
+    public var collectedRests = 0
+    /// Answers to questions that told of what had ended meanwhile.
+    public var lateAnswers = 0
     public var droppedNamespaces = 0
     public var transfers = 0
 

@@ -77,6 +77,8 @@ public struct StateSettings: Sendable {
     public var windowBytesMax = 4 << 20
     /// How long an acknowledgement may wait for company.
     public var ackDelay = Duration.milliseconds(5)
+    /// The same while batches follow one another: the next one proves what is missing, so that one word may be about several.
+    public var streamAckDelay = Duration.milliseconds(20)
     /// After how long without acknowledgement a batch is sent again; grows by doubling up to ``resendMax``.
     public var resendAfter = Duration.milliseconds(250)
     public var resendMax = Duration.seconds(5)

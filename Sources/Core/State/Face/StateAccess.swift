@@ -7,6 +7,9 @@ public protocol StateAccess: Sendable {
         _ body: (inout Replica, StateTime) throws(Failure) -> Result
     ) throws(Failure) -> Result
 
+    /// The same for a body that answers nothing: for what is called so often that generics across modules would be felt.
+    func holdReplica(_ body: (inout Replica, StateTime) -> Void)
+
     /// Calls back once the writes up to the mark have come so far, or with an error once they cannot in time.
     ///
     /// Calls back before it returns where there is nothing to wait for; never while the lock is held.
@@ -24,6 +27,12 @@ public protocol StateAccess: Sendable {
     ) -> StateSubscription
 
     func unsubscribe(_ subscription: StateSubscription)
+}
+
+extension StateAccess {
+    public func holdReplica(_ body: (inout Replica, StateTime) -> Void) {
+        withReplica { replica, time in body(&replica, time) }
+    }
 }
 
 /// A subscription to changes.

@@ -8,6 +8,7 @@ extension Replica {
     public mutating func setAdd(_ key: ObjectKey, _ member: Bytes, _ now: StateTime) throws(StateError) -> Bool {
         if member.count > 256 { try checkSize(member.count, "member") }
         let object = try writing(key, SetContent.self, now)
+        if unsafe unsafeDowncast(object, to: SetObject.self).isAdded(member, by: site) { return false }
         let isNew = object.change { content, delta in content.add(member, by: site, into: &delta) }
         changed(object, clock.now(wall: now.wallMilliseconds), now)
         return isNew

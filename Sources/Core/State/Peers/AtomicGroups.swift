@@ -28,10 +28,26 @@ struct AtomicGroups {
     var isEmpty: Bool { index.isEmpty }
 
     mutating func add(_ objects: [StateObject], at time: HybridTime) {
-        guard objects.count > 1 else { return }
+        guard objects.count > 1, !isKnown(objects, time) else { return }
         for object in objects { index[Address(object), default: []].append(removed + groups.count) }
         groups.append((time, objects))
         if groups.count > Self.groupsMax { removeFirst(groups.count - Self.groupsMax) }
+    }
+
+    /// Whether the group is here already: it may come by several ways.
+    private func isKnown(_ objects: [StateObject], _ time: HybridTime) -> Bool {
+        guard let first = objects.first else { return true }
+        return (index[Address(first)] ?? []).contains { number in
+            let group = groups[number - removed]
+            return group.time == time && group.objects.count >= objects.count
+        }
+    }
+
+    /// The groups to which any of the objects belongs; all groups if none are given.
+    func all(with objects: [StateObject]? = nil) -> [(time: HybridTime, objects: [StateObject])] {
+        guard let objects else { return groups }
+        let numbers = Set(objects.flatMap { index[Address($0)] ?? [] })
+        return numbers.sorted().map { groups[$0 - removed] }
     }
 
     /// Forgets the groups whose changes have come everywhere.
@@ -51,6 +67,9 @@ struct AtomicGroups {
         groups.removeFirst(count)
         removed += count
     }
+
+    /// Whether the object must be seen together with others.
+    func holds(_ object: StateObject) -> Bool { !index.isEmpty && index[Address(object)] != nil }
 
     /// The objects and all that must be seen together with them.
     func closed(_ objects: [StateObject]) -> [StateObject] {

@@ -8,7 +8,7 @@ struct Batch {
     /// Counts from 1 in each incarnation, without gaps.
     var number: UInt64
     var time: HybridTime
-    /// What was stable when it was made: a reader must forget what ended before, or new content would meet the old end.
+    /// What was forgotten when it was made: a reader must forget what ended before, or new content would meet the old end.
     var stable: HybridTime
     /// Whether its objects must become visible together.
     var isAtomic: Bool

@@ -9,6 +9,10 @@ final class Peer {
     var tier = NodeTier.edge
     /// Whether it belongs to the cluster; what became of a member that does not answer is waited for, until it is removed.
     var isMember = false
+    /// Whether it was removed for good: what it kept may tell of objects whose end is forgotten.
+    var isRemoved = false
+    /// When the last frame came from it.
+    var lastHeard: Instant?
     /// Whether frames reach it.
     var isUp = false
     /// Its incarnation, as it last said.
@@ -41,12 +45,19 @@ final class Peer {
 
     /// When an acknowledgement must go out at the latest.
     var statusDue: Instant?
+    /// When batches of it came last.
+    var batchesAt: Instant?
     /// Whether the next status tells what this node wants.
     var tellsInterest = true
     /// Everything that anybody did before this moment has reached it for good.
     var watermark = HybridTime.zero
     /// Of the set of members that it knows.
     var view: UInt64 = 0
+    /// The newest version of frames that came from it.
+    var version: UInt8 = 1
+    /// Whether it answered what this replica speaks, and how often it was told.
+    var isVersionKnown = false
+    var hellos = 0
     /// Messages from it that come in parts.
     var assembly = Assembly()
 
@@ -74,6 +85,13 @@ final class Peer {
         rewind(to: 0)
     }
 
+    /// Forgets which frames it understands: another program may answer from now on.
+    func forgetVersion() {
+        version = 1
+        isVersionKnown = false
+        hellos = 0
+    }
+
     /// Takes note that what was sent so far is all that concerns it.
     func clear() {
         if acked >= sent { cleared = max(cleared, cursor) }
@@ -96,7 +114,7 @@ final class Peer {
             roundTrip = roundTrip.map { $0 * 7 / 8 + sample / 8 } ?? sample
             self.probe = nil
         }
-        resendAfter = roundTrip.map { max(.milliseconds(20), $0 * 3 + settings.ackDelay) } ?? settings.resendAfter
+        resendAfter = roundTrip.map { max(.milliseconds(20), $0 * 3 + settings.streamAckDelay) } ?? settings.resendAfter
         resendAt = flying.isEmpty ? nil : now + resendAfter
     }
 }

@@ -8,7 +8,8 @@ import BrumeModel
 /// The peer keeps nothing of it: every question holds what its answer needs, so a lost one is asked again by beginning anew.
 struct Pull {
     let node: NodeID
-    let nonce: UInt64
+    /// The number of the question that is open.
+    var nonce: UInt64
     /// Whether even objects that change at this moment must come: for a peer or a replica that lost something.
     let isFull: Bool
     let startedAt: Instant
@@ -32,6 +33,29 @@ enum PullTask {
     case leaves(SpaceName, tops: [Int])
     /// The objects in ranges of buckets, ascending.
     case objects(SpaceName, ranges: [Range<Int>])
+    /// What single large objects hold beyond what is known here.
+    case lacking(SpaceName, [ObjectAddress])
+}
+
+/// What names an object in its key space: the names of two objects have one hash only by chance, and then both are sent.
+struct ObjectAddress: Hashable {
+    let hash: UInt64
+    let kind: UInt8
+
+    init(_ object: StateObject) {
+        hash = object.hash
+        kind = object.kind.rawValue
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.fixed(hash)
+        writer.byte(kind)
+    }
+
+    init(from reader: inout ByteReader) throws(DecodingFailure) {
+        hash = try reader.fixed()
+        kind = try reader.byte()
+    }
 }
 
 /// All comparisons of this replica.

@@ -47,12 +47,14 @@ extension Replica {
         membership.view = Self.view(of: nodes)
         if isFirst { membership.confirmed = nodes.sorted() }
         for peer in peers where !others.contains(where: { $0.node == peer.node }) {
+            peer.isRemoved = peer.isRemoved || peer.isMember
             peer.isMember = false
             membership.release(peer.node)
         }
         for member in others {
             let peer = makePeer(member.node)
             peer.tier = member.tier
+            peer.isRemoved = false
             guard !peer.isMember else { continue }
             peer.isMember = true
             peer.tellsInterest = true
@@ -97,6 +99,7 @@ extension Replica {
         peer.isBulkBlocked = false
         peer.tellsInterest = true
         peer.assembly = Assembly()
+        peer.hellos = 0
         peer.rewind(to: peer.acked)
         sendStatus(to: peer, now)
         pulls.request(node, full: membership.holds.contains(node))

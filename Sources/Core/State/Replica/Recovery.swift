@@ -8,6 +8,8 @@ public struct StateRecovery: ~Copyable {
     private var replica: Replica
     /// The last batch of each site that the log holds.
     private var vector = VersionVector()
+    /// What the snapshot says of objects that must be seen together; they may stand in parts that come behind it.
+    private var groups: [NamedGroup] = []
     /// Records that were merged.
     public private(set) var recordsMerged = 0
     /// Parts that were merged.
@@ -47,6 +49,7 @@ public struct StateRecovery: ~Copyable {
             try mergeBatch(try Batch(from: &reader))
         case .received:
             vector.merge(try VersionVector(from: &reader))
+        case .groups: replica.adopt(try NamedGroup.decode(from: &reader))
         case .interest:
             let name = try reader.string().text
             mergeInterest(name, isHeld: try reader.byte() == 1)
@@ -69,7 +72,7 @@ public struct StateRecovery: ~Copyable {
     }
 
     private mutating func mergeBatch(_ batch: Batch) throws(DecodingFailure) {
-        replica.adopt(stable: batch.stable)
+        replica.adopt(forgettable: batch.stable)
         try replica.merge(batch)
         // Whatever the wall clock says now, this was written before.
         replica.clock = HybridClock(last: max(replica.clock.last, batch.time))
@@ -82,6 +85,9 @@ public struct StateRecovery: ~Copyable {
             var reader = ByteReader(content)
             if name == SnapshotPart.vectorName {
                 try mergeState(&reader)
+            } else if name == SnapshotPart.groupsName {
+                groups = try NamedGroup.decode(from: &reader)
+                try reader.finish()
             } else {
                 try mergePart(try Batch(from: &reader), name)
             }
@@ -112,7 +118,7 @@ public struct StateRecovery: ~Copyable {
         let state = try SnapshotState(from: &reader)
         vector.merge(state.vector)
         for name in state.held { mergeInterest(name, isHeld: true) }
-        replica.adopt(stable: state.stable)
+        replica.adopt(forgettable: state.stable)
         replica.floor = max(replica.floor, state.floor)
         replica.clock = HybridClock(last: max(replica.clock.last, state.time))
     }
@@ -137,6 +143,7 @@ public struct StateRecovery: ~Copyable {
                 $0.durable = entry.sequence
             }
         }
+        replica.adopt(groups)
         replica.ring.begin(at: replica.nextBatch)
         // What the previous incarnation told only some nodes, or what was lost here, comes back by comparing with each.
         replica.membership.isRecovering = true
@@ -196,6 +203,7 @@ public struct SnapshotPart: Sendable, Hashable {
     public var body: [UInt8]
 
     static let vectorName = Array("state".utf8)
+    static let groupsName = Array("groups".utf8)
 }
 
 extension Replica {
@@ -213,8 +221,11 @@ extension Replica {
 
     /// The next parts of the snapshot that was begun, at most about `bytesMax` bytes and one part more; empty when it is complete.
     ///
-    /// The part that tells how far everything came is always the last one, so that a snapshot cut short claims nothing that it lacks.
+    /// The part that tells how far everything came is always the last one, so that a snapshot cut short claims nothing that it lacks. A
+    /// part holds what was flushed for it just now: records that are handed out before the parts must be on disk before them, or a crash
+    /// between the two would leave half of what was written as one.
     public mutating func changedParts(bytesMax: Int, _ now: StateTime) -> [SnapshotPart] {
+        if isDirty { flush(now) }
         var parts: [SnapshotPart] = []
         var bytes = 0
         for space in spaces where !space.saving.isEmpty {
@@ -227,6 +238,7 @@ extension Replica {
             }
         }
         guard isVectorUnsaved else { return parts }
+        parts.append(groupsPart())
         parts.append(vectorPart())
         isVectorUnsaved = false
         roundVector = nil
@@ -273,14 +285,22 @@ extension Replica {
         }
         let section = BatchSection(namespace: space.name.namespace, blob: blob.bytes)
         var writer = ByteWriter(capacity: blob.count + 64)
-        Batch(number: 1, time: clock.last, stable: stable, isAtomic: false, sections: [section]).encode(into: &writer) { _ in true }
+        Batch(number: 1, time: clock.last, stable: forgettable, isAtomic: false, sections: [section]).encode(into: &writer) { _ in true }
         return SnapshotPart(name: name.bytes, body: Sealed.seal(writer.bytes))
+    }
+
+    private func groupsPart() -> SnapshotPart {
+        let kept = namedGroups { knownNamespace($0)?.settings.durability ?? .interval != .none }
+        guard !kept.isEmpty else { return SnapshotPart(name: SnapshotPart.groupsName, body: []) }
+        var writer = ByteWriter()
+        NamedGroup.encode(kept, into: &writer)
+        return SnapshotPart(name: SnapshotPart.groupsName, body: Sealed.seal(writer.bytes))
     }
 
     private mutating func vectorPart() -> SnapshotPart {
         let held = namespaces.filter { $0.interest.isHeld && !$0.interest.isPinned && $0.settings.durability > .none }.map(\.name)
         var writer = ByteWriter()
-        SnapshotState(vector: roundVector ?? currentVector, stable: stable, time: clock.last, floor: floor, held: held).encode(
+        SnapshotState(vector: roundVector ?? currentVector, stable: forgettable, time: clock.last, floor: floor, held: held).encode(
             into: &writer)
         return SnapshotPart(name: SnapshotPart.vectorName, body: Sealed.seal(writer.bytes))
     }

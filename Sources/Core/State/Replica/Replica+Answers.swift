@@ -63,13 +63,10 @@ extension Replica {
         transmit(writer.bytes, .bulk, to: peer)
     }
 
-    /// What the asker has in the buckets it asks for.
-    private struct Listed: Hashable {
-        let hash: UInt64
-        let kind: UInt8
-    }
-
-    mutating func answerObjects(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+    /// Answers with the objects that differ; of large ones that the asker has too, only with their names if it asks for that.
+    mutating func answerObjects(
+        from peer: Peer, naming: Bool, _ reader: inout ByteReader, _ now: StateTime
+    ) throws(DecodingFailure) {
         let nonce = try reader.varint()
         let isFull = try reader.byte() == 1
         let name = try reader.spaceName()
@@ -82,28 +79,35 @@ extension Replica {
             }
             ranges.append(Int(lower)..<Int(upper))
         }
-        var listed: [Listed: UInt64] = [:]
+        var listed: [ObjectAddress: UInt64] = [:]
         for _ in 0..<(try reader.count(entryBytes: 17)) {
-            let hash = try reader.fixed()
-            let kind = try reader.byte()
-            listed[Listed(hash: hash, kind: kind)] = try reader.fixed()
+            let address = try ObjectAddress(from: &reader)
+            listed[address] = try reader.fixed()
         }
         try reader.finish()
         var answer = Answer()
         if peer.interest.keeps(name.namespace), let number = spaceNumbers[name] {
-            collect(from: spaces[number], ranges, listed, isFull: isFull, now, into: &answer)
+            collect(from: spaces[number], ranges, listed, naming: naming, isFull: isFull, now, into: &answer)
         }
-        var writer = Frame.writer(.objects, site: site, time: clock.now(wall: now.wallMilliseconds))
+        var writer = Frame.writer(naming ? .differences : .objects, site: site, time: clock.now(wall: now.wallMilliseconds))
         writer.varint(nonce)
         writer.byte(answer.isPartial ? 1 : 0)
         writer.count(answer.next)
         batch(of: answer.objects, peer).encode(into: &writer) { _ in true }
+        if naming {
+            writer.count(answer.large.count)
+            for address in answer.large { address.encode(into: &writer) }
+            NamedGroup.encode(namedGroups(of: answer.objects) { peer.interest.keeps($0) }, into: &writer)
+            writer.value(shownVector)
+        }
         counts.answeredObjects += answer.objects.count
         transmit(writer.bytes, .bulk, to: peer)
     }
 
     private struct Answer {
         var objects: [StateObject] = []
+        /// Objects of which the asker shall tell first what it has seen.
+        var large: [ObjectAddress] = []
         /// The bucket to go on with, or their number when all were looked at.
         var next = ObjectTable.buckets
         /// Whether something was left out because it changes at this moment.
@@ -111,7 +115,8 @@ extension Replica {
     }
 
     private func collect(
-        from space: Space, _ ranges: [Range<Int>], _ listed: [Listed: UInt64], isFull: Bool, _ now: StateTime, into answer: inout Answer
+        from space: Space, _ ranges: [Range<Int>], _ listed: [ObjectAddress: UInt64], naming: Bool, isFull: Bool, _ now: StateTime,
+        into answer: inout Answer
     ) {
         space.refresh(limit: .max)
         let recent = HybridTime(milliseconds: UInt64(max(0, milliseconds(now) - Self.recentMilliseconds)))
@@ -125,10 +130,12 @@ extension Replica {
                 }
                 let end = min(range.upperBound, space.table.groupEnd(after: first))
                 space.table.forEach(in: first..<end) { object in
-                    let theirs = listed[Listed(hash: object.hash, kind: object.kind.rawValue)]
+                    let theirs = listed[ObjectAddress(object)]
                     guard theirs ?? 0 != object.contribution else { return true }
                     if !isFull, object.updated > recent {
                         answer.isPartial = true
+                    } else if naming, theirs != nil, isNamedOnly(object) {
+                        answer.large.append(ObjectAddress(object))
                     } else {
                         answer.objects.append(object)
                         bytes += object.memoryBytes
@@ -144,7 +151,7 @@ extension Replica {
     private static let recentMilliseconds: Int64 = 1_000
 
     /// Objects, with those that must be seen together with them, as they are now.
-    mutating func batch(of objects: [StateObject], _ peer: Peer) -> Batch {
+    mutating func batch(of objects: [StateObject], _ peer: Peer, seen: [ObjectIdentifier: CausalContext] = [:]) -> Batch {
         var chosen = groups.isEmpty ? objects : groups.closed(objects)
         chosen.removeAll { $0.flags.contains(.dropped) || !peer.interest.keeps(spaces[Int($0.space)].name.namespace) }
         chosen.sort { left, right in
@@ -158,14 +165,14 @@ extension Replica {
             let namespace = spaces[Int(chosen[index].space)].namespace
             var end = index
             while end < chosen.count, spaces[Int(chosen[end].space)].namespace === namespace { end += 1 }
-            sections.append(BatchSection(namespace: namespace.name, blob: encodeWhole(chosen[index..<end])))
+            sections.append(BatchSection(namespace: namespace.name, blob: encodeWhole(chosen[index..<end], seen)))
             index = end
         }
-        return Batch(number: 1, time: clock.last, stable: stable, isAtomic: false, sections: sections)
+        return Batch(number: 1, time: clock.last, stable: forgettable, isAtomic: false, sections: sections)
     }
 
-    /// Objects of one namespace, by key space.
-    private func encodeWhole(_ objects: ArraySlice<StateObject>) -> [UInt8] {
+    /// Objects of one namespace, by key space; of those of which somebody has seen a part, the rest.
+    private func encodeWhole(_ objects: ArraySlice<StateObject>, _ seen: [ObjectIdentifier: CausalContext]) -> [UInt8] {
         var groups: [ArraySlice<StateObject>] = []
         var rest = objects
         while let first = rest.first {
@@ -179,7 +186,7 @@ extension Replica {
             guard let first = group.first else { continue }
             writer.count(spaces[Int(first.space)].name.database)
             writer.count(group.count)
-            for object in group { encodeWhole(object, into: &writer) }
+            for object in group { encode(object, lacking: seen[ObjectIdentifier(object)], into: &writer) }
         }
         return writer.bytes
     }

@@ -61,13 +61,21 @@ extension Replica {
         object.encodeContent(into: &writer)
     }
 
+    /// Writes what somebody lacks of an object who has seen a part of it; all of it for who has seen nothing.
+    func encode(_ object: StateObject, lacking seen: CausalContext?, into writer: inout ByteWriter) {
+        guard let seen else { return encodeWhole(object, into: &writer) }
+        EntryHead.encode(object, withExpiry: true, into: &writer)
+        object.encodeContent(lacking: seen, into: &writer)
+    }
+
     /// Reads and merges the key spaces and entries of one namespace's section.
     ///
     /// - Parameters:
     ///   - time: when this was sent or made; what is merged counts as changed then.
+    ///   - isAnswer: whether it was asked for, so that nobody repeats or orders it, and it may tell of what ended meanwhile.
     ///   - touched: gets the merged objects, for whoever keeps them together.
     mutating func merge(
-        section blob: [UInt8], of namespace: String, time: HybridTime, touched: inout [StateObject]
+        section blob: [UInt8], of namespace: String, time: HybridTime, isAnswer: Bool = false, touched: inout [StateObject]
     ) throws(DecodingFailure) {
         var reader = ByteReader(blob)
         let count = try reader.count(entryBytes: 2)
@@ -80,7 +88,7 @@ extension Replica {
             let space = known ?? makeSpace(name)
             for _ in 0..<entries {
                 let head = try EntryHead(from: &reader)
-                if let object = try merge(entry: head, in: space, time: time, from: &reader) { touched.append(object) }
+                if let object = try merge(entry: head, in: space, time: time, isAnswer: isAnswer, from: &reader) { touched.append(object) }
             }
         }
         try reader.finish()
@@ -113,12 +121,17 @@ extension Replica {
 
     /// Merges one entry; answers its object.
     private mutating func merge(
-        entry head: EntryHead, in space: Space, time: HybridTime, from reader: inout ByteReader
+        entry head: EntryHead, in space: Space, time: HybridTime, isAnswer: Bool, from reader: inout ByteReader
     ) throws(DecodingFailure) -> StateObject? {
         let hash = space.hash(head.name)
         var found = space.table.find(hash, head.name, head.kind)
         if replaying < .max, space.isSaved(hash, at: replaying) {
             try head.kind.makeObject(head.name, hash, space.id).checkContent(from: &reader)
+            return found
+        }
+        if isAnswer, forgotten.hasEnded(space, hash, head.kind, after: time) {
+            try head.kind.makeObject(head.name, hash, space.id).checkContent(from: &reader)
+            counts.lateAnswers += 1
             return nil
         }
         // Whoever sent this may have forgotten an end that everybody knew of, and begun anew.

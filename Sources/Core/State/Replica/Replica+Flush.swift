@@ -28,7 +28,7 @@ extension Replica {
             sections.append(BatchSection(namespace: namespace.name, blob: writer.bytes))
             index = end
         }
-        let batch = Batch(number: nextBatch, time: time, stable: stable, isAtomic: isAtomic, sections: sections)
+        let batch = Batch(number: nextBatch, time: time, stable: forgettable, isAtomic: isAtomic, sections: sections)
         nextBatch += 1
         if isAtomic { groups.add(members, at: time) }
         isAtomic = false

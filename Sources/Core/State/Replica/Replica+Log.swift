@@ -14,6 +14,8 @@ enum RecordKind: UInt8 {
     case received = 3
     /// That this node keeps a namespace from here on, or forgot it.
     case interest = 4
+    /// Objects that must be seen together, of those that a comparison brought.
+    case groups = 5
 }
 
 /// Which batches become durable with which record.
@@ -59,7 +61,7 @@ extension Replica {
         var writer = ByteWriter()
         writer.byte(RecordKind.objects.rawValue)
         writer.value(nextLogTime())
-        Batch(number: 1, time: time, stable: stable, isAtomic: false, sections: kept).encode(into: &writer) { _ in true }
+        Batch(number: 1, time: time, stable: forgettable, isAtomic: false, sections: kept).encode(into: &writer) { _ in true }
         record(writer, now: false)
     }
 
@@ -90,7 +92,15 @@ extension Replica {
         return clock.last
     }
 
-    private mutating func record(_ writer: ByteWriter, now: Bool) {
+    /// Begins a record.
+    mutating func logWriter(_ kind: RecordKind) -> ByteWriter {
+        var writer = ByteWriter()
+        writer.byte(kind.rawValue)
+        writer.value(nextLogTime())
+        return writer
+    }
+
+    mutating func record(_ writer: ByteWriter, now: Bool) {
         outputs.append(.log(Sealed.seal(writer.bytes), number: nextRecord, now: now))
         nextRecord += 1
     }

@@ -141,6 +141,7 @@ extension Replica {
     @inline(__always)
     func settle(_ object: StateObject, in space: Space) {
         space.markStale(object)
+        if object.kind.leavesRests, !object.flags.contains(.littered) { space.noteLitter(object) }
         let exists = object.hasContent
         if exists != object.flags.contains(.counted) { recount(object, exists, in: space) }
         if !exists, !object.flags.contains(.shell) {
@@ -192,8 +193,9 @@ extension Replica {
 
     /// Forgets an object without content whose end has reached every member. Answers whether it did.
     mutating func collectIfStable(_ object: StateObject) -> Bool {
-        guard !object.hasContent, object.updated <= stable, !object.flags.contains(.dirty) else { return false }
+        guard !object.hasContent, object.updated <= forgettable, !object.flags.contains(.dirty) else { return false }
         floor = max(floor, object.lastNumber(of: site))
+        if hasQuestions { forgotten.note(object, at: clock.last) }
         spaces[Int(object.space)].drop(object)
         counts.collected += 1
         return true

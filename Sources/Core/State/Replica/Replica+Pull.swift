@@ -26,6 +26,7 @@ extension Replica {
                 node: peer.node, nonce: nextNonce, isFull: full, startedAt: now.instant,
                 deadline: now.instant + settings.repairTimeout))
         counts.pulls += 1
+        sayHello(to: peer, now)
         var writer = Frame.writer(.roots, site: site, time: clock.now(wall: now.wallMilliseconds))
         writer.varint(nextNonce)
         interest.encode(into: &writer)
@@ -82,11 +83,14 @@ extension Replica {
         return joined
     }
 
-    private mutating func askNext(_ index: Int, _ now: StateTime) {
+    mutating func askNext(_ index: Int, _ now: StateTime) {
         pulls.active[index].deadline = now.instant + settings.repairTimeout
         guard let peer = find(pulls.active[index].node) else { return }
-        let pull = pulls.active[index]
         guard let task = pulls.active[index].tasks.popLast() else { return conclude(index, now) }
+        // Each question has a number of its own: an answer that comes twice must not be taken for the answer to the next one.
+        nextNonce += 1
+        pulls.active[index].nonce = nextNonce
+        let pull = pulls.active[index]
         pulls.active[index].asked = task
         switch task {
         case .leaves(let name, let tops):
@@ -98,6 +102,7 @@ extension Replica {
             transmit(writer.bytes, .bulk, to: peer)
         case .objects(let name, let ranges):
             askObjects(index, pull.nonce, name, ranges, peer)
+        case .lacking(let name, let addresses): askLacking(index, pull.nonce, name, addresses, peer)
         }
     }
 
@@ -126,7 +131,7 @@ extension Replica {
         }
         if !rest.isEmpty { pulls.active[index].tasks.append(.objects(name, ranges: rest)) }
         pulls.active[index].asked = .objects(name, ranges: asked)
-        var writer = Frame.writer(.objectsWanted, site: site, time: clock.last)
+        var writer = Frame.writer(peer.version >= 2 ? .differencesWanted : .objectsWanted, site: site, time: clock.last)
         writer.varint(nonce)
         writer.byte(pulls.active[index].isFull ? 1 : 0)
         writer.spaceName(name)
@@ -137,8 +142,7 @@ extension Replica {
         }
         writer.count(listed.count)
         for object in listed {
-            writer.fixed(object.hash)
-            writer.byte(object.kind.rawValue)
+            ObjectAddress(object).encode(into: &writer)
             writer.fixed(object.contribution)
         }
         transmit(writer.bytes, .bulk, to: peer)
@@ -169,8 +173,15 @@ extension Replica {
         let isPartial = try reader.byte() == 1
         let next = try reader.varint()
         let batch = try Batch(from: &reader)
+        var large: [ObjectAddress] = []
+        var groups: [NamedGroup] = []
+        if head.kind == .differences {
+            for _ in 0..<(try reader.count(entryBytes: 9)) { large.append(try ObjectAddress(from: &reader)) }
+            groups = try NamedGroup.decode(from: &reader)
+            noteShown(try VersionVector(from: &reader))
+        }
         try reader.finish()
-        try mergeAnswer(batch, head)
+        try mergeAnswer(batch, head, groups)
         pulls.active[index].isPartial = pulls.active[index].isPartial || isPartial
         if next < UInt64(ObjectTable.buckets) {
             let rest = ranges.compactMap { range in
@@ -179,12 +190,13 @@ extension Replica {
             }
             if !rest.isEmpty { pulls.active[index].tasks.append(.objects(name, ranges: rest)) }
         }
+        if !large.isEmpty { pulls.active[index].tasks.append(.lacking(name, large)) }
         askNext(index, now)
     }
 
-    /// Merges objects that were asked for.
-    mutating func mergeAnswer(_ batch: Batch, _ head: FrameHead) throws(DecodingFailure) {
-        adopt(stable: batch.stable)
+    /// Merges objects that were asked for, and remembers which of them belong together.
+    mutating func mergeAnswer(_ batch: Batch, _ head: FrameHead, _ groups: [NamedGroup] = []) throws(DecodingFailure) {
+        adopt(forgettable: batch.stable)
         var kept = batch
         kept.time = head.time
         kept.isAtomic = true
@@ -192,10 +204,12 @@ extension Replica {
         var touched: [StateObject] = []
         for section in kept.sections { try check(section: section.blob, of: section.namespace) }
         for section in kept.sections {
-            try merge(section: section.blob, of: section.namespace, time: kept.time, touched: &touched)
+            try merge(section: section.blob, of: section.namespace, time: kept.time, isAnswer: true, touched: &touched)
         }
         counts.pulledObjects += touched.count
+        adopt(groups)
         log(sections: kept.sections, time: kept.time)
+        log(groups)
     }
 
     /// All that differed is merged: so far as the peer had come when it began to answer, this replica has come too.

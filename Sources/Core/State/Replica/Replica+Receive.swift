@@ -5,26 +5,40 @@ public import BrumeModel
 
 extension Replica {
     /// Merges, or answers, what another node sent. Bytes that make no sense are refused and counted, and change nothing.
-    public mutating func receive(_ frame: [UInt8], from node: NodeID, _ now: StateTime) {
+    ///
+    /// - Returns: whether what follows from it should be done at once; else ``wake`` tells when, and what waits for the log
+    ///   (``hasOutputs``) may wait about as long as an acknowledgement.
+    @discardableResult
+    public mutating func receive(_ frame: [UInt8], from node: NodeID, _ now: StateTime) -> Bool {
         counts.receivedFrames += 1
         counts.receivedBytes += frame.count
         guard let version = frame.first, version <= Frame.version else {
             counts.refusedFrames += 1
             if let version = frame.first { outputs.append(.note(.newerPeer(node, version: version))) }
-            return
+            return true
+        }
+        let before = (pulls.wanted.count, pulls.active.count)
+        let peer = makePeer(node)
+        // The link refuses its certificate; should a frame come all the same, it must not bring back what was deleted meanwhile.
+        guard !peer.isRemoved else {
+            counts.refusedFrames += 1
+            counts.removedFrames += 1
+            return false
         }
         do throws(DecodingFailure) {
-            try take(frame, from: makePeer(node), now)
+            try take(frame, from: peer, now)
         } catch {
             counts.refusedFrames += 1
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
         }
         checkWaits(now)
+        // A comparison that was asked for may begin, or one that ended made room for the next.
+        if hasUrgentOutputs || before != (pulls.wanted.count, pulls.active.count) { return true }
+        return find(node)?.statusDue.map { $0 <= now.instant } ?? false
     }
 
     private mutating func take(_ frame: [UInt8], from peer: Peer, _ now: StateTime) throws(DecodingFailure) {
         var reader = ByteReader(frame)
-        guard try reader.byte() == Frame.version else { throw reader.failure(.unknownTag) }
         let head = try FrameHead(from: &reader)
         if !clock.observe(head.time, wall: now.wallMilliseconds) {
             counts.clocksAhead += 1
@@ -34,7 +48,9 @@ extension Replica {
             }
         }
         guard head.site != site else { return escapeDuplicate(peer.node, now) }
+        peer.lastHeard = now.instant
         meet(peer, head.site, now)
+        peer.version = max(peer.version, head.version)
         switch head.kind {
         case .batches: try takeBatches(from: peer, &reader, now)
         case .status: try takeStatus(from: peer, head, &reader, now)
@@ -42,14 +58,18 @@ extension Replica {
         case .tops: try takeTops(from: peer, &reader, now)
         case .leavesWanted: try answerLeaves(from: peer, &reader, now)
         case .leaves: try takeLeaves(from: peer, &reader, now)
-        case .objectsWanted: try answerObjects(from: peer, &reader, now)
-        case .objects: try takeObjects(from: peer, head, &reader, now)
+        case .objectsWanted: try answerObjects(from: peer, naming: false, &reader, now)
+        case .objects, .differences: try takeObjects(from: peer, head, &reader, now)
+        case .hello: try takeHello(from: peer, &reader, now)
+        case .differencesWanted: try answerObjects(from: peer, naming: true, &reader, now)
+        case .lackingWanted: try answerLacking(from: peer, &reader, now)
+        case .lacking: try takeLacking(from: peer, head, &reader, now)
         case .fetch: try answerFetch(from: peer, &reader, now)
         case .fetched: try takeFetched(from: peer, head, &reader, now)
         case .fragment:
             if let whole = try takeFragment(from: peer, &reader) { try take(whole, from: peer, now) }
         case .leaseAsked: try answerLease(from: peer, &reader, now)
-        case .leaseAnswered: try takeLease(from: peer, &reader, now)
+        case .leaseAnswered: try takeLease(from: peer, head, &reader, now)
         case .rightsAsked: try answerRights(from: peer, &reader, now)
         case .releaseAsked: try answerRelease(from: peer, &reader, now)
         case .releaseAnswered: try takeRelease(from: peer, &reader, now)
@@ -82,6 +102,7 @@ extension Replica {
         let isRestart = peer.site != nil
         peer.site = site
         peer.forget()
+        peer.forgetVersion()
         peer.assembly = Assembly()
         peer.statusDue = now.instant
         origins.update(site) { $0.node = peer.node }
@@ -102,7 +123,10 @@ extension Replica {
             take(batch, after: previous, of: sender, now)
         }
         try reader.finish()
-        let delay = isUrgent || origins[sender]?.held.isEmpty == false ? Duration.zero : settings.ackDelay
+        let isStream = peer.batchesAt.map { now.instant < $0 + settings.streamAckDelay } ?? false
+        peer.batchesAt = now.instant
+        var delay = isStream ? settings.streamAckDelay : settings.ackDelay
+        if isUrgent || origins[sender]?.held.isEmpty == false { delay = .zero }
         peer.statusDue = min(peer.statusDue ?? .distantFuture, now.instant + delay)
     }
 
@@ -139,7 +163,7 @@ extension Replica {
     }
 
     private mutating func apply(_ batch: Batch, of sender: SiteID, previous: UInt64, _ now: StateTime) {
-        adopt(stable: batch.stable)
+        adopt(forgettable: batch.stable)
         var kept = batch
         kept.sections.removeAll { knownNamespace($0.namespace)?.interest.isHeld == false }
         do throws(DecodingFailure) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeModel
+
 extension Replica {
     /// Opens a key space, making it if this replica does not know it.
     ///
@@ -60,18 +62,5 @@ extension Replica {
         changed.settings = value
         decideInterest(in: changed)
         announceInterest(now)
-    }
-}
-
-extension Array {
-    /// The first index whose element fulfils the predicate, in an array where those that do not come first.
-    func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
-        var low = 0
-        var high = count
-        while low < high {
-            let middle = (low + high) / 2
-            if predicate(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
     }
 }

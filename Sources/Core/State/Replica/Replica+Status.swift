@@ -58,7 +58,9 @@ private struct Status {
         about = peer.site ?? SiteID(rawValue: 0)
         received = origin?.received ?? 0
         durable = origin?.durable ?? 0
-        tip = peer.cursor + 1 == replica.nextBatch && !peer.isBehind ? peer.sent : replica.nextBatch - 1
+        // What was written and not flushed belongs to what was done before this was said: the receiver has not all without it.
+        let isComplete = peer.cursor + 1 == replica.nextBatch && !peer.isBehind && !replica.isDirty
+        tip = isComplete ? peer.sent : replica.isDirty ? replica.nextBatch : replica.nextBatch - 1
         watermark = replica.membership.watermark
         stable = replica.stable
         view = replica.membership.view
@@ -153,6 +155,24 @@ extension Replica {
     mutating func adopt(stable moment: HybridTime) {
         guard moment > stable else { return }
         stable = moment
+    }
+
+    /// Learns that somebody may have forgotten what ended before a moment, so that this replica must forget it too.
+    mutating func adopt(forgettable moment: HybridTime) {
+        forgettable = max(forgettable, moment)
+        adopt(stable: moment)
+    }
+
+    /// Takes as forgettable what was stable some time ago.
+    ///
+    /// Everybody has what is stable, but perhaps not yet what others wrote before they heard of it. They had heard of it when this
+    /// replica found it stable; so once everything up to that moment is stable as well, nothing written beside it is on its way.
+    mutating func ripen() {
+        if let (moment, heardAt) = ripening, stable >= heardAt {
+            forgettable = max(forgettable, moment)
+            ripening = nil
+        }
+        if ripening == nil, stable > forgettable { ripening = (stable, clock.last) }
     }
 
     /// Computes how far everything has come here for good, and what that means for the cluster.

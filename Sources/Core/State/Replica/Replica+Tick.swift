@@ -13,7 +13,10 @@ extension Replica {
         if beats {
             nextHeartbeat = now.instant + settings.heartbeat
             advanceStability()
+            ripen()
+            catchUp()
             groups.collect(through: stable)
+            if !hasQuestions { forgotten.clear() }
             releaseIdle(now)
             trimRing()
             for space in spaces { space.refresh(limit: settings.sweepMax) }
@@ -24,6 +27,7 @@ extension Replica {
         }
         expire(now)
         collectShells()
+        if beats { collectRests() }
         renewLeases(now)
         retryRights(now)
         checkWaits(now)

@@ -50,13 +50,20 @@ public struct Replica: ~Copyable, @unchecked Sendable {
 
     /// The highest number this site ever used in an object that was collected since: numbers are never used again.
     var floor: UInt64 = 0
-    /// Everything up to here has reached every member: what ceased to exist before is forgotten.
+    /// Everything up to here has reached every member.
     var stable = HybridTime.zero
+    /// What ceased to exist up to here is forgotten: it is stable, and so is all that anybody wrote before he heard of it.
+    var forgettable = HybridTime.zero
+    /// What is forgettable once everything up to `heardAt` is stable too.
+    var ripening: (moment: HybridTime, heardAt: HybridTime)?
+    var forgotten = Forgotten()
 
     var ring = BatchRing()
     /// By node.
     var peers: [Peer] = []
     var origins = Origins()
+    /// What single objects that came by comparison may show already, before all of it is here: a session that reads them has seen it.
+    var ahead = VersionVector()
     var membership = Membership()
     var pulls = Pulls()
     var waits = Waits()
@@ -110,6 +117,19 @@ public struct Replica: ~Copyable, @unchecked Sendable {
 
     /// Whether ``takeOutputs()`` would answer anything.
     public var hasOutputs: Bool { !outputs.isEmpty || !changes.isEmpty }
+
+    /// Whether it would answer something that must not wait; records of the log that nobody waits for may, for ``wake`` at the longest.
+    public var hasUrgentOutputs: Bool {
+        guard hasOutputs else { return false }
+        return !changes.isEmpty
+            || outputs.contains {
+                if case .log(_, _, now: false) = $0 { return false }
+                return true
+            }
+    }
+
+    /// Whether so much has changed since the last flush that the next one should not wait.
+    public func isFlushDue(_ now: StateTime) -> Bool { flushDue.map { $0 <= now.instant } ?? false }
 
     /// A hybrid time after all that this replica has given out or heard.
     @inline(__always) mutating func stamp(_ now: StateTime) -> Stamp {

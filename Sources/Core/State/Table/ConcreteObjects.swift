@@ -8,18 +8,34 @@ final class SetObject: ContentObject<SetContent> {
     override var hasContent: Bool { !content.store.isEmpty }
     override var contentDigest: UInt64 { content.concreteDigest }
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<SetContent>.size * 2 }
+    /// This site's adds beyond this number have been written nowhere, so that nobody else can know of them.
+    private var written: UInt64?
 
     override func encodeDelta(into writer: inout ByteWriter) {
         delta.encodeConcrete(into: &writer)
         delta = SetContent()
         isPending = false
+        written = nil
+    }
+
+    override func encodeContent(into writer: inout ByteWriter) {
+        super.encodeContent(into: &writer)
+        written = nil
+    }
+
+    /// Whether adding the member again changes nothing: an add that nobody knows of cannot be removed elsewhere, so it stands for this one.
+    @inline(__always)
+    func isAdded(_ member: Bytes, by site: SiteID) -> Bool {
+        if let written { return content.store.isHeld(member, bySite: site, after: written) }
+        written = content.context.last(of: site)
+        return false
     }
 
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) { try content.mergeConcrete(from: &reader) }
 }
 
 final class HashObject: ContentObject<HashContent> {
-    override var hasContent: Bool { !content.store.isEmpty }
+    override var hasContent: Bool { content.hasFields }
     override var contentDigest: UInt64 { content.concreteDigest }
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<HashContent>.size * 2 }
 

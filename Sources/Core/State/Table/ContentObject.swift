@@ -17,6 +17,14 @@ protocol ObjectContent: Lattice {
     static var removalIsAWrite: Bool { get }
     mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self)
     func lastNumber(of site: SiteID) -> UInt64
+    /// What was seen of its writes; nil for kinds that cannot tell what somebody lacks.
+    var seen: CausalContext? { get }
+    /// What somebody lacks who has seen so much: merging it does what merging all would.
+    func part(lacking seen: CausalContext) -> Self
+    /// How many removed parts are still remembered.
+    var restCount: Int { get }
+    /// Forgets removed parts that everybody has seen to be removed; answers how many.
+    mutating func forgetRests(seenByAll: CausalContext) -> Int
 }
 
 extension ObjectContent {
@@ -26,6 +34,10 @@ extension ObjectContent {
     mutating func removeAll(at stamp: Stamp, by site: SiteID, into delta: inout Self) {}
     mutating func beginNumbering(of site: SiteID, after floor: UInt64, into delta: inout Self) {}
     func lastNumber(of site: SiteID) -> UInt64 { 0 }
+    var seen: CausalContext? { nil }
+    func part(lacking seen: CausalContext) -> Self { self }
+    var restCount: Int { 0 }
+    mutating func forgetRests(seenByAll: CausalContext) -> Int { 0 }
 }
 
 /// Content that is a dot store with its context: most kinds.
@@ -60,6 +72,15 @@ class ContentObject<Content: ObjectContent>: StateObject {
     }
 
     override func encodeContent(into writer: inout ByteWriter) { content.encode(into: &writer) }
+
+    override var seen: CausalContext? { content.seen }
+
+    override func encodeContent(lacking seen: CausalContext, into writer: inout ByteWriter) {
+        content.part(lacking: seen).encode(into: &writer)
+    }
+
+    override var restCount: Int { content.restCount }
+    override func forgetRests(seenByAll: CausalContext) -> Int { content.forgetRests(seenByAll: seenByAll) }
 
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) {
         content.merge(try Content(from: &reader))

@@ -6,10 +6,16 @@ import BrumeCRDT
 protocol ObjectStore: DotStore {
     static var kind: ObjectKind { get }
     var isPresent: Bool { get }
+    /// How many removed parts are still remembered.
+    var restCount: Int { get }
+    /// Forgets removed parts that everybody has seen to be removed; answers how many.
+    static func forgetRests(in content: inout Causal<Self>, seenByAll: CausalContext) -> Int
 }
 
 extension ObjectStore {
     var isPresent: Bool { !isBottom }
+    var restCount: Int { 0 }
+    static func forgetRests(in content: inout Causal<Self>, seenByAll: CausalContext) -> Int { 0 }
 }
 
 extension Causal: ObjectContent where Store: ObjectStore {
@@ -26,6 +32,14 @@ extension Causal: ObjectContent where Store: ObjectStore {
     }
 
     func lastNumber(of site: SiteID) -> UInt64 { context.last(of: site) }
+
+    var seen: CausalContext? { context }
+
+    func part(lacking seen: CausalContext) -> Causal { delta(since: seen) }
+
+    var restCount: Int { store.restCount }
+
+    mutating func forgetRests(seenByAll: CausalContext) -> Int { Store.forgetRests(in: &self, seenByAll: seenByAll) }
 }
 
 typealias SetContent = Causal<AddWinsSet>
@@ -65,6 +79,15 @@ extension DisableWinsFlag: ObjectStore {
 extension RemoveWinsSet: ObjectStore {
     static var kind: ObjectKind { .removeWinsSet }
     var isPresent: Bool { count > 0 }
+    var restCount: Int { rememberedCount }
+
+    static func forgetRests(in content: inout Causal<RemoveWinsSet>, seenByAll: CausalContext) -> Int {
+        let before = content.store.rememberedCount
+        // Nothing is sent: every member comes to the same by itself, and the context tells the others meanwhile.
+        var untold = Causal<RemoveWinsSet>()
+        content.forget(stable: seenByAll, into: &untold)
+        return before - content.store.rememberedCount
+    }
 }
 
 extension PNCounter: ObjectContent {
@@ -113,6 +136,14 @@ extension ReplicatedList: ObjectContent where Element == Bytes {
     }
 
     func lastNumber(of site: SiteID) -> UInt64 { last(of: site) }
+
+    var seen: CausalContext? { known }
+
+    func part(lacking seen: CausalContext) -> ReplicatedList { delta(since: seen) }
+
+    var restCount: Int { placeholderCount }
+
+    mutating func forgetRests(seenByAll: CausalContext) -> Int { collect(stable: seenByAll.lasts) }
 }
 
 extension Text: ObjectContent {
@@ -127,9 +158,33 @@ extension Text: ObjectContent {
     }
 
     func lastNumber(of site: SiteID) -> UInt64 { last(of: site) }
+
+    var seen: CausalContext? { known }
+
+    func part(lacking seen: CausalContext) -> Text { delta(since: seen) }
+
+    var restCount: Int { placeholderCount }
+
+    mutating func forgetRests(seenByAll: CausalContext) -> Int { collect(stable: seenByAll.lasts) }
+}
+
+extension CausalContext {
+    /// The last number of each site of which everything is here from the first number on that the object has of it.
+    ///
+    /// An object that took the place of a forgotten one has no numbers from 1 on: see ``StateObject/beginNumbering(of:after:)``.
+    fileprivate var lasts: VersionVector {
+        var vector = VersionVector()
+        for index in spans.indices where index == 0 || spans[index - 1].site != spans[index].site {
+            vector[spans[index].site] = spans[index].last
+        }
+        return vector
+    }
 }
 
 extension ObjectKind {
+    /// Whether objects of the kind remember what was removed from them until everybody knows.
+    @inline(__always) var leavesRests: Bool { self == .list || self == .removeWinsSet || self == .text }
+
     /// An empty object of this kind.
     func makeObject(_ name: Bytes, _ hash: UInt64, _ space: SpaceID) -> StateObject {
         switch self {

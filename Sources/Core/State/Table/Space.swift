@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeCRDT
+import DequeModule
 
 /// A key space of a replica: its objects, their digests, and what was changed since the last flush.
 final class Space {
@@ -25,6 +26,8 @@ final class Space {
     var saving = RangeSet128()
     /// Objects without content that wait to be collected, oldest first.
     var shells: [StateObject] = []
+    /// Objects that may remember removed parts, in the order in which they are looked at.
+    var litter: Deque<Litter> = []
     /// Whether it was changed since the last flush, and stands in the replica's list.
     var isListed = false
 
@@ -48,6 +51,11 @@ final class Space {
         guard !object.flags.contains(.stale) else { return }
         object.flags.insert(.stale)
         stale.append(object)
+    }
+
+    func noteLitter(_ object: StateObject) {
+        object.flags.insert(.littered)
+        litter.append(Litter(object: object))
     }
 
     /// Brings the digests of at most `limit` objects up to date.

@@ -47,6 +47,14 @@ class StateObject {
     func encodeDelta(into writer: inout ByteWriter) {}
     /// Writes all of the content.
     func encodeContent(into writer: inout ByteWriter) {}
+    /// What was seen of the content's writes, for a peer that then sends only the rest; nil for kinds that cannot tell.
+    var seen: CausalContext? { nil }
+    /// Writes what somebody lacks who has seen so much of the content.
+    func encodeContent(lacking seen: CausalContext, into writer: inout ByteWriter) { encodeContent(into: &writer) }
+    /// How many removed parts are still remembered; O(n).
+    var restCount: Int { 0 }
+    /// Forgets removed parts that everybody has seen to be removed; answers how many. O(n).
+    func forgetRests(seenByAll: CausalContext) -> Int { 0 }
     /// Whether changes wait to be written.
     var hasDelta: Bool { false }
     /// Merges content or changes of content.
@@ -124,6 +132,8 @@ struct ObjectFlags: OptionSet {
     static let dropped = ObjectFlags(rawValue: 32)
     /// An object of its name may have existed before; this site's numbering must begin behind it.
     static let unnumbered = ObjectFlags(rawValue: 64)
+    /// Stands in its key space's list of those that may remember removed parts.
+    static let littered = ObjectFlags(rawValue: 128)
 }
 
 /// A moment after which an object is gone: the last writer decides, and of equal stamps the later moment.

@@ -22,10 +22,10 @@ final class StringObject: StateObject {
     }
 
     @inline(__always) func add(_ amount: Int64, by site: SiteID) throws(CRDTError) -> Int64 {
-        var delta = StringRegister()
-        let before = content.stamp
-        let sum = try content.add(amount, by: site, into: &delta)
-        if pending == .nothing { pending = content.stamp == before ? .increment : .all }
+        let wasPresent = content.isPresent
+        let sum = try content.count(amount, by: site)
+        // Counting by nothing leaves no increment, but a base: that is told with the whole.
+        if amount == 0, !wasPresent { pending = .all } else if pending == .nothing { pending = .increment }
         self.site = site
         return sum
     }

@@ -17,15 +17,18 @@ struct Leases {
     /// What this node owns, or tries to.
     struct Claim {
         let key: ObjectKey
-        let nonce: UInt64
+        var nonce: UInt64
         /// The epoch under which the owner writes, once it has all that was written before.
         var epoch: Stamp
+        /// Whether the epoch was taken after a majority had answered once, and before it was asked again: it is then later than those of
+        /// all earlier owners, whose majorities share a member with this one, and whoever grants has heard of it.
+        var isEpochHeard = false
         /// Until when this node owns it.
         var until: Instant?
         var grants: [NodeID] = []
         var refusals = 0
         /// When the question was sent: a lease counts from there.
-        let askedAt: Instant
+        var askedAt: Instant
         var retryAt: Instant
     }
 
@@ -101,9 +104,26 @@ extension Replica {
         let owned = leases.claims[subject]?.until
         leases.claims[subject] = claim
         leases.claims[subject]?.until = owned
+        askAll(subject, claim, now)
+    }
+
+    private mutating func askAll(_ subject: Leases.Subject, _ claim: Leases.Claim, _ now: StateTime) {
         if grant(subject, to: node, settings.lease, now) { leases.claims[subject]?.grants.append(node) }
-        for peer in peers where peer.isMember && peer.isUp { ask(key, claim.nonce, settings.lease, peer, now) }
+        for peer in peers where peer.isMember && peer.isUp { ask(claim.key, claim.nonce, settings.lease, peer, now) }
         decide(subject, now)
+    }
+
+    /// Asks a majority once more, after it has told how late it is: the second question carries the epoch of the new owner.
+    private mutating func proposeEpoch(_ subject: Leases.Subject, _ now: StateTime) {
+        guard var claim = leases.claims[subject] else { return }
+        nextNonce += 1
+        claim.nonce = nextNonce
+        claim.epoch = stamp(now).after(anyObject(claim.key)?.epoch ?? .zero)
+        claim.isEpochHeard = true
+        claim.askedAt = now.instant
+        claim.grants = []
+        leases.claims[subject] = claim
+        askAll(subject, claim, now)
     }
 
     private mutating func ask(_ key: ObjectKey, _ nonce: UInt64, _ length: Duration, _ peer: Peer, _ now: StateTime) {
@@ -155,7 +175,7 @@ extension Replica {
         transmit(writer.bytes, .state, to: peer)
     }
 
-    mutating func takeLease(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+    mutating func takeLease(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
         let nonce = try reader.varint()
         let subject = Leases.Subject(space: try reader.spaceName(), name: try reader.string())
         let isGranted = try reader.byte() == 1
@@ -166,7 +186,7 @@ extension Replica {
             leases.claims[subject]?.refusals += 1
             return
         }
-        try mergeAnswer(batch, FrameHead(kind: .leaseAnswered, site: peer.site ?? site, time: clock.last))
+        try mergeAnswer(batch, head)
         if !claim.grants.contains(peer.node) { leases.claims[subject]?.grants.append(peer.node) }
         decide(subject, now)
     }
@@ -178,15 +198,10 @@ extension Replica {
             membership.confirmed.isEmpty || Self.isMajority(claim.grants, of: membership.confirmed)
         else { return }
         let until = claim.askedAt + settings.lease - settings.leaseMargin
-        let isNew = claim.until.map { $0 <= now.instant } ?? true
-        let extended = max(claim.until ?? .zero, until)
-        leases.claims[subject]?.until = extended
         // A new ownership is a new epoch, after all that the majority had seen.
-        if isNew {
-            let seen = anyObject(claim.key)?.epoch ?? .zero
-            let epoch = stamp(now).after(seen)
-            leases.claims[subject]?.epoch = epoch
-        }
+        let isNew = claim.until.map { $0 <= now.instant } ?? true
+        if isNew, !claim.isEpochHeard || anyObject(claim.key)?.epoch ?? .zero >= claim.epoch { return proposeEpoch(subject, now) }
+        leases.claims[subject]?.until = max(claim.until ?? .zero, until)
     }
 
     /// Asks again for what somebody still waits for, and forgets what is over.
@@ -250,13 +265,5 @@ extension Replica {
         changed(object, clock.now(wall: now.wallMilliseconds), now)
         counts.transfers += 1
         flush(now)
-    }
-}
-
-extension FrameHead {
-    init(kind: Frame.Kind, site: SiteID, time: HybridTime) {
-        self.kind = kind
-        self.site = site
-        self.time = time
     }
 }

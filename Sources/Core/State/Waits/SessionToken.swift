@@ -88,6 +88,9 @@ extension Replica {
         where origin.received > 0 && !(origin.known >= origin.tipTime && origin.tipTime <= stable && origin.received <= origin.tip) {
             vector[origin.site] = origin.received
         }
+        for entry in ahead.entries where entry.site != site && entry.sequence > origins.received(entry.site) {
+            vector.raise(entry.site, to: entry.sequence)
+        }
         if mark.batch > everywhere { vector[site] = mark.batch }
         return SessionToken(vector: vector)
     }

@@ -44,6 +44,10 @@ struct Waits {
 
     var nextDeadline: Instant? { list.lazy.map(\.deadline).min() }
     var count: Int { list.count }
+    /// Whether some wait is for answers that bring objects.
+    var hasQuestions: Bool {
+        list.contains { if case .answers = $0.aim { true } else { false } }
+    }
     /// Whether some wait asks again and again.
     var hasAskers: Bool {
         list.contains {

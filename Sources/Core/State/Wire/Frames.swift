@@ -5,8 +5,8 @@ import BrumeModel
 
 /// The form of what replicas say to one another: a version, a type, who speaks and when, then the type's own fields.
 enum Frame {
-    /// Raised when a frame's meaning changes; a reader refuses what is newer and says so.
-    static let version: UInt8 = 1
+    /// Raised when a frame's meaning changes or kinds are added; a reader refuses what is newer and says so.
+    static let version: UInt8 = 2
 
     /// What a frame is about. Numbers are never used again.
     enum Kind: UInt8 {
@@ -37,6 +37,17 @@ enum Frame {
         /// Asks whether the receiver keeps a namespace, so that the sender may drop it.
         case releaseAsked = 15
         case releaseAnswered = 16
+        /// Tells that the sender knows the kinds from here on, which are of version 2.
+        case hello = 17
+        /// As `objectsWanted`; large objects that both have are only named in the answer.
+        case differencesWanted = 18
+        case differences = 19
+        /// Asks for what objects hold beyond what the sender has seen of them, which it lists.
+        case lackingWanted = 20
+        case lacking = 21
+
+        /// The version that brought the kind: what its frames begin with, so that an older reader says what it lacks.
+        var version: UInt8 { rawValue < Self.hello.rawValue ? 1 : 2 }
     }
 
     /// Bytes a link carries at once, less what a fragment's head takes.
@@ -46,7 +57,7 @@ enum Frame {
     /// Begins a frame.
     static func writer(_ kind: Kind, site: SiteID, time: HybridTime, capacity: Int = 0) -> ByteWriter {
         var writer = ByteWriter()
-        writer.byte(version)
+        writer.byte(kind.version)
         writer.byte(kind.rawValue)
         writer.site(site)
         writer.value(time)
@@ -56,12 +67,18 @@ enum Frame {
 
 /// The head of a frame.
 struct FrameHead {
+    let version: UInt8
     let kind: Frame.Kind
     let site: SiteID
     let time: HybridTime
+}
 
+extension FrameHead {
     init(from reader: inout ByteReader) throws(DecodingFailure) {
-        guard let kind = Frame.Kind(rawValue: try reader.byte()) else { throw reader.failure(.unknownTag) }
+        version = try reader.byte()
+        guard version > 0, version <= Frame.version, let kind = Frame.Kind(rawValue: try reader.byte()), version >= kind.version else {
+            throw reader.failure(.unknownTag)
+        }
         self.kind = kind
         site = try reader.site()
         time = try HybridTime(from: &reader)

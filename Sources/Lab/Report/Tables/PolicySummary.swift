@@ -27,6 +27,8 @@ public struct PolicySummary: Hashable, Sendable, Codable {
     public var outOfMemoryKills: Int
     /// From the first call's being due to the last answer.
     public var completionSeconds: Double
+    /// Calls that were served in that time, by the minute: at its own P99, so density at equal P99 is another figure (`brume lab density`).
+    public var callsPerMinute: Double
 
     /// The call that lost most.
     public struct Worst: Hashable, Sendable, Codable {
@@ -55,6 +57,7 @@ public struct PolicySummary: Hashable, Sendable, Codable {
         case slowerCalls = "slower_calls"
         case outOfMemoryKills = "oom_kills"
         case completionSeconds = "completion_s"
+        case callsPerMinute = "calls_per_minute"
     }
 
     init(_ rounds: Experiment.Rounds, baseline: Experiment.Rounds?) {
@@ -69,6 +72,7 @@ public struct PolicySummary: Hashable, Sendable, Codable {
         p50Milliseconds = mean(\.p50Milliseconds)
         p99Milliseconds = mean(\.p99Milliseconds)
         completionSeconds = mean(\.completionSeconds)
+        callsPerMinute = mean { $0.completionSeconds > 0 ? Double($0.calls - $0.failed) * 60 / $0.completionSeconds : 0 }
         cpuUtilisation = uses.reduce(0) { $0 + $1.cpu } / Double(max(1, uses.count))
         memoryUtilisation = uses.reduce(0) { $0 + $1.memory } / Double(max(1, uses.count))
         safeguards = rounds.runs.reduce(0) { $0 + $1.safeguards }

@@ -4,11 +4,13 @@
 public struct SummaryTable: Sendable {
     public static let columns = [
         "POLICY", "CALLS", "FAILED", "MEAN", "P50", "P99", "CPU", "MEMORY", "WORST", "SLOWER", "SAFEGUARDS", "KILLS", "COMPLETION",
+        "CALLS/MIN",
     ]
     /// What the columns say, in their order.
     public static let meanings = [
         "policy", "calls", "failed calls", "mean latency", "median latency", "99th percentile", "CPU used", "memory used",
         "worst slowdown of a call", "calls over 5 % slower", "safeguards", "kills for want of memory", "completion",
+        "calls served per minute",
     ]
 
     public let rows: [[String]]
@@ -28,6 +30,7 @@ public struct SummaryTable: Sendable {
                 isBaseline ? "" : summary.worstSlowdown.map(Figure.change) ?? "",
                 isBaseline ? "" : summary.slowerCalls.map { "\($0)" } ?? "", "\(summary.safeguards)",
                 "\(summary.outOfMemoryKills)", Figure.milliseconds(summary.completionSeconds * 1000),
+                Figure.decimal(summary.callsPerMinute, 1),
             ]
         }
     }

@@ -123,7 +123,7 @@ extension Replay {
 
     private mutating func ended(_ call: CallID, _ node: Int) {
         guard let task = leave(call, node) else { return }
-        let peak = Int((task.peakCores * 1000).rounded())
+        let peak = Int((task.peak.cores * 1000).rounded())
         let usage = CallUsage(
             cpuTime: .nanoseconds(Int64((task.usedCoreSeconds * 1e9).rounded())), peakMillicores: peak, peakMemoryBytes: task.peakMemory)
         close(call, task, succeeded: true)
@@ -168,7 +168,7 @@ extension Replay {
         result.records[index].completion = clock - (.zero + record.due)
         result.records[index].queued = began - (.zero + record.due)
         result.records[index].running = clock - began
-        result.records[index].resources.peakMillicores = Int((task.peakCores * 1000).rounded())
+        result.records[index].resources.peakMillicores = Int((task.peak.cores * 1000).rounded())
         result.records[index].resources.peakMemoryBytes = task.peakMemory
         if let prediction = placed[index].prediction {
             if prediction.known.contains(.cpu) { result.records[index].resources.millicores = prediction.peak.millicores }
@@ -179,7 +179,7 @@ extension Replay {
         guard succeeded, seconds > 0, !schedulers.isEmpty else { return }
         let observation = CallObservation(
             duration: clock - began,
-            peak: Resources(millicores: Int((task.peakCores * 1000).rounded()), memoryBytes: task.peakMemory),
+            peak: Resources(millicores: Int((task.peak.cores * 1000).rounded()), memoryBytes: task.peakMemory),
             allocatedMillicores: max(1, Int(task.allottedCoreSeconds / seconds * 1000)), highestMillicores: task.highestMillicores)
         knowledge.learn(FunctionHandle(plan.calls[index].function), task.work.features, observation)
     }
@@ -234,6 +234,7 @@ extension Replay {
         outcome.steps += 1
         listener?("\(clock.short) \(node) \(input)")
         var outputs: [Output] = []
+        nodes[node].turn.reset()
         nodes[node].engine.step(input, now: clock, into: &outputs)
         for output in outputs {
             digest.add(output)
@@ -265,28 +266,22 @@ extension Replay {
 
     /// As the real node writes: where one stays higher than it should, the engine is told before anything grows.
     private mutating func write(_ batch: [ReplicaLimit], _ node: Int) {
-        for (index, limit) in batch.enumerated() {
+        nodes[node].turn.begin(batch)
+        defer { nodes[node].turn.end(batch) }
+        for (index, limit) in batch.enumerated() where nodes[node].turn.isLatest(limit) {
             let held = heldAt(limit, node)
-            if held <= limit.to {
+            guard held > limit.to else {
                 apply(limit, node)
                 continue
             }
             apply(ReplicaLimit(replica: limit.replica, call: limit.call, kind: limit.kind, from: limit.from, to: held), node)
-            let rest = batch[(index + 1)...]
-            for other in rest where other.to < other.from { apply(other, node) }
+            for other in batch[(index + 1)...] where other.to < other.from && nodes[node].turn.isLatest(other) { apply(other, node) }
             var outputs: [Output] = []
             nodes[node].engine.step(.limitHeld(limit, at: held, batch: batch), now: clock, into: &outputs)
-            var replaced: [ReplicaLimit] = []
-            for case .limit(let limits) in outputs { replaced += limits }
             for output in outputs {
                 digest.add(output)
                 perform(output, node)
             }
-            for other in rest
-            where other.to >= other.from && !replaced.contains(where: { $0.replica == other.replica && $0.kind == other.kind }) {
-                apply(other, node)
-            }
-            return
         }
     }
 

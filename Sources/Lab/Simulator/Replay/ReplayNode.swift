@@ -16,6 +16,7 @@ struct ReplayNode: Sendable {
 
     var engine: Engine
     var machine: VirtualMachine
+    var turn = LimitTurn()
     var boxes: [ReplicaID: Box] = [:]
     var meter = UtilisationMeter()
     var metered = Instant.zero

@@ -60,6 +60,14 @@ public struct ReplayPolicy: Sendable {
 extension ReplayPolicy {
     /// Each call its user's allocation (the paper's Default).
     public static let fixed = ReplayPolicy("static")
+    /// The same, and no more calls at a time than the allocations have room for, as harvested calls are admitted: lending is all that
+    /// harvesting adds to this one.
+    public static let reserved = ReplayPolicy(
+        "static",
+        harvest: Harvest(isExperienced: false) {
+            $0.profiler.callsBeforePrediction = .max
+            $0.profiler.explores = false
+        })
     public static let weights = ReplayPolicy("weights", sharing: .weights)
     /// Brume as it comes.
     public static let harvest = ReplayPolicy("harvest", harvest: Harvest())

@@ -15,11 +15,18 @@ public enum CPUSharing: String, Hashable, Sendable, CaseIterable {
 }
 
 /// The processors and the memory of a virtual node: calls advance at the speed that their limits and their neighbours allow.
+///
+/// A quota is what it is in the kernel: a budget for each period of 20 ms, which a call may use up at full speed. Who has waited for others
+/// finds it whole, so that a short burst is not slowed; who works on has no more than its limit.
 struct VirtualMachine: Sendable {
-    /// A period of the kernel's quota: peaks are averaged over it, and throttling is counted by it.
+    /// A period of the kernel's quota: the budget is what it allows in one, and throttling is counted by it.
     static let quotaPeriod = 0.020
+    /// A burst begins with this part of the budget at least: one that the neighbours have slowed does not begin anew for every crumb.
+    private static let burstPart = 0.5
     /// Memory that a call may gain before the watcher looks again; the harvester ignores smaller changes.
     private static let memoryStep = 4 << 20
+    /// Rounding of a rate.
+    private static let nearly = 1 - 1e-9
     /// Rounding of a phase's rest: a billionth of a core-second is done.
     private static let done = 1e-9
 
@@ -35,10 +42,12 @@ struct VirtualMachine: Sendable {
         var left: Double
         /// Amount per second, now.
         var rate = 0.0
-        var rateSince: Instant
         var usedCoreSeconds = 0.0
         var throttledSeconds = 0.0
-        var peakCores = 0.0
+        /// What is left of the quota's budget, in core-seconds, and whether it is being used beyond the limit.
+        var budget = 0.0
+        var isBursting = false
+        var peak: PeakWindow
         var peakMemory: Int
         var allottedCoreSeconds = 0.0
         var highestMillicores: Int
@@ -46,6 +55,15 @@ struct VirtualMachine: Sendable {
         var isStalled = false
         /// Memory at the watcher's last look.
         var seenMemory: Int
+
+        /// What the quota allows in a second.
+        func quota(_ sharing: CPUSharing) -> Double? {
+            switch sharing {
+            case .quota: Double(millicores) / 1000
+            case .both: Double(max(millicores, allocation.millicores)) / 1000
+            case .weights, .limitsAsWeights: nil
+            }
+        }
 
         var isDone: Bool { phase >= work.phases.count }
         var cores: Double { isDone ? 0 : work.phases[phase].cores }
@@ -106,16 +124,16 @@ struct VirtualMachine: Sendable {
             running[index].usedCoreSeconds += busy
             running[index].allottedCoreSeconds += Double(running[index].millicores) / 1000 * seconds
             usedCoreSeconds += busy
-            if !running[index].isStalled, running[index].rate + 1e-9 < running[index].cores { running[index].throttledSeconds += seconds }
-            notePeak(index)
+            running[index].peak.add(cores: busy / seconds, seconds: seconds)
+            if let quota = running[index].quota(sharing) {
+                running[index].budget = min(quota * Self.quotaPeriod, max(0, running[index].budget + quota * seconds - busy))
+                // Whom only its neighbours hold back is not throttled.
+                let isHeldBack = !running[index].isBursting && running[index].cores > quota && running[index].rate >= quota * Self.nearly
+                if isHeldBack { running[index].throttledSeconds += seconds }
+            }
+            guard running[index].cores > 0 else { continue }
+            running[index].peakMemory = max(running[index].peakMemory, running[index].memory)
         }
-    }
-
-    private mutating func notePeak(_ index: Int) {
-        guard running[index].cores > 0 else { return }
-        let part = min(1, (now - running[index].rateSince).inSeconds / Self.quotaPeriod)
-        running[index].peakCores = max(running[index].peakCores, running[index].rate * part)
-        running[index].peakMemory = max(running[index].peakMemory, running[index].memory)
     }
 
     /// When something happens by itself, or nil if nothing will.
@@ -123,6 +141,9 @@ struct VirtualMachine: Sendable {
         var soonest = Double.infinity
         for task in running where task.rate > 0 {
             soonest = min(soonest, task.left / task.rate)
+            if task.isBursting, let quota = task.quota(sharing), task.rate > quota {
+                soonest = min(soonest, task.budget / (task.rate - quota))
+            }
             if let seconds = task.seconds(untilMemory: task.memoryLimit + 1) { soonest = min(soonest, seconds) }
             let step = task.memory >= task.seenMemory ? Self.memoryStep : -Self.memoryStep
             if let seconds = task.seconds(untilMemory: task.seenMemory + step) { soonest = min(soonest, seconds) }
@@ -134,8 +155,10 @@ struct VirtualMachine: Sendable {
     /// What is due now.
     mutating func takeEvents() -> [Event] {
         var events: [Event] = []
+        var isBudgetSpent = false
         for index in running.indices {
             let task = running[index]
+            isBudgetSpent = isBudgetSpent || (task.isBursting && task.budget <= Self.done)
             if !task.isStalled, task.memory > task.memoryLimit {
                 events.append(.reachedMemoryLimit(task.call))
                 continue
@@ -145,7 +168,6 @@ struct VirtualMachine: Sendable {
                 events.append(.grew(task.call))
             }
             guard task.left <= Self.done, !task.isStalled else { continue }
-            notePeak(index)
             running[index].peakMemory = max(task.peakMemory, task.memory)
             running[index].phase += 1
             if running[index].isDone {
@@ -155,7 +177,7 @@ struct VirtualMachine: Sendable {
                 events.append(.changed(task.call))
             }
         }
-        if !events.isEmpty { share() }
+        if !events.isEmpty || isBudgetSpent { share() }
         return events
     }
 
@@ -165,8 +187,9 @@ struct VirtualMachine: Sendable {
         running.append(
             Running(
                 call: call, replica: replica, work: work, allocation: allocation, millicores: limits.millicores,
-                memoryLimit: limits.memoryBytes, left: work.phases.first?.amount ?? 0, rateSince: now, peakMemory: work.baseMemoryBytes,
-                highestMillicores: limits.millicores, seenMemory: work.baseMemoryBytes))
+                memoryLimit: limits.memoryBytes, left: work.phases.first?.amount ?? 0, peak: PeakWindow(),
+                peakMemory: work.baseMemoryBytes, highestMillicores: limits.millicores, seenMemory: work.baseMemoryBytes))
+        refill(running.count - 1)
         share()
     }
 
@@ -183,6 +206,7 @@ struct VirtualMachine: Sendable {
         if kind == .cpu {
             running[index].millicores = limit
             running[index].highestMillicores = max(running[index].highestMillicores, limit)
+            refill(index)
         } else {
             running[index].memoryLimit = limit
             if running[index].memory <= limit { running[index].isStalled = false }
@@ -197,16 +221,25 @@ struct VirtualMachine: Sendable {
         share()
     }
 
+    /// Each write of a quota begins a new period, with the whole budget.
+    private mutating func refill(_ index: Int) { running[index].budget = (running[index].quota(sharing) ?? 0) * Self.quotaPeriod }
+
+    /// What a call can use of the machine now.
+    private mutating func cap(_ index: Int) -> Double {
+        let task = running[index]
+        guard task.cores > 0, !task.isStalled else {
+            running[index].isBursting = false
+            return 0
+        }
+        guard let quota = task.quota(sharing) else { return task.cores }
+        let least = task.isBursting ? Self.done : quota * Self.quotaPeriod * Self.burstPart
+        running[index].isBursting = task.cores > quota && task.budget > least
+        return running[index].isBursting ? task.cores : min(task.cores, quota)
+    }
+
     /// Gives each call its speed.
     private mutating func share() {
-        let caps = running.map { task -> Double in
-            guard task.cores > 0, !task.isStalled else { return 0 }
-            switch sharing {
-            case .quota: return min(task.cores, Double(task.millicores) / 1000)
-            case .weights, .limitsAsWeights: return task.cores
-            case .both: return min(task.cores, Double(max(task.millicores, task.allocation.millicores)) / 1000)
-            }
-        }
+        let caps = running.indices.map { cap($0) }
         let weights = running.map { task -> Double in
             switch sharing {
             case .quota: 1
@@ -216,11 +249,7 @@ struct VirtualMachine: Sendable {
         }
         let shares = WaterFilling.shares(of: cores, caps: caps, weights: weights)
         for index in running.indices {
-            let rate = running[index].isStalled || running[index].isDone ? 0 : running[index].cores > 0 ? shares[index] : 1
-            guard rate != running[index].rate else { continue }
-            notePeak(index)
-            running[index].rate = rate
-            running[index].rateSince = now
+            running[index].rate = running[index].isStalled || running[index].isDone ? 0 : running[index].cores > 0 ? shares[index] : 1
         }
     }
 }

@@ -38,6 +38,13 @@ public struct VirtualWork: Hashable, Sendable {
         self.inputSize = inputSize
     }
 
+    /// The same with so many times the CPU work; its waiting stays.
+    public func scaled(work factor: Double) -> VirtualWork {
+        var scaled = self
+        for index in phases.indices where phases[index].cores > 0 { scaled.phases[index].amount *= factor }
+        return scaled
+    }
+
     /// Its run time if it has so many cores to itself, in seconds.
     public func seconds(cores: Double) -> Double {
         phases.reduce(0) { $0 + $1.amount / ($1.cores > 0 ? min($1.cores, cores) : 1) }
@@ -46,6 +53,18 @@ public struct VirtualWork: Hashable, Sendable {
     /// CPU work in core-seconds.
     public var coreSeconds: Double { phases.reduce(0) { $0 + ($1.cores > 0 ? $1.amount : 0) } }
     public var peakCores: Double { phases.map(\.cores).max() ?? 0 }
+
+    /// The most CPU that a node's watcher sees it use if it has so many cores to itself: bursts count by their share of a window.
+    public func measuredPeakCores(cores: Double) -> Double {
+        var peak = PeakWindow()
+        for phase in phases {
+            let pace = phase.cores > 0 ? min(phase.cores, cores) : 1
+            guard pace > 0 else { continue }
+            peak.add(cores: phase.cores > 0 ? pace : 0, seconds: phase.amount / pace)
+        }
+        return peak.cores
+    }
+
     public var peakMemoryBytes: Int { max(baseMemoryBytes, phases.map(\.memoryBytes).max() ?? 0) }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import BrumeSandbox
 import Glibc
 import Testing
+
+@testable import BrumeSandbox
 
 @Suite("Replicas end as told and leave nothing", .serialized, .timeLimit(.minutes(2)))
 struct EndingTests {
@@ -92,7 +93,7 @@ struct EndingTests {
             #expect(await bench.stop(replica, grace: .milliseconds(100)).cause == .stopped)
             #expect(HostState.processes(with: "987654").isEmpty)
             #expect(HostState.groups(in: bench.driver.groupName, named: "\(replica)").isEmpty)
-            #expect(HostState.names("\(bench.directory)/sandbox/replicas").isEmpty)
+            #expect(HostFiles.names(in: "\(bench.directory)/sandbox/replicas").isEmpty)
         }
     }
 

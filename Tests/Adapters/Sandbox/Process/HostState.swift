@@ -2,21 +2,10 @@
 
 import Glibc
 
+@testable import BrumeSandbox
+
 /// What the host shows of sandboxes, for the tests that nothing is left.
 enum HostState {
-    static func names(_ directory: String) -> [String] {
-        guard let stream = unsafe opendir(directory) else { return [] }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
-
     static func text(_ path: String) -> String {
         guard let file = unsafe fopen(path, "re") else { return "" }
         defer { unsafe fclose(file) }
@@ -33,17 +22,17 @@ enum HostState {
 
     /// Pids of all processes whose command line or arguments hold this word.
     static func processes(with word: String) -> [Int] {
-        names("/proc").compactMap(Int.init).filter { pid in text("/proc/\(pid)/cmdline").contains(word) }
+        HostFiles.names(in: "/proc").compactMap(Int.init).filter { pid in text("/proc/\(pid)/cmdline").contains(word) }
     }
 
     /// Control groups of any hierarchy with this parent group, and in it this name if one is given.
     static func groups(in parent: String, named name: String? = nil) -> [String] {
-        let roots = ["/sys/fs/cgroup"] + names("/sys/fs/cgroup").map { "/sys/fs/cgroup/\($0)" }
+        let roots = ["/sys/fs/cgroup"] + HostFiles.names(in: "/sys/fs/cgroup").map { "/sys/fs/cgroup/\($0)" }
         return roots.map { "\($0)/\(parent)" + (name.map { "/\($0)" } ?? "") }.filter { unsafe access($0, F_OK) == 0 }
     }
 
     static func remove(_ directory: String) {
-        for name in names(directory) {
+        for name in HostFiles.names(in: directory) {
             let path = "\(directory)/\(name)"
             if unsafe unlink(path) != 0 { remove(path) }
         }

@@ -102,7 +102,7 @@ struct ImageTests {
 
             #expect(await bench.stop(replica).cause == .stopped)
             #expect(HostState.groups(in: bench.driver.groupName, named: "\(replica)").isEmpty)
-            #expect(HostState.names("\(bench.directory)/sandbox/replicas").isEmpty)
+            #expect(HostFiles.names(in: "\(bench.directory)/sandbox/replicas").isEmpty)
             #expect(!HostFiles.exists("/proc/\(pid)/status") || HostState.text("/proc/\(pid)/cmdline").isEmpty)
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
-import BrumeSandbox
 import Glibc
 import Testing
+
+@testable import BrumeSandbox
 
 @Suite("The sandbox keeps functions in", .serialized, .timeLimit(.minutes(2)))
 struct IsolationTests {
@@ -84,7 +85,7 @@ struct IsolationTests {
             #expect(try await bench.run("open('/var/openfaas/secrets/more', 'w')", on: replica).hasPrefix("error: OSError: [Errno 30]"))
             #expect(HostState.processes(with: "swordfish-71f2").isEmpty)
             _ = await bench.stop(replica)
-            #expect(HostState.names("\(bench.directory)/sandbox/replicas").isEmpty)
+            #expect(HostFiles.names(in: "\(bench.directory)/sandbox/replicas").isEmpty)
         }
     }
 

@@ -37,7 +37,7 @@ private struct SpareBench {
     private func end() async {
         await driver.shutdown()
         #expect(HostState.groups(in: driver.groupName).isEmpty)
-        #expect(HostState.names("\(root)/sandbox/replicas").isEmpty)
+        #expect(HostFiles.names(in: "\(root)/sandbox/replicas").isEmpty)
         #expect(HostState.processes(with: root).isEmpty)
         try? FileManager.default.removeItem(atPath: root)
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import BrumeModel
-import Dispatch
 import Foundation
 import Synchronization
 import Testing
@@ -47,9 +46,10 @@ private func runLane(_ generator: SeededGenerator, rounds: Int) async throws -> 
             // One round in eight dies while it opens the log, one in eight ends by itself and well.
             let endsWell = round % 8 == 3
             let patience = round % 8 == 7 ? 0 : generator.draw(1...120)
-            let killer = StateLogKiller(pipe: pipe, patience: endsWell ? .max : patience, delay: .microseconds(generator.draw(0...4_000)))
+            let killer = WriterKiller(pipe: pipe)
+            let delay = Duration.microseconds(generator.draw(0...4_000))
             let childSeed = generator.next()
-            async let reports = killer.run()
+            async let reports = killer.run(patience: endsWell ? .max : patience, delay: delay)
             if endsWell {
                 await #expect(processExitsWith: .success) {
                     [directory = directory as String, pipe = pipe as String, childSeed = childSeed as UInt64] in
@@ -167,48 +167,6 @@ extension SQLiteStateLog {
         return (0..<StateLogScribe.workers).compactMap { worker in
             bodies.filter { numberOf($0) == worker }.map { numberOf(Array($0.dropFirst(8))) }.max().map { (worker, $0) }
         }
-    }
-}
-
-// MARK: - The process that kills
-
-/// Reads the reports of a scribe, and kills it after some of them.
-private struct StateLogKiller: Sendable {
-    let pipe: String
-    let patience: Int
-    let delay: Duration
-
-    func run() async throws -> [String] {
-        try await withCheckedThrowingContinuation { continuation in
-            // Blocking reads on a thread of their own.
-            DispatchQueue(label: "brume.test.state-killer").async { continuation.resume(with: Result { try read() }) }
-        }
-    }
-
-    private func read() throws -> [String] {
-        let descriptor = unsafe open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else { throw BrumeError(.failed, "The pipe cannot be opened.") }
-        defer { close(descriptor) }
-        var text: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        var isKilled = false
-        while true {
-            var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard unsafe poll(&request, 1, 60_000) > 0 else { throw BrumeError(.failed, "The scribe said nothing for a minute.") }
-            let count = unsafe Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0 && (errno == EINTR || errno == EAGAIN) { continue }
-            guard count > 0 else { break }
-            text += chunk.prefix(count)
-            let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
-            if !isKilled, lines.count > patience, let process = lines.first.flatMap({ pid_t($0.dropFirst(4)) }) {
-                // The moment inside the write is part of the seed.
-                let moment = ContinuousClock.now + delay
-                while ContinuousClock.now < moment {}
-                Glibc.kill(process, SIGKILL)
-                isKilled = true
-            }
-        }
-        return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 }
 
