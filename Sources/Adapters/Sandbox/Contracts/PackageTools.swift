@@ -139,7 +139,7 @@ struct PackageTools {
             "npm", [verb, "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"], in: directory, home: home)
         report(outcome.text)
         guard outcome.succeeded else {
-            throw BrumeError(.invalid, "The dependencies in package.json could not be installed: \(Self.tail(outcome.text))")
+            throw BrumeError(.invalid, "The dependencies in package.json could not be installed: \(Self.npmReason(outcome.text))")
         }
     }
 
@@ -182,6 +182,21 @@ struct PackageTools {
 
     private func report(_ text: String) {
         for line in text.split(separator: "\n") where !line.trimmed.isEmpty { settings.log(function, String(line)) }
+    }
+
+    /// What npm says went wrong: its first sentences, without the codes before them and the advice after them.
+    private static func npmReason(_ text: String) -> String {
+        let prefixes = ["npm error ", "npm ERR! "]
+        let codes = ["code ", "syscall ", "path ", "errno ", "404 ", "enoent "]
+        let sentences = text.split(separator: "\n").compactMap { line -> String? in
+            guard let prefix = prefixes.first(where: { line.hasPrefix($0) }) else { return nil }
+            var rest = line.dropFirst(prefix.count)
+            guard !["code ", "syscall ", "path ", "errno ", "A complete log"].contains(where: { rest.hasPrefix($0) }) else { return nil }
+            if let code = codes.first(where: { rest.hasPrefix($0) }) { rest = rest.dropFirst(code.count) }
+            let sentence = rest.trimmed
+            return sentence.contains(" ") ? sentence : nil
+        }
+        return sentences.isEmpty ? tail(text) : sentences.prefix(2).joined(separator: " / ")
     }
 
     /// The last lines, where installers say what went wrong.

@@ -215,6 +215,12 @@ final class ImageStore: Sendable {
             workingDirectory: process.cwd ?? "/", user: process.user.uid, group: process.user.gid, firstHostID: base)
     }
 
+    /// What to do about a trouble whose words do not say it.
+    private static func hint(_ said: String) -> String {
+        guard said.contains("server gave HTTP response to HTTPS client") else { return "" }
+        return "; where a registry has no TLS, a file in /etc/containers/registries.conf.d has to say 'insecure = true' of it."
+    }
+
     /// Runs a tool, never through a shell.
     private static func run(_ tool: String, _ arguments: [String], failing message: String) async throws(BrumeError) -> String {
         let (text, succeeded): (String, Bool)
@@ -241,7 +247,7 @@ final class ImageStore: Sendable {
         }
         guard succeeded else {
             let said = text.split(separator: "\n").last.map(String.init) ?? "no reason given"
-            throw BrumeError(.invalid, "\(message): \(said.prefix(messageBytes))")
+            throw BrumeError(.invalid, "\(message): \(said.prefix(messageBytes))\(hint(text))")
         }
         return text
     }
