@@ -56,7 +56,7 @@ struct LabSimulation {
         let factor = Self.usedPart(of: observed, measured)
         let calls = observed.map { call in
             var call = call
-            call.work = call.work.scaled(work: factor)
+            call.work = call.work.scaled(work: factor, limit: Double(allocations[call.function].millicores) / 1000)
             return call
         }
         var plan = ReplayPlan(functions: functions, calls: calls, capacity: capacity)

@@ -73,8 +73,8 @@ struct ObservedCallTests {
         #expect(long.phases.last?.memoryBytes == 60 * Self.mebibyte)
         let work = Self.work(long)
         #expect(
-            abs(work.scaled(work: 0.5).coreSeconds - work.coreSeconds / 2) < 1e-6
-                && work.scaled(work: 0.5).phases.count == work.phases.count)
+            abs(work.scaled(work: 0.5, limit: 0.5).coreSeconds - work.coreSeconds / 2) < 1e-6
+                && work.scaled(work: 0.5, limit: 0.5).phases.count == work.phases.count)
     }
 
     @Test("a lender that works in bursts lends for as long as it runs, and is hardly later by it")
@@ -94,5 +94,16 @@ struct ObservedCallTests {
             #expect(idle > 0.25 * 4.6, "\(record.index): \(idle) core-seconds")
             #expect((record.running?.inSeconds ?? 9) < 4.6 * 1.05)
         }
+    }
+
+    @Test("what was not held back takes its time with less work too")
+    func scaledFree() {
+        let work = VirtualWork(
+            phases: [VirtualPhase(cores: 0.1, amount: 0.04, memoryBytes: 1 << 20)], baseMemoryBytes: 1 << 20,
+            features: CallFeatures(inputBytes: 64))
+        let scaled = work.scaled(work: 0.5, limit: 0.25)
+        #expect(abs(scaled.coreSeconds - 0.02) < 1e-9)
+        #expect(abs(scaled.seconds(cores: 1) - work.seconds(cores: 1)) < 1e-9)
+        #expect(scaled.peakCores == work.peakCores)
     }
 }

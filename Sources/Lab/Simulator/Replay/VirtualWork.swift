@@ -38,10 +38,18 @@ public struct VirtualWork: Hashable, Sendable {
         self.inputSize = inputSize
     }
 
-    /// The same with so many times the CPU work; its waiting stays.
-    public func scaled(work factor: Double) -> VirtualWork {
+    /// The same with so much of the CPU work; its waiting stays.
+    ///
+    /// - Parameter limit: cores that it was allowed: what was not held back by them took the same time with less work, so it waited.
+    public func scaled(work factor: Double, limit: Double) -> VirtualWork {
         var scaled = self
-        for index in phases.indices where phases[index].cores > 0 { scaled.phases[index].amount *= factor }
+        scaled.phases = []
+        for var phase in phases {
+            let waiting = phase.cores > 0 && phase.cores < limit ? (1 - factor) * phase.amount / phase.cores : 0
+            if phase.cores > 0 { phase.amount *= factor }
+            scaled.phases.append(phase)
+            if waiting > 0 { scaled.phases.append(VirtualPhase(cores: 0, amount: waiting, memoryBytes: phase.memoryBytes)) }
+        }
         return scaled
     }
 
