@@ -203,7 +203,8 @@ int main(int count, char **arguments) {
     }
     objects = take(words.count * sizeof *objects);
     size_t *places = take(words.count * sizeof *places);
-    if (is_closed(&words)) {
+    const char *wish = getenv("BRUME_LEAN");
+    if (is_closed(&words) && (wish == NULL || strcmp(wish, "no") != 0)) {
         open_objects(&words, places);
         reach_arguments(&words);
         reach_all(objects, object_count);
