@@ -53,9 +53,9 @@ struct LabDensity: AsyncParsableCommand {
         let report = try await found()
         let json = try JSONText.of(report)
         if let output {
-            try Self.write(report.csv.joined(separator: "\n") + "\n", to: output + "/density.csv")
-            try Self.write(json + "\n", to: output + "/summary.json")
-            try Self.write(Self.page(report), to: output + "/report.html")
+            try ReportFiles.write(report.csv.joined(separator: "\n") + "\n", to: output + "/density.csv")
+            try ReportFiles.write(json + "\n", to: output + "/summary.json")
+            try ReportFiles.write(Self.page(report), to: output + "/report.html")
         }
         guard !format.json else { return try Console.standard.print(json) }
         var table = Table(DensityReport.columns.enumerated().map { Table.Column($0.element, $0.offset == 0 ? .left : .right) })
@@ -77,7 +77,7 @@ struct LabDensity: AsyncParsableCommand {
             throw CommandFailure.words("No call of the suite fits into this node; give --cpu 500m and --memory 512Mi or more.")
         }
         // Before minutes of work, not after them.
-        if let output { try Self.makeDirectory(output) }
+        if let output { try ReportFiles.makeDirectory(output) }
         return try await ProgressDisplay.during("Simulating") { display in
             defer { display.finish() }
             var search = DensitySearch(capacity: capacity) { what in
@@ -95,21 +95,5 @@ struct LabDensity: AsyncParsableCommand {
             title: "Calls a minute at equal P99 latency", lead: report.words, columns: DensityReport.columns, rows: report.rows,
             bars: report.lines.map(\.callsPerMinute), footer: "Made by brume lab density, Brume \(Version.current), in virtual time."
         ).html
-    }
-
-    private static func makeDirectory(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw CommandFailure.failed("The directory '\(path)' cannot be made; check its path and its permissions.")
-        }
-    }
-
-    private static func write(_ text: String, to path: String) throws {
-        do {
-            try text.write(toFile: path, atomically: true, encoding: .utf8)
-        } catch {
-            throw CommandFailure.failed("The report cannot be written to '\(path)'; check the directory and its permissions.")
-        }
     }
 }

@@ -49,7 +49,7 @@ struct LabTestbeds: AsyncParsableCommand {
     func run() async throws {
         guard (1...Self.seedsMax).contains(seeds) else { throw CommandFailure.words("--seeds takes 1 to \(Self.seedsMax).") }
         // Before minutes of work, not after them.
-        if let output { try Self.makeDirectory(output) }
+        if let output { try ReportFiles.makeDirectory(output) }
         let report = try await ProgressDisplay.during("Simulating") { display in
             defer { display.finish() }
             let runner = TestbedRunner(seeds: seeds) { what in
@@ -60,26 +60,10 @@ struct LabTestbeds: AsyncParsableCommand {
         }
         let json = try JSONText.of(report)
         if let output {
-            try Self.write(report.markdown, to: output + "/testbeds.md")
-            try Self.write(json + "\n", to: output + "/testbeds.json")
+            try ReportFiles.write(report.markdown, to: output + "/testbeds.md")
+            try ReportFiles.write(json + "\n", to: output + "/testbeds.json")
         }
         try Console.standard.print(format.json ? json : TestbedTable.of(report, style: Console.standard.outputStyle))
-    }
-
-    private static func makeDirectory(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw CommandFailure.failed("The directory '\(path)' cannot be made; check its path and its permissions.")
-        }
-    }
-
-    private static func write(_ text: String, to path: String) throws {
-        do {
-            try text.write(toFile: path, atomically: true, encoding: .utf8)
-        } catch {
-            throw CommandFailure.failed("The report cannot be written to '\(path)'; check the directory and its permissions.")
-        }
     }
 }
 
