@@ -50,7 +50,7 @@ struct WatchMetrics: Sendable {
             "Times since the start that the kernel told, and a replica was looked at for that: memory.events of one at its lowered limit, "
             + "memory.pressure of stalls for want of memory.",
         "brume_watch_refused_writes": "Limits since the start that the kernel did not take.",
-        "brume_memory_guard": "1 for each way in which the memory of calls that lend is guarded, 0 for ways that this machine does not have.",
+        "brume_memory_guard": "1 for each way in which the memory of calls that lend is guarded, 0 for ways that are not there.",
     ]
 
     private let looks = Gauge(label: "brume_watch_looks")

@@ -24,7 +24,9 @@ struct KernelEventTests {
         return unsafe pread(file, &bytes, bytes.count, 0) > 0
     }
 
-    @Test("a change of a group's file ends a waiting at once, and a group that is gone is no endless noise", .enabled(if: ProcessBench.isRoot))
+    @Test(
+        "a change of a group's file ends a waiting at once, and a group that is gone is no endless noise",
+        .enabled(if: ProcessBench.isRoot))
     func hears() async throws {
         let tree = CgroupTree.make(name: "brume-test-\(UInt32.random(in: 0..<UInt32.max))")
         let group = ReplicaCgroup(tree: tree, name: "r1")

@@ -4,7 +4,9 @@ import Glibc
 
 /// The kernel's word that replicas stall for want of memory (PSI): the net below the events of single groups, and one for all of them.
 ///
-/// One for each group would cost a kernel thread each, and a wait for the kernel's readers at each end of a replica.
+/// One for each group would cost a kernel thread each, and tens of milliseconds at each end of a replica, because the kernel waits for its
+/// readers when a trigger goes. CPU needs none: `cpu.stat` tells of throttling at the next look, and stalls for CPU that the machine does
+/// not have are no lender's.
 final class PressureTrigger: Sendable {
     /// So much stalling within so much time, in microseconds.
     struct Threshold: Hashable, Sendable {
