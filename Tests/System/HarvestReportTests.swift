@@ -130,6 +130,9 @@ struct HarvestReportTests {
         )
         #expect(lent ?? 0 > 0.05 && lent == borrowed, "\(metrics)")
         #expect(metrics.contains("\nbrume_watch_looks ") && metrics.contains("\nbrume_watch_skipped "))
+        #expect(value(#"brume_memory_guard{way="looks"}"#) == 1 && value("brume_watch_refused_writes") == 0)
+        #expect([0, 1].contains(value(#"brume_memory_guard{way="memory.events"}"#) ?? -1), "\(metrics)")
+        #expect(["memory.events", "memory.pressure"].allSatisfy { value(#"brume_watch_events{source="\#($0)"}"#) != nil }, "\(metrics)")
         #expect(value(#"brume_limit_writes_total{resource="cpu"}"#) ?? 0 > 0)
         #expect(value("brume_harvest_idle_millicores") == 1500 && value("brume_harvest_lent_millicores") == 0)
     }
@@ -144,7 +147,7 @@ struct HarvestReportTests {
             let refused = try await node.http(.GET, "/v1/harvest")
             #expect(refused.status == 409)
             let metrics = try await node.http(.GET, "/metrics").text
-            #expect(!metrics.contains("brume_harvest") && !metrics.contains("brume_watch"))
+            #expect(!metrics.contains("brume_harvest") && !metrics.contains("brume_watch") && !metrics.contains("brume_memory_guard"))
         }
     }
 }
