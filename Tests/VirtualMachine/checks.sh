@@ -96,7 +96,9 @@ one_at_a_time() { b remove "$1" && wait_for group_count "${2:-0}"; }
 stty -echo 2>/dev/null
 check "the machine has the controllers" grep -q 'cpu.*memory.*pids' /sys/fs/cgroup/cgroup.controllers
 check "the node starts" start_node
-check "the doctor names cgroup v2" sh -c "brume doctor --data-dir $data | grep -q 'cgroup v2'"
+brume doctor --data-dir $data >/tmp/doctor 2>&1
+check "the doctor names cgroup v2" grep 'cgroup v2' /tmp/doctor
+check "and tells how lent memory is guarded" grep 'memory.high.*memory.pressure.*cgroup.freeze' /tmp/doctor
 
 check "a function with limits is deployed" b deploy hold --command 'sleep 1' --cpu 500m --memory 64Mi --min 1 --max 1
 check "its replica has a group of its own" wait_for group_count 1

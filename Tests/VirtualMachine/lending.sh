@@ -34,15 +34,14 @@ jumps() {
 }
 # lane FUNCTION SEED COUNT: makes these calls and tells of those that fail.
 lane() { jumps "$2" "$3" | while read -r mebibytes wait way; do call "$1" "$mebibytes" "$wait" "$way"; done; }
-# lanes COUNT: four functions at once, so many calls each; fails with the calls that failed.
+# lanes COUNT: the functions of jumps.yml at once, so many calls each; fails with the calls that failed.
 lanes() {
     for lane in 1 2 3 4; do lane "jump$lane" $((seed + lane)) "$1" >"/tmp/lane$lane" & done
     wait
     [ -z "$(cat /tmp/lane?)" ] || { cat /tmp/lane?; return 1; }
 }
 some_fail() { if lanes "$1"; then echo "seed $seed: not one call failed"; return 1; fi; }
-deploy_jump() { b deploy "$1" --command 'sh jump.sh' --directory /checks/functions --memory "${2:-128Mi}" --cpu 1 --min 1 --max 1; }
-deploy_lanes() { for lane in 2 3 4; do deploy_jump "jump$lane" || return 1; done; }
+deploy_jump() { b deploy "$1" --command 'sh jump.sh' --directory /checks/functions --memory "$2" --cpu 1 --min 1 --max 1; }
 sum() { cat /sys/fs/cgroup/brume*/r*/memory.events | awk -v word="$1" '$1 == word {sum += $2} END {print sum + 0}'; }
 nobody_killed() { [ "$(sum oom_kill)" = 0 ] || { cat /sys/fs/cgroup/brume*/r*/memory.events; return 1; }; }
 own_limits() { for file in /sys/fs/cgroup/brume*/r*/memory.max; do [ "$(cat "$file")" = "$1" ] || { cat "$file"; return 1; }; done; }
@@ -61,12 +60,11 @@ exactly() {
 }
 crossings='brume_watch_events{source="memory.events"}'
 stalls='brume_watch_events{source="memory.pressure"}'
-doctor_tells() { brume doctor --data-dir $data | grep -q 'memory.high.*memory.pressure.*cgroup.freeze'; }
 told_limit() { grep 'limit written' $log | grep 'kind=memory' | tail -n 1 | grep -q "to=$(cat "$(group)/memory.high") "; }
 # While the node stands still nobody looks, and a lender takes what it can: what is left to it, and hardly more. (By one system call it
 # may take more: the kernel slows it down at the end of it.)
 kernel_holds() {
-    call jump1 56 2000 "$1" >/tmp/held-call &
+    call lender 56 2000 "$1" >/tmp/held-call &
     caller=$!
     wait_for is_braked || return 1
     told_limit || { echo "memory.high is not what the node decided"; return 1; }
@@ -83,14 +81,14 @@ kernel_holds() {
 is_frozen() { [ "$(sort -r /sys/fs/cgroup/brume*/r*/cgroup.freeze | head -n 1)" = 1 ]; }
 # Its borrower uses what it lent, for a while: the lender is paused until then, and both end well.
 waits_paused() {
-    call jump1 105 3000 1 >/tmp/lender-call &
-    lender=$!
+    call lender 105 3000 1 >/tmp/lender-call &
+    lends=$!
     wait_for is_braked_somewhere || return 1
     call borrower 70 0 1 7000 >/tmp/borrower-call &
-    borrower=$!
+    borrows=$!
     wait_for is_frozen || return 1
-    wait $borrower || { cat /tmp/borrower-call; return 1; }
-    wait $lender || { cat /tmp/lender-call; return 1; }
+    wait $borrows || { cat /tmp/borrower-call; return 1; }
+    wait $lends || { cat /tmp/lender-call; return 1; }
     ! is_frozen || { echo "it is still paused"; return 1; }
 }
 is_braked_somewhere() { cat /sys/fs/cgroup/brume*/r*/memory.high | grep -qv max; }
@@ -103,25 +101,22 @@ level=trace
 options="--cpu 4 --sharing-without profiler"
 : >$log
 check "a node that lends starts" start_node
-b remove weigh >/dev/null 2>&1
-b remove where >/dev/null 2>&1
-b remove spin >/dev/null 2>&1
+b remove weigh where spin >/dev/null 2>&1
 wait_for group_count 0
-check "the doctor tells how lent memory is guarded" doctor_tells
-check "so does the node" at_least 1 'brume_memory_guard{way="memory.events"}'
-check "a function that lends is deployed" deploy_jump jump1
-check "calls that use little pass" calls 3 jump1 1
+check "it tells how lent memory is guarded" at_least 1 'brume_memory_guard{way="memory.events"}'
+check "a function that lends is deployed" deploy_jump lender 128Mi
+check "calls that use little pass" calls 3 lender 1
 check "an idle replica is not slowed down" limit memory.high max
 check "the kernel holds a lender of file memory at what is left to it, while nobody looks" kernel_holds 0
 check "and is loosened with the end" limit memory.high max
-check "calls that use little pass again" calls 6 jump1 1
+check "calls that use little pass again" calls 6 lender 1
 check "the kernel holds a lender of its own memory too" kernel_holds 1
 check "the crossings were heard by events" at_least 2 "$crossings"
 check "and the stalls by PSI" at_least 1 "$stalls"
-check "three more functions are deployed" deploy_lanes
+check "four more functions are deployed" b deploy --file /checks/functions/jumps.yml
 : >$log
-check "calls that jump at random moments to random heights all pass" lanes 60
-check "they lent memory" lent_often 150
+check "calls that jump at random moments to random heights all pass" lanes 50
+check "they lent memory" lent_often 120
 check "memory.max has always been the functions' own" own_limits 134217728
 check "nobody was killed" nobody_killed
 check "nobody is slowed down any more" no_brakes
@@ -133,7 +128,7 @@ check "the node that lends stops" wait_for no_process 'brume|bwrap'
 
 options="--cpu 4 --sharing-without profiler --sharing-without safeguard"
 check "a node without the safeguard starts" start_node
-check "of the same calls some are killed" some_fail 30
+check "of the same calls some are killed" some_fail 20
 check "for want of memory that they had lent" at_least 1 'brume_harvest_out_of_memory_total{limit="lowered"}'
 kill -TERM "$(cat $pid_file)"
 check "the node without the safeguard stops" wait_for no_process 'brume|bwrap'
@@ -141,9 +136,9 @@ check "the node without the safeguard stops" wait_for no_process 'brume|bwrap'
 options="--cpu 4 --memory 184Mi"
 : >$log
 check "a node with little memory starts" start_node
-for lane in 2 3 4; do b remove jump$lane >/dev/null 2>&1; done
+b remove jump1 jump2 jump3 jump4 >/dev/null 2>&1
 check "a function that borrows is deployed" deploy_jump borrower 48Mi
-check "the lender's calls use little" calls 12 jump1 1
+check "the lender's calls use little" calls 12 lender 1
 check "and so do the borrower's" calls 10 borrower 1
 check "by its own memory alone it is killed" refusals 4 borrower 70
 check "a lender waits, paused, for what its borrower uses" waits_paused
