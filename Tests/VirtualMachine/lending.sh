@@ -81,10 +81,10 @@ kernel_holds() {
 is_frozen() { [ "$(sort -r /sys/fs/cgroup/brume*/r*/cgroup.freeze | head -n 1)" = 1 ]; }
 # Its borrower uses what it lent, for a while: the lender is paused until then, and both end well.
 waits_paused() {
-    call lender 105 3000 1 >/tmp/lender-call &
+    call lender 105 5000 1 >/tmp/lender-call &
     lends=$!
     wait_for is_braked_somewhere || return 1
-    call borrower 70 0 1 7000 >/tmp/borrower-call &
+    call borrower 70 0 1 8000 >/tmp/borrower-call &
     borrows=$!
     wait_for is_frozen || return 1
     wait $borrows || { cat /tmp/borrower-call; return 1; }
