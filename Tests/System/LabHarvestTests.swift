@@ -184,6 +184,8 @@ struct LabHarvestTests {
             (["--set", "11"], "no multi set 11"),
             (["--rate", "-1"], "rate"),
             (["--rounds", "0"], "--rounds takes 1 to"),
+            (["--wait", "51", "--rate", "1"], "--wait takes 0 to 50"),
+            (["--wait", "3", "--trace", "trace.csv"], "leave out --wait"),
             (["--cpu", "lots"], "lots"),
             (["--suite", "nothing-here"], "--suite DIRECTORY"),
         ] as [([String], String)])
