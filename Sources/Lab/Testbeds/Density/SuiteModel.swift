@@ -21,7 +21,7 @@ struct SuiteModel: Sendable {
     /// Calls wait for others so many times as long as in the sets of `brume load generate`, as in `brume lab harvest`.
     private static let waitFactor = 2.0
     /// Replicas that `lab.yml` allows, and of a function that waits for others.
-    private static let replicasMax = (working: 3, waiting: 8)
+    private static let replicasMax = (working: 3, waiting: 5)
     /// Calls of each function from which the profiler has learned.
     private static let lessons = 20
 
