@@ -14,8 +14,8 @@ struct LabHarvest: AsyncParsableCommand {
         discussion: """
             Starts a node of its own for each policy (static, overcommit, weights, harvest, harvest-weights, \
             harvest-without-safeguard, harvest-without-profiler, harvest-without-top-up, density, density-weights), lets it learn from \
-            other calls, plays the trace, and writes per-call tables, the use of the node over time, summary.json and report.html into a folder. \
-            docs/experiments.md tells what is compared. Nothing else should run on the machine meanwhile.
+            other calls, plays the trace, and writes per-call tables, the use of the node over time, summary.json and report.html into a \
+            folder. docs/experiments.md tells what is compared. Nothing else should run on the machine meanwhile.
 
             Examples:
               brume lab harvest --quick
