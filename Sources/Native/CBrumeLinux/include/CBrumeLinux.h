@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/types.h>
 
 #include "BrumeSpawnProtocol.h"
@@ -70,5 +72,14 @@ int brume_make_directory(const char *path, mode_t mode);
 
 /// The number of milliseconds until `path`/cgroup.events says `populated 0`, waiting at most `limit`; -ETIME after that.
 int brume_wait_unpopulated(const char *group, int limit_milliseconds);
+
+/// Accepts a connection, close-on-exec and non-blocking, and says whose it is in a `struct sockaddr_storage`. Returns its descriptor.
+int brume_accept(int listener, void *peer);
+
+/// Gives the calling thread a name of at most 15 bytes, for who looks at the process.
+void brume_name_thread(const char *name);
+
+/// Nanoseconds of the monotonic clock.
+int64_t brume_monotonic_nanoseconds(void);
 
 #endif
