@@ -55,7 +55,8 @@ struct FragmentTests {
     func cuts() throws {
         let expected = try Self.answer(cutAt: [])
         let text = String(decoding: expected.reply, as: UTF8.self)
-        #expect(text.hasPrefix("+OK\r\n$5\r\nv\r\n\0w\r\n$5\r\nv\r\n\0w\r\n+OK\r\n$3\r\na b\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n-ERR"), "\(text)")
+        #expect(
+            text.hasPrefix("+OK\r\n$5\r\nv\r\n\0w\r\n$5\r\nv\r\n\0w\r\n+OK\r\n$3\r\na b\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n-ERR"), "\(text)")
         #expect(expected.isClosing)
         for first in 1..<Self.whole.count {
             #expect(try Self.answer(cutAt: [first]) == expected, "cut at \(first)")

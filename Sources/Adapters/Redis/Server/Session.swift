@@ -424,6 +424,7 @@ final class Session {
     func close() {
         guard !isClosing else { return }
         isClosing = true
+        endBlock()
         // A command that closes has still to write its reply.
         if !isExecuting { finishClosing() }
     }

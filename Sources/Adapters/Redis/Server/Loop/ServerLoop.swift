@@ -83,11 +83,13 @@ import Logging
     func start() throws(BrumeError) {
         var thread = pthread_t()
         let loop = unsafe Unmanaged.passRetained(self)
-        let result = unsafe pthread_create(&thread, nil, { given in
-            guard let given = unsafe given else { return nil }
-            unsafe Unmanaged<ServerLoop>.fromOpaque(given).takeRetainedValue().run()
-            return nil
-        }, loop.toOpaque())
+        let result = unsafe pthread_create(
+            &thread, nil,
+            { given in
+                guard let given = unsafe given else { return nil }
+                unsafe Unmanaged<ServerLoop>.fromOpaque(given).takeRetainedValue().run()
+                return nil
+            }, loop.toOpaque())
         guard result == 0 else {
             unsafe loop.release()
             throw BrumeError(.failed, "The thread of the Redis server cannot be started (errno \(result)).")
@@ -217,7 +219,9 @@ import Logging
 
     /// Accepts clients on a socket from now on; false where the loop has ended or cannot watch it.
     func add(_ listener: ListeningSocket) -> Bool {
-        guard !isEnding, poller.add(listener.descriptor, token: UInt64(listener.descriptor), for: isFull ? [] : .input) else { return false }
+        guard !isEnding, poller.add(listener.descriptor, token: UInt64(listener.descriptor), for: isFull ? [] : .input) else {
+            return false
+        }
         listeners[listener.descriptor] = listener
         return true
     }
