@@ -82,9 +82,11 @@ struct LabHarvest: AsyncParsableCommand {
         let suite = try LabSuite(directory: suite)
         let traces = try chosenTraces()
         _ = try suite.allocations(of: traces.trace)
-        var capacity = Machine.capacity()
-        if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
-        if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
+        let capacity = try Machine.capacity(cpu: cpu, memory: memory)
+        guard capacity.millicores <= Machine.coreCount * 1000 else {
+            let cores = Wording.count(Machine.coreCount, "core")
+            throw CommandFailure.words("This machine has \(cores), and what is measured with more is not true; take --cpu down.")
+        }
         let folder = try LabOutput(directory: output ?? LabOutput.defaultDirectory())
         let experiment = LabExperiment(
             policies: chosen, rounds: rounds, suite: suite, traces: traces, seed: seed, capacity: capacity, output: folder, quiet: quiet)
@@ -134,11 +136,11 @@ struct LabHarvest: AsyncParsableCommand {
 enum TraceFileReader {
     static func read(_ path: String, seed: UInt64) throws -> Trace {
         let file = try LoadTraceFile(path: path)
-        guard let format = try file.read({ TraceReader.guess(from: $0) }) else {
-            throw CommandFailure.words("The first line of \(path) names no columns of a known trace; see docs/workloads.md.")
-        }
+        let format = try file.format(otherwise: "see docs/workloads.md.")
         let reader = TraceReader(format, badRows: .refuse, expansion: .random, seed: seed, minutes: 0..<Int.max, callsMax: Trace.callsMax)
-        return try file.read { lines throws(BrumeError) in try reader.read(lines) }
+        let trace = try file.read { lines throws(BrumeError) in try reader.read(lines) }
+        file.noteOpenLine(of: trace)
+        return trace
     }
 }
 

@@ -112,9 +112,11 @@ struct Up: AsyncParsableCommand {
         guard (0...SandboxSettings.sparesMax).contains(spares) else {
             throw CommandFailure.words("--spares takes 0 to \(SandboxSettings.sparesMax), not \(spares).")
         }
-        var capacity = Machine.capacity()
-        if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
-        if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
+        let capacity = try Machine.capacity(cpu: cpu, memory: memory)
+        if let cpu, capacity.millicores > Machine.coreCount * 1000 {
+            Console.standard.note(
+                "This machine has \(Wording.count(Machine.coreCount, "core")): what --cpu \(cpu) promises beyond that, calls share.")
+        }
         var state = StatePlan(durability: stateDurability.durability)
         state.redis = try redis.map { text throws(CommandFailure) in try SocketPlace(parsing: text) }
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }

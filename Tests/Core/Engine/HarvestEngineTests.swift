@@ -315,6 +315,46 @@ struct HarvestEngineTests {
         #expect(node.engine.harvester?.pool.footprint.shares == 0, "seed \(seed)")
     }
 
+    @Test(
+        "a clock that jumps ahead or back by hours while loans are out breaks no promise, and in the end nobody holds anything",
+        arguments: 1...20 as ClosedRange<UInt64>)
+    func jumpingClock(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let capacity = Resources(millicores: 4000, memoryBytes: 2048 * Self.mebibyte)
+        var node = Node(capacity)
+        let functions = (0..<4).map { index in
+            Self.deploy(&node, index, Resources(millicores: 500 + 300 * index, memoryBytes: (64 << index) * Self.mebibyte))
+        }
+        var next: UInt64 = 1
+        var lent = 0
+        for round in 0..<400 {
+            Self.randomStep(&node, functions, &next, &random)
+            guard round % 20 == 19 else { continue }
+            lent += (node.engine.harvester?.pool.loans(.cpu).count ?? 0) + (node.engine.harvester?.pool.loans(.memory).count ?? 0)
+            // As far back as it likes: the engine sees no time pass then.
+            node.now = Instant(nanoseconds: Swift.max(0, node.now.nanoseconds + Int64(random.draw(-10...10)) * 3_600_000_000_000))
+            node.step(.tick, after: .zero)
+            if let call = node.running.keys.min(), let replica = node.running[call] {
+                let sample = UsageSample(at: node.now, cpuTime: .zero, memoryBytes: node.limits[replica]?.memoryBytes ?? 0)
+                node.step(.sampled([ReplicaSample(replica: replica, usage: sample)]), after: .zero)
+            }
+            #expect(node.violation == nil && node.engine.harvester?.pool.audit() == [], "seed \(seed), round \(round)")
+        }
+        #expect(lent > 0, "nothing was ever lent")
+        for _ in 0..<2000 where !node.running.isEmpty || !node.toStart.isEmpty || node.engine.view.queuedCalls > 0 {
+            Self.startAll(&node)
+            node.step(.tick, after: .milliseconds(50))
+            if let call = node.running.keys.min() { node.step(.finished(call, .succeeded), after: .milliseconds(1)) }
+        }
+        #expect(node.violation == nil && node.engine.footprint.calls == 0, "seed \(seed): \(node.violation ?? "calls are left")")
+        let pool = node.engine.harvester?.pool
+        #expect(pool?.loans(.cpu).isEmpty == true && pool?.loans(.memory).isEmpty == true && pool?.footprint.shares == 0, "seed \(seed)")
+        for kind in ResourceKind.allCases {
+            let accounts = node.engine.harvester.map { $0.ledger.nodeAccount(kind, now: node.now + .seconds(1_000_000)) }
+            #expect(accounts.map { $0.lent.units >= 0 && $0.idle.units >= 0 } == true, "seed \(seed): negative accounts \(kind)")
+        }
+    }
+
     private static func randomStep(
         _ node: inout Node, _ functions: [FunctionHandle], _ next: inout UInt64, _ random: inout SeededGenerator
     ) {
