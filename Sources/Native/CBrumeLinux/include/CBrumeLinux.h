@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/types.h>
 
 #include "BrumeSpawnProtocol.h"
@@ -85,5 +87,14 @@ void brume_poller_wake(int wake);
 
 /// Waits so long at most, for ever if negative. Returns how many tokens it wrote; 0 after the time.
 int brume_poller_wait(int poller, int64_t nanoseconds, uint64_t *tokens, int capacity);
+
+/// Accepts a connection, close-on-exec and non-blocking, and says whose it is in a `struct sockaddr_storage`. Returns its descriptor.
+int brume_accept(int listener, void *peer);
+
+/// Gives the calling thread a name of at most 15 bytes, for who looks at the process.
+void brume_name_thread(const char *name);
+
+/// Nanoseconds of the monotonic clock.
+int64_t brume_monotonic_nanoseconds(void);
 
 #endif
