@@ -144,6 +144,9 @@ check "by its own memory alone it is killed" refusals 4 borrower 70
 check "a lender waits, paused, for what its borrower uses" waits_paused
 check "the pause was counted" at_least 1 brume_watch_pauses
 check "nothing is left of it" no_brakes
+call lender 1 20000 >/dev/null &
+check "a call lends as the node stops" wait_for is_braked_somewhere
 kill -TERM "$(cat $pid_file)"
 check "the node with little memory stops" wait_for no_process 'brume|bwrap'
+check "and leaves no group of a lender" group_count 0
 echo "note: $(cut -d . -f 1 /proc/uptime) s after the machine's start"

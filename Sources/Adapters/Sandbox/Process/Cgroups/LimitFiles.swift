@@ -14,8 +14,10 @@ import Synchronization
 ///
 /// Memory below the allocation is no limit at which the kernel may kill. Programs outrun every watcher, and where v1 lets them be paused
 /// at the kernel's limit instead, that holds for their own page faults only, and system calls fail. So that limit stays the allocation.
-/// What is left to a lender is where v2 slows it down (`memory.high`), by itself and whoever is late, and whoever goes beyond it all the
-/// same is paused by ``holdBack(using:)``: the kernel's brake makes a program sleep up to two seconds at a time, and no raise wakes it.
+/// What is left to a lender is where v2 slows it down (`memory.high`), by itself and whoever is late; and whoever is beyond it once all has
+/// been tried is paused by ``holdBack(using:)``. Neither goes without the other: the brake makes a program sleep up to two seconds at a
+/// time, and no raise wakes it, so that one which waits for its memory has to be paused; a pause comes with a look, and a look may be late.
+/// Both work where a program leaves the kernel: one system call may still take what it wants of the allocation.
 final class LimitFiles: Sendable {
     /// A throttled replica waits this long at most, and a quota below a core is still exact.
     static let periodMicroseconds = 20_000
