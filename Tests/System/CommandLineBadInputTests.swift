@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import FoundationEssentials
+import NIOHTTP1
 import Testing
 
 @testable import brume
