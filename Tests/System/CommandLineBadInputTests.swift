@@ -32,7 +32,7 @@ struct CommandLineBadInputTests {
         "header.csv": Array("at_ms,function\n".utf8),
         "wide.csv": "at_ms,function\n0,f\n".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] },
         "rubbish.csv": (0..<4096).map { UInt8(truncatingIfNeeded: $0 * 167 ^ ($0 >> 3)) },
-        "huge.csv": Array("HashFunction,1\nf,900000000\n".utf8),
+        "huge.csv": Array("HashFunction,1\nf,90000000\n".utf8),
         "sizes.csv": Array("1\n10\n".utf8), "badsizes.csv": Array("1,2\n10,-1\n".utf8), "file": [],
     ]
 
@@ -63,7 +63,7 @@ struct CommandLineBadInputTests {
             Bad("load --trace FOLDER/wide.csv", "wide.csv: Line 1: this is no text in UTF-8"),
             Bad("load --trace FOLDER/wide.csv --format brume", "wide.csv: Line 1: this is no text in UTF-8"),
             Bad("load --trace FOLDER/rubbish.csv", "rubbish.csv: Line 1: this is no text in UTF-8"),
-            Bad("load --trace FOLDER/huge.csv", "huge.csv: The trace has 900000000 calls, more than 10000000"),
+            Bad("load --trace FOLDER/huge.csv", "huge.csv: The trace has 90000000 calls, more than 10000000"),
             Bad("load --trace FOLDER/good.csv --input-sizes FOLDER/nowhere", "nowhere' cannot be read"),
             Bad("load --trace FOLDER/good.csv --input-sizes FOLDER/badsizes.csv", "badsizes.csv: Line 2, column 2 ('2'): '-1' is no whole"),
             Bad("load --trace FOLDER/good.csv --input-sizes FOLDER/sizes.csv", "There are 1 input sizes for 2 calls"),
