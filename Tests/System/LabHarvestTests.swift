@@ -185,6 +185,8 @@ struct LabHarvestTests {
             (["--set", "11"], "no multi set 11"),
             (["--rate", "-1"], "rate"),
             (["--rounds", "0"], "--rounds takes 1 to"),
+            (["--wait", "51", "--rate", "1"], "--wait takes 0 to 50"),
+            (["--wait", "3", "--trace", "trace.csv"], "leave out --wait"),
             (["--cpu", "lots"], "lots"), (["--cpu", "900"], "what is measured with more is not true"), (["--cpu", "0"], "'0' is not"),
             (["--memory", "100Ti"], "it cannot give 100Ti"), (["--rounds", "-1"], "rounds"), (["--rounds", "21"], "--rounds takes 1 to"),
             (["--rate", "nan"], "rate of nan"), (["--rate", "0"], "rate of 0.0"), (["--rate", "1e9"], "more than 10000000"),

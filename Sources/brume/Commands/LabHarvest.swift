@@ -13,13 +13,14 @@ struct LabHarvest: AsyncParsableCommand {
         abstract: "Play one trace under several policies of sharing and compare them.",
         discussion: """
             Starts a node of its own for each policy (static, overcommit, weights, harvest, harvest-weights, \
-            harvest-without-safeguard, harvest-without-profiler, harvest-without-top-up, density), lets it learn from other calls, plays \
-            the trace, and writes per-call tables, the use of the node over time, summary.json and report.html into a folder. \
-            docs/experiments.md tells what is compared. Nothing else should run on the machine meanwhile.
+            harvest-without-safeguard, harvest-without-profiler, harvest-without-top-up, density, density-weights), lets it learn from \
+            other calls, plays the trace, and writes per-call tables, the use of the node over time, summary.json and report.html into a \
+            folder. docs/experiments.md tells what is compared. Nothing else should run on the machine meanwhile.
 
             Examples:
               brume lab harvest --quick
               brume lab harvest --policies static,weights,harvest --rounds 3 --output results
+              brume lab harvest --policies static,density-weights --wait 8
               brume lab harvest --trace calls.csv --suite my-functions
             """)
 
@@ -43,6 +44,11 @@ struct LabHarvest: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Calls per second that arrive at random for a minute.", valueName: "number"))
     var rate: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "How many times longer functions wait for others than in 'brume load generate'. Default: 2.", valueName: "number"))
+    var wait: Double?
 
     @Option(help: ArgumentHelp("Seed of everything that is drawn.", valueName: "number"))
     var seed: UInt64 = 1
@@ -99,15 +105,20 @@ struct LabHarvest: AsyncParsableCommand {
     private func chosenTraces() throws -> LabTraces {
         let given = [trace != nil, set != nil, rate != nil].count { $0 }
         guard given <= 1 else { throw CommandFailure.words("Give one of --trace, --set and --rate.") }
+        guard trace == nil || wait == nil else {
+            throw CommandFailure.words("A trace of your own tells itself how long its calls wait; leave out --wait.")
+        }
+        let wait = wait ?? LabTraces.usualWait
+        guard LabTraces.waitsAllowed.contains(wait) else { throw CommandFailure.words("--wait takes 0 to 50, not \(wait).") }
         var traces: LabTraces
         if let set {
-            traces = try .set(set, seed: seed)
+            traces = try .set(set, seed: seed, wait: wait)
         } else if let rate {
-            traces = try .arriving(rate: rate, seed: seed)
+            traces = try .arriving(rate: rate, seed: seed, wait: wait)
         } else if let trace {
             traces = .recorded(try TraceFileReader.read(trace, seed: seed), name: trace, seed: seed)
         } else {
-            traces = quick ? .quick(seed: seed) : .suite(seed: seed)
+            traces = quick ? .quick(seed: seed, wait: wait) : .suite(seed: seed, wait: wait)
         }
         guard !traces.trace.calls.isEmpty else { throw CommandFailure.words("The trace has no call.") }
         guard traces.trace.calls.count <= Self.callsMax, traces.trace.length <= Self.lengthMax else {

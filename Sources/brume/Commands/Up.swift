@@ -48,8 +48,8 @@ struct Up: AsyncParsableCommand {
             How running calls share the machine: static (each has its limits), weights (CPU without limits, in proportion to the \
             allocations where it is scarce), harvest (they lend each other the CPU and memory that they do not use), harvest-weights \
             (the same, and by weights where CPU is scarce), density (harvest, and as many calls run as their predicted demand has \
-            room for), or density-weights (as many as their predicted use has room for, those first that would end first; CPU by \
-            weights alone).
+            room for), or density-weights (as many as their predicted use has room for; CPU by weights alone). The last four let calls \
+            that would end first begin first.
             """)
     var sharing = SharingChoice.static
     @Option(

@@ -82,16 +82,17 @@ struct HarvestEngineTests {
         }
     }
 
-    static func deploy(_ node: inout Node, _ index: Int, _ allocation: Resources, concurrency: Int = 1, max: Int = 4) -> FunctionHandle {
+    static func deploy(
+        _ node: inout Node, _ index: Int, _ allocation: Resources, concurrency: Int = 1, max: Int = 4, optsOut: Bool = false
+    ) -> FunctionHandle {
         let function = FunctionHandle(index)
         var scale = Scale()
         scale.max = max
-        node.step(
-            .deploy(
-                function,
-                FunctionPolicy(
-                    requests: Resources(millicores: 50, memoryBytes: allocation.memoryBytes), allocation: allocation,
-                    concurrency: concurrency, scale: scale)))
+        var policy = FunctionPolicy(
+            requests: Resources(millicores: 50, memoryBytes: allocation.memoryBytes), allocation: allocation, concurrency: concurrency,
+            scale: scale)
+        if optsOut { policy.harvests = [] }
+        node.step(.deploy(function, policy))
         return function
     }
 
@@ -192,11 +193,13 @@ struct HarvestEngineTests {
         #expect(node.violation == nil, "\(node.violation ?? "")")
     }
 
-    @Test("of calls that are held back the first to come goes first, or the first to end", arguments: WaitingOrder.allCases)
-    func waitingOrder(order: WaitingOrder) {
+    @Test(
+        "of calls that are held back the first to come goes first, or the first to end, of functions that opt out always the first to come",
+        arguments: WaitingOrder.allCases, [false, true])
+    func waitingOrder(order: WaitingOrder, optsOut: Bool) {
         var node = Node(Resources(millicores: 1000, memoryBytes: 1024 * Self.mebibyte)) { $0.waitingOrder = order }
         let own = Resources(millicores: 800, memoryBytes: 64 * Self.mebibyte)
-        let functions = (0..<3).map { Self.deploy(&node, $0, own, max: 1) }
+        let functions = (0..<3).map { Self.deploy(&node, $0, own, max: 1, optsOut: optsOut) }
         let lasting: [Duration] = [.milliseconds(50), .seconds(2), .milliseconds(100)]
         for (index, function) in functions.enumerated() {
             Self.teach(&node, function, from: UInt64(1 + 100 * index), count: 20, peak: own, lasting: lasting[index])
@@ -207,7 +210,7 @@ struct HarvestEngineTests {
         #expect(node.running.keys.sorted() == [CallID(1000)], "there is room for one")
         node.step(.finished(CallID(1000), .succeeded), after: .milliseconds(50))
         // The second came before the third and takes two seconds longer.
-        #expect(node.running.keys.sorted() == [CallID(order == .expectedEnd ? 1002 : 1001)])
+        #expect(node.running.keys.sorted() == [CallID(order == .expectedEnd && !optsOut ? 1002 : 1001)])
         #expect(node.violation == nil, "\(node.violation ?? "")")
     }
 

@@ -251,4 +251,38 @@ struct OperationsTests {
         }
         #expect(long?.kind == .tooLarge)
     }
+
+    @Test("what grows the objects that are there stops at the quota of bytes too, and what takes away goes on")
+    func quotaOfBytes() throws {
+        let net = try StateNetwork(1, seed: 1) { settings, _ in settings.standard.bytesMax = 20_000 }
+        func k(_ name: String) throws -> ObjectKey { try net.key(0, name) }
+        let keys = (try k("set"), try k("text"), try k("document"), try k("removals"))
+        let string = try k("string")
+        try net.act(0) { replica, now in
+            _ = try replica.setAdd(keys.0, ["a", "b"], now)
+            try replica.textInsert(keys.1, "some text", at: 0, now)
+            try replica.documentSet(keys.2, "v", at: ["x", "y"], now)
+            _ = try replica.removeWinsAdd(keys.3, ["a"], now)
+        }
+        var error: StateError?
+        for number in 0..<10_000 where error == nil {
+            do {
+                _ = try net.act(0) { try $0.setAdd(keys.0, Bytes("member \(number)"), $1) }
+            } catch let refusal as StateError {
+                error = refusal
+            }
+            net.run(.milliseconds(3))
+        }
+        #expect(error?.kind == .quota)
+        #expect(throws: StateError.self) { try net.act(0) { try $0.set(string, "v", $1) } }
+        #expect(throws: StateError.self) { try net.act(0) { try $0.textInsert(keys.1, "more", at: 0, $1) } }
+        let removed = try net.act(0) { try $0.setRemove(keys.0, ["a"], $1) }
+        #expect(removed == 1)
+        try net.act(0) { try $0.textRemove(keys.1, 0..<5, $1) }
+        #expect(try net.act(0) { try $0.documentRemove(keys.2, at: ["x"], $1) })
+        #expect(try net.act(0) { try $0.removeWinsRemove(keys.3, ["a"], $1) } == 1)
+        _ = net.act(0) { $0.delete([keys.0], $1) }
+        net.run(.seconds(5))
+        try net.act(0) { try $0.set(string, "v", $1) }
+    }
 }

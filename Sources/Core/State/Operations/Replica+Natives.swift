@@ -6,11 +6,13 @@ public import BrumeCRDT
 
 extension Replica {
     /// Changes an object's content, collecting the delta.
+    ///
+    /// - Parameter removes: whether it only takes away, which goes on where a quota is used up.
     private mutating func change<Content: ObjectContent, Result>(
-        _ key: ObjectKey, _ type: Content.Type, _ now: StateTime,
+        _ key: ObjectKey, _ type: Content.Type, _ now: StateTime, removes: Bool = false,
         _ body: (inout Content, inout Content) throws(CRDTError) -> Result
     ) throws(StateError) -> Result {
-        let object = try writing(key, Content.self, now)
+        let object = if removes, let found = try reading(key, Content.self, now) { found } else { try writing(key, Content.self, now) }
         do throws(CRDTError) {
             let result = try object.change(body)
             changed(object, clock.now(wall: now.wallMilliseconds), now)
@@ -138,7 +140,7 @@ extension Replica {
 
     /// Removes members, also such as are not known here: they are removed where they are added at the same time.
     public mutating func removeWinsRemove(_ key: ObjectKey, _ members: [Bytes], _ now: StateTime) throws(StateError) -> Int {
-        try change(key, Causal<RemoveWinsSet>.self, now) { [site] content, delta throws(CRDTError) in
+        try change(key, Causal<RemoveWinsSet>.self, now, removes: true) { [site] content, delta throws(CRDTError) in
             members.reduce(0) { $0 + (content.remove($1, by: site, into: &delta) ? 1 : 0) }
         }
     }
@@ -214,7 +216,7 @@ extension Replica {
             throw StateError(.outOfRange, "The range is outside of the text of \(count) scalars.")
         }
         guard !range.isEmpty else { return }
-        try change(key, Text.self, now) { [site] content, delta throws(CRDTError) in
+        try change(key, Text.self, now, removes: true) { [site] content, delta throws(CRDTError) in
             delta.join(content.remove(range, by: site))
         }
     }
@@ -249,7 +251,7 @@ extension Replica {
     /// Removes what is at a path as far as it is known here. Answers whether anything was.
     public mutating func documentRemove(_ key: ObjectKey, at path: [Bytes], _ now: StateTime) throws(StateError) -> Bool {
         guard try content(key, DocumentContent.self, now) != nil else { return false }
-        return try change(key, DocumentContent.self, now) { content, delta throws(CRDTError) in
+        return try change(key, DocumentContent.self, now, removes: true) { content, delta throws(CRDTError) in
             content.remove(at: path, into: &delta)
         }
     }

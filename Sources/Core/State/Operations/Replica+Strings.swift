@@ -43,7 +43,7 @@ extension Replica {
         let space = spaces[key.space.index]
         let hash = space.hash(key.name)
         if let object = space.table.find(hash, key.name), object.kind == .string, object.side == nil,
-            object.flags.isDisjoint(with: [.sibling, .shell, .unnumbered])
+            object.flags.isDisjoint(with: [.sibling, .shell, .unnumbered]), space.namespace.hasRoom
         {
             return unsafe unsafeDowncast(object, to: StringObject.self)
         }

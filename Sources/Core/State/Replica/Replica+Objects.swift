@@ -45,7 +45,7 @@ extension Replica {
         let space = spaces[key.space.index]
         let hash = space.hash(key.name)
         if let object = space.table.find(hash, key.name), object.kind == Content.kind, object.side == nil,
-            object.flags.isDisjoint(with: [.sibling, .shell, .unnumbered])
+            object.flags.isDisjoint(with: [.sibling, .shell, .unnumbered]), space.namespace.hasRoom
         {
             return unsafe unsafeDowncast(object, to: ContentObject<Content>.self)
         }
@@ -102,7 +102,7 @@ extension Replica {
             throw StateError(
                 .quota, "The namespace '\(namespace.name)' holds \(namespace.objects) objects, its quota; delete some or raise the quota.")
         }
-        if namespace.bytes >= namespace.settings.bytesMax {
+        if !namespace.hasRoom {
             throw StateError(
                 .quota, "The namespace '\(namespace.name)' takes \(namespace.bytes) bytes, its quota; delete some or raise the quota.")
         }

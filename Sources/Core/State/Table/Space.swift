@@ -140,6 +140,9 @@ final class Namespace {
     /// Whether this node keeps it, and why.
     var interest = LocalInterest()
 
+    /// Whether what adds to its objects is within its quota of bytes.
+    @inline(__always) var hasRoom: Bool { bytes < settings.bytesMax }
+
     init(name: String, settings: NamespaceSettings) {
         self.name = name
         self.settings = settings

@@ -2,8 +2,8 @@
 
 /// The lines of a text that comes in pieces, one after another and without keeping the text.
 ///
-/// Lines end with `\n` or `\r\n`. One that has no end has ``TextMark/cut`` behind it. Bytes that are no UTF-8 become U+FFFD, which no number
-/// and no name contains.
+/// Lines end with `\n` or `\r\n`. One that has no end has ``TextMark/cut`` behind it. Bytes that are no UTF-8 become U+FFFD, which no
+/// number and no name contains.
 public struct TextLines<Pieces: Sequence<[UInt8]>>: Sequence {
     private let pieces: Pieces
 
