@@ -218,6 +218,15 @@ struct BadInputTests {
         }
     }
 
+    @Test("a node that is to promise more CPU than the machine has says so, and works")
+    func moreCPU() async throws {
+        try await withNode(options: ["--cpu", "900", "--spares", "0"]) { node in
+            #expect(node.log.contains("what --cpu 900 promises beyond that, calls share"), "\(node.log.prefix(500))")
+            try await node.deployFork("good", "cat")
+            #expect(try await node.call("good", "shared").text == "shared")
+        }
+    }
+
     @Test("a redeployment with a broken handler is refused and the function that worked goes on", arguments: ["wrong.py", "wrong.js"])
     func brokenRedeployment(_ file: String) async throws {
         try await withNode { node in
