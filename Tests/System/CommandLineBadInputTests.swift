@@ -52,6 +52,7 @@ struct CommandLineBadInputTests {
             Bad("load --trace FOLDER/nowhere.csv", "nowhere.csv' cannot be read"), Bad("load --trace FOLDER", "cannot be read"),
             // The kernel gives an error where it is read, whoever asks.
             Bad("load --trace /proc/self/mem", "mem' cannot be read"), Bad("load --trace EMPTY", "cannot be read"),
+            Bad("load --trace /dev/zero", "The trace is larger than"), Bad("load --trace /dev/null", "/dev/null names no columns"),
             Bad("load --trace FOLDER/negative.csv", "negative.csv: Line 3, column 3 ('input_size'): '-20' is no whole number"),
             Bad("load --trace FOLDER/short.csv", "short.csv: Line 3, column 3 ('input_size'): the row ends after 2 of 3 fields"),
             Bad("load --trace FOLDER/unknown.csv", "unknown.csv: Line 1, column 3 ('in put'): the column is unknown"),
@@ -88,6 +89,17 @@ struct CommandLineBadInputTests {
     private static var canDropRights: Bool {
         FileManager.default.isExecutableFile(atPath: "/usr/bin/setpriv")
             && (try? FileManager.default.contentsOfDirectory(atPath: "/root")) != nil
+    }
+
+    @Test("a trace from a pipe is read once, from its beginning")
+    func pipe() async throws {
+        try await withTemporaryDirectory { folder in
+            try Data(Self.files["negative.csv"] ?? []).write(to: URL(filePath: "\(folder)/negative.csv"))
+            let done = try await NodeUnderTest.run(
+                "/bin/bash", ["-c", "exec \"$0\" load --trace <(cat \(folder)/negative.csv)", try CommandLineProgram.path])
+            #expect(done.exitCode == 2 && done.output.isEmpty)
+            BadInputTests.expectSentence(done.complaint, says: ["Line 3, column 3 ('input_size'): '-20' is no whole number"], of: "a pipe")
+        }
     }
 
     @Test("a last line without an end is told, and what is whole is read")
