@@ -99,7 +99,7 @@ struct FunctionStateTests {
             let removed = try await node.brume(["remove", "first"])
             #expect(removed.exitCode == 0, "\(removed.complaint)")
             let isClosed = try await eventually { try stateSockets(of: node) == both.subtracting(firsts) }
-            #expect(isClosed, "\(try stateSockets(of: node))")
+            #expect(isClosed)
             #expect(firsts.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
             #expect(try await node.call("second", "add visits").text == "2")
             try await deploy("first", on: node)
