@@ -17,13 +17,14 @@ struct LabClusterCommand: AsyncParsableCommand {
 
             --run runs a shell command beside them, with BRUME_NODE_1, BRUME_DATA_1, BRUME_REDIS_1 and so on set, and ends with its \
             exit code; it may write orders to $BRUME_LAB/control. \
+            With --redis 7001, redis-cli -p 7001 and redis-cli -p 7002 speak with the first two nodes. \
             Everything that was started is stopped at the end, also when the lab is interrupted or killed.
 
             Examples:
               brume lab cluster 3
               brume lab cluster 5 --delay 20ms --jitter 5ms --loss 1% --bandwidth 100mbit
               brume lab cluster 3 --run 'brume node list --data-dir $BRUME_DATA_2'
-              brume lab cluster 2 --redis 7001      then: redis-cli -p 7001 incr hits; redis-cli -p 7002 get hits
+              brume lab cluster 2 --redis 7001
             """)
 
     /// More nodes than this do nothing but greet each other on one machine.
