@@ -152,7 +152,7 @@ let package = Package(
             resources: [.embedInCode("openapi.json")]),
         layer(
             "BrumeRedis", "Adapters/Redis",
-            ["BrumeModel", "BrumeCRDT", "BrumeState", .nioCore, .nioPosix, .lifecycle, .logging, .metrics, .crypto], settings: hot),
+            ["BrumeModel", "BrumeCRDT", "BrumeState", "CBrumeLinux", .heap, .lifecycle, .logging, .metrics, .crypto], settings: hot),
         layer(
             "BrumeLink", "Adapters/Link",
             [
@@ -212,7 +212,7 @@ let package = Package(
             ]),
         tests(
             "RedisTests", "Adapters/Redis",
-            ["BrumeModel", "BrumeCRDT", "BrumeState", "BrumeRedis", .nioCore, .nioPosix, .nioEmbedded, .lifecycle, .logging]),
+            ["BrumeModel", "BrumeCRDT", "BrumeState", "BrumeRedis", .lifecycle, .logging]),
         tests(
             "LinkTests", "Adapters/Link",
             ["BrumeModel", "BrumeLink", .grpcCore, .grpcTransport, .nioCore, .nioPosix, .crypto], exclude: ["Oracles"]),

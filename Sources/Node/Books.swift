@@ -154,6 +154,14 @@ struct ReplicaEntry: Sendable {
     var ready: Instant?
     /// Calls that it has been given and that it has not ended.
     var running = 0
+    /// What it may use by right, and the limit that stands for it, in bytes.
+    let ownMemory: Int
+    var memoryLimit: Int
+
+    init(function: FunctionID, began: Instant, ownMemory: Int) {
+        (self.function, self.began, self.ownMemory) = (function, began, ownMemory)
+        memoryLimit = ownMemory
+    }
 }
 
 /// Who waits for a call's reply.

@@ -11,7 +11,6 @@ struct HarvestBooks: Sendable {
     /// What harvesting did to calls that are not answered yet: no more than calls are open.
     var settled: [CallID: CallHarvest] = [:]
     var peers = PeerLabels()
-    var turn = LimitTurn()
     var limitWrites = 0
     var heldBack = 0
 

@@ -145,8 +145,8 @@ extension NodeService {
         case .settled(let statement): settle(statement, &books)
         case .startedReplica(let replica, let handle, let reason):
             logger.debug("replica starting", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
-            guard let function = books.functions[handle]?.stored.spec.id else { return }
-            books.replicas[replica] = ReplicaEntry(function: function, began: clock.now)
+            guard let spec = books.functions[handle]?.stored.spec else { return }
+            books.replicas[replica] = ReplicaEntry(function: spec.id, began: clock.now, ownMemory: spec.limits.memoryBytes)
         case .stoppedReplica(let replica, _, let reason):
             logger.debug("replica stopping", metadata: ["replica": "\(replica)", "reason": "\(reason.rawValue)"])
         case .startFailed(let replica, _, let failures, let message):

@@ -11,6 +11,7 @@ extension NodeService {
         try spec.validate()
         let schedules = try Self.schedules(of: spec)
         _ = try HarvestPolicy(annotations: spec.annotations)
+        if let refusal = books.withLock({ $0.engine.refusal(of: FunctionPolicy(spec)) }) { throw BrumeError(.invalid, refusal.sentence) }
         try await requireNamespace(spec.id.namespace)
         if mode == .update, books.withLock({ $0.handles[spec.id] }) == nil {
             throw BrumeError(.notFound, "There is no function '\(spec.id)' to update; deploy it first.")

@@ -21,44 +21,53 @@ extension NodeService {
     func endUse(of replica: ReplicaID, _ books: inout Books) -> CallUsage? {
         guard isHarvesting, let running = books.replicas[replica]?.running else { return nil }
         books.replicas[replica]?.running = Swift.max(0, running - 1)
-        return running <= 1 ? driver.endUse(of: replica) : nil
+        guard running <= 1 else { return nil }
+        defer { restoreOwnMemory(of: replica, &books) }
+        return driver.endUse(of: replica)
+    }
+
+    /// Whoever has no calls lends nothing: it may use its own again (``SandboxDriver/endUse(of:)``).
+    private func restoreOwnMemory(of replica: ReplicaID, _ books: inout Books) {
+        guard let entry = books.replicas[replica] else { return }
+        books.replicas[replica]?.memoryLimit = Swift.max(entry.memoryLimit, entry.ownMemory)
     }
 
     // MARK: Limits
 
-    /// Writes limits in order, what shrinks before what grows. Where one stays higher than it should, the engine is told before anything
-    /// grows, and what it then says takes the place of what was not written yet, of this batch and of later ones of the same step.
+    /// Writes limits, what shrinks before what grows. Where the kernel refuses to lower some, the engine is told before anything grows, and
+    /// what it then says takes the place of what was not written yet.
     func write(_ batch: [ReplicaLimit], _ books: inout Books, _ actions: inout NodeActions) {
         var report = WriteReport(logger)
         defer { report.tell() }
-        books.harvest.turn.begin(batch)
-        defer { books.harvest.turn.end(batch) }
-        for (index, limit) in batch.enumerated() where books.harvest.turn.isLatest(limit) {
-            let held = writeLimit(limit, &books, &report)
-            guard let held, limit.kind == .memory, held > limit.to else { continue }
-            // What shrinks cannot wait for the answer: others are to grow by it.
-            for other in batch[(index + 1)...] where other.to < other.from && books.harvest.turn.isLatest(other) {
-                writeLimit(other, &books, &report)
+        var turn = LimitTurn(batch) { books.replicas[$0]?.memoryLimit }
+        // What else follows from refusals waits for the limits.
+        var others: [Output] = []
+        let now = clock.now
+        while let next = turn.next() {
+            switch next {
+            case .write(let limit): turn.wrote(limit, inForce: writeLimit(limit, &books, &report))
+            case .tell(let limit, let held, let batch):
+                var outputs: [Output] = []
+                books.engine.step(.limitHeld(limit, at: held, batch: batch), now: now, into: &outputs)
+                for output in outputs {
+                    if case .limit(let answer) = output { turn.answered(answer) } else { others.append(output) }
+                }
             }
-            var outputs: [Output] = []
-            let now = clock.now
-            books.engine.step(.limitHeld(limit, at: held, batch: batch), now: now, into: &outputs)
-            for output in outputs {
-                metrics.count(output)
-                translate(output, at: now, &books, &actions)
-            }
+        }
+        for output in others {
+            metrics.count(output)
+            translate(output, at: now, &books, &actions)
         }
     }
 
     /// - Returns: what is in force, or nil if the replica is gone.
-    @discardableResult
     private func writeLimit(_ limit: ReplicaLimit, _ books: inout Books, _ report: inout WriteReport) -> Int? {
         let held = driver.setLimit(limit.kind, to: limit.to, of: limit.replica)
         report.wrote(limit, held ?? limit.to)
-        if held != nil {
-            books.harvest.limitWrites += 1
-            harvestMetrics?.countLimit(limit.kind)
-        }
+        guard let held else { return nil }
+        if limit.kind == .memory { books.replicas[limit.replica]?.memoryLimit = held }
+        books.harvest.limitWrites += 1
+        harvestMetrics?.countLimit(limit.kind)
         return held
     }
 

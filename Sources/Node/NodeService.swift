@@ -84,7 +84,6 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
         var outputs = books.outputs
         books.outputs = []
         outputs.removeAll(keepingCapacity: true)
-        books.harvest.turn.reset()
         books.engine.step(input, now: now, into: &outputs)
         var actions = NodeActions()
         for output in outputs {

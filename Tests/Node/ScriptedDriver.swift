@@ -6,8 +6,8 @@ import Synchronization
 
 /// A driver inside the test's process: replicas are ready at once, and what a call does is in the function's name.
 ///
-/// `echo` and `measured` answer with the body, `status500` with a failure, `killed` runs out of memory, `never` does not answer at all,
-/// `gone` is lost before the call is sent until the second replica.
+/// A call whose body is `hold` does not answer either. `echo` and `measured` answer with the body, `status500` with a failure, `killed`
+/// runs out of memory, `never` does not answer at all, `gone` is lost before the call is sent until the second replica.
 final class ScriptedDriver: SandboxDriver {
     typealias Payload = ByteBuffer
 
@@ -18,6 +18,7 @@ final class ScriptedDriver: SandboxDriver {
         var held: [CallID: ReplicaID] = [:]
         var secrets: [Secret] = []
         var prepared = 0
+        var kernel = ScriptedKernel()
     }
 
     let isolation = "none: calls are scripted in the test"
@@ -38,6 +39,7 @@ final class ScriptedDriver: SandboxDriver {
         }
         state.withLock { state in
             state.running[replica] = spec
+            state.kernel.limits[replica] = spec.limits
             state.secrets = secrets
         }
         events(.started(replica))
@@ -51,14 +53,18 @@ final class ScriptedDriver: SandboxDriver {
             state.invoked.append(request.label)
             return state.invoked.count { $0 == request.label }
         }
+        let isHeld = if case .whole(let body) = request.body { body == ByteBuffer(string: "hold") } else { false }
         switch name {
-        case "never":
+        case _ where isHeld, "never":
             state.withLock { $0.held[call] = replica }
         case "gone" where attempt == 1:
             let failure = CallFailure(.unsent, "The replica had gone.")
             reply(.failure(failure))
             events(.finished(call, on: replica, failure: failure))
-            state.withLock { $0.running[replica] = nil }
+            state.withLock { state in
+                state.running[replica] = nil
+                state.kernel.limits[replica] = nil
+            }
             events(.exited(replica, ReplicaExit(.exited(code: 0), "It ended.")))
         case "killed":
             let failure = CallFailure(.outOfMemory, "It ran out of memory.")
@@ -81,13 +87,29 @@ final class ScriptedDriver: SandboxDriver {
         }
     }
 
-    func setLimit(_ kind: ResourceKind, to amount: Int, of replica: ReplicaID) -> Int? { amount }
-
-    /// Each time with calls used as much, on `measured`.
-    func endUse(of replica: ReplicaID) -> CallUsage? {
-        guard state.withLock({ $0.running[replica]?.id.name }) == "measured" else { return nil }
-        return CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: 20 << 20)
+    func setLimit(_ kind: ResourceKind, to amount: Int, of replica: ReplicaID) -> Int? {
+        state.withLock { $0.kernel.set(kind, to: amount, of: replica) }
     }
+
+    func beginUse(of replica: ReplicaID) { state.withLock { _ = $0.kernel.busy.insert(replica) } }
+
+    /// Each time with calls used as much on `measured`, and half as much again as it has by right on `hungry`.
+    func endUse(of replica: ReplicaID) -> CallUsage? {
+        let spec = state.withLock { state in
+            state.kernel.busy.remove(replica)
+            // As the real driver does: without calls it lends nothing.
+            if let own = state.running[replica]?.limits.memoryBytes { state.kernel.release(replica, own) }
+            return state.running[replica]
+        }
+        return switch spec?.id.name {
+        case "measured": CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: 20 << 20)
+        case "hungry": CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: (spec?.limits.memoryBytes ?? 0) * 3 / 2)
+        default: nil
+        }
+    }
+
+    /// Tells what a replica uses, as the watcher of the real driver does.
+    func tell(_ use: ReplicaUse) { events(.used([use])) }
 
     func cancel(_ call: CallID, on replica: ReplicaID) {
         let held = state.withLock { state in
@@ -98,7 +120,12 @@ final class ScriptedDriver: SandboxDriver {
     }
 
     func stop(_ replica: ReplicaID, grace: Duration) {
-        guard state.withLock({ $0.running.removeValue(forKey: replica) }) != nil else { return }
+        let isThere = state.withLock { state in
+            state.kernel.limits[replica] = nil
+            state.kernel.busy.remove(replica)
+            return state.running.removeValue(forKey: replica) != nil
+        }
+        guard isThere else { return }
         events(.exited(replica, ReplicaExit(.stopped, "It was asked to stop.")))
     }
 

@@ -46,6 +46,7 @@ struct LabHarvestTests {
         100,works,400000
         600,waits,300
         700,works,300000
+
         """
 
     /// A folder with a suite and a trace, which goes with the test.
@@ -184,7 +185,14 @@ struct LabHarvestTests {
             (["--set", "11"], "no multi set 11"),
             (["--rate", "-1"], "rate"),
             (["--rounds", "0"], "--rounds takes 1 to"),
-            (["--cpu", "lots"], "lots"),
+            (["--wait", "51", "--rate", "1"], "--wait takes 0 to 50"),
+            (["--wait", "3", "--trace", "trace.csv"], "leave out --wait"),
+            (["--cpu", "lots"], "lots"), (["--cpu", "900"], "what is measured with more is not true"), (["--cpu", "0"], "'0' is not"),
+            (["--memory", "100Ti"], "it cannot give 100Ti"), (["--rounds", "-1"], "rounds"), (["--rounds", "21"], "--rounds takes 1 to"),
+            (["--rate", "nan"], "rate of nan"), (["--rate", "0"], "rate of 0.0"), (["--rate", "1e9"], "more than 10000000"),
+            (["--set", "0"], "no multi set 0"), (["--policies", ""], "'' is no policy"), (["--seed", "-1"], "seed"),
+            (["--output", "suite/lab.yml"], "cannot be made"), (["--trace", "suite"], "cannot be read"),
+            (["--trace", "cut.csv"], "cut.csv: Line 3, column 3 ('input_size'): the row ends after 2 of 3 fields"),
             (["--suite", "nothing-here"], "--suite DIRECTORY"),
         ] as [([String], String)])
     func badInput(words: [String], sentence: String) async throws {
@@ -192,6 +200,8 @@ struct LabHarvestTests {
         let rows = Self.trace.split(separator: "\n")
         try (rows.prefix(2) + ["50,works,-7"]).joined(separator: "\n").write(
             toFile: bench.path("broken.csv"), atomically: true, encoding: .utf8)
+        try (rows.prefix(2) + ["50,works"]).joined(separator: "\n").write(
+            toFile: bench.path("cut.csv"), atomically: true, encoding: .utf8)
         try "at_ms,function\n0,stranger\n".write(toFile: bench.path("stranger.csv"), atomically: true, encoding: .utf8)
         var arguments = words
         if !words.contains("--suite") { arguments += ["--suite", "suite"] }

@@ -12,6 +12,11 @@ wait_seconds=60
 spares=0
 sharing=static
 level=info
+# More options of the node.
+options=
+# Of everything random here; another one with BRUME_VM_SEED.
+seed=$(sed -n 's/.*brume\.seed=\([0-9]*\).*/\1/p' /proc/cmdline)
+seed=${seed:-1}
 
 # check NAME COMMAND...: runs the command; its words are shown when it fails.
 check() {
@@ -40,7 +45,8 @@ b() {
 
 start_node() {
     rm -f $data/node.json
-    brume up --port 8080 --data-dir $data --spares $spares --sharing $sharing --log-level $level >>$log 2>&1 &
+    brume up --port 8080 --data-dir $data --spares $spares --sharing $sharing --log-level $level $options \
+        >>$log 2>&1 &
     echo $! >$pid_file  # checks run in a subshell, where a variable would be lost
     wait_for test -s $data/node.json || { tail -n 3 $log; return 1; }
 }
@@ -64,14 +70,6 @@ some_processes_at_most() {
     [ "$found" != max ] && [ "$found" -gt 0 ] || { echo "pids.max is $found"; return 1; }
 }
 no_quota() { grep -q '^max ' "$(group)/cpu.max" || { cat "$(group)/cpu.max"; return 1; }; }
-# jumps COUNT MEBIBYTES: as many calls, each of which uses so much.
-jumps() {
-    for _ in $(seq "$1"); do
-        reply=$(printf '%-6s\n' "$2" | b invoke jump 2>&1) || { echo "$reply"; return 1; }
-    done
-}
-nobody_killed() { [ "$(awk '$1 == "oom_kill" {print $2}' "$(group)/memory.events")" = 0 ] || { cat "$(group)/memory.events"; return 1; }; }
-lent() { grep 'limit written' $log | grep 'kind=memory' | grep -qvE 'to=134217728 '; }
 counted() { [ "$(awk -v word="$2" '$1 == word {print $2}' "$(group)/$1")" -gt 0 ] || { cat "$(group)/$1"; return 1; }; }
 # Bubblewrap makes the control group namespace; the root of it is the group that bubblewrap was in at that moment.
 joined_first() {
@@ -157,18 +155,7 @@ check "its weight is half a core's" limit cpu.weight 50
 kill -TERM "$(cat $pid_file)"
 check "the node that shares by weights stops" wait_for no_process 'brume|bwrap'
 
-sharing=harvest
-level=trace
-check "a node that lends starts" start_node
-b remove weigh >/dev/null 2>&1
-check "a function that lends is deployed" b deploy jump --command 'sh jump.sh' --directory /checks/functions --memory 128Mi --min 1 --max 1
-check "calls that use little pass" jumps 16 1
-check "they lent memory" lent
-check "calls that suddenly use much more pass" jumps 3 56
-check "memory.max has always been the function's own" limit memory.max 134217728
-check "nobody was killed" nobody_killed
-kill -TERM "$(cat $pid_file)"
-check "the node that lends stops" wait_for no_process 'brume|bwrap'
+. /checks/lending.sh
 
 if [ $failed -gt 0 ]; then
     echo "note: the node's last words:"

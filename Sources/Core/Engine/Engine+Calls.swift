@@ -2,7 +2,7 @@
 
 import BrumeBroker
 import BrumeHarvest
-import BrumeModel
+public import BrumeModel
 import DequeModule
 
 /// Calls: admission, queueing, dispatch, deadlines, retries.
@@ -93,17 +93,19 @@ extension Engine {
 
     private func admissionRefusal(_ place: Int?, asynchronous: Bool = false) -> Refusal? {
         if draining { return .draining }
-        guard let place, functions[at: place]?.removed == false, let requests = functions[at: place]?.policy.requests else {
-            return .unknownFunction
-        }
-        if !requests.fits(in: ledger.capacity) { return tooLarge(requests) }
-        if harvester != nil, let allocation = functions[at: place]?.policy.allocation, !allocation.fits(in: ledger.capacity) {
-            return tooLarge(allocation)
-        }
+        guard let place, functions[at: place]?.removed == false else { return .unknownFunction }
+        if let policy = functions[at: place]?.policy, let refusal = refusal(of: policy) { return refusal }
         // An asynchronous call can wait for a repair; a caller cannot.
         let failures = functions[at: place]?.startFailures ?? 0
         guard failures >= settings.startAttempts, !asynchronous, let function = functions[at: place] else { return nil }
         return function.startBlockedUntil > now && !hasUsableReplica(function) ? .broken(function.problem) : nil
+    }
+
+    /// Why no replica of such a function will ever run here, however much is free; nil if one can.
+    public func refusal(of policy: FunctionPolicy) -> Refusal? {
+        if !policy.requests.fits(in: ledger.capacity) { return tooLarge(policy.requests) }
+        // What calls lend and borrow is set aside whole.
+        return harvester != nil && !policy.allocation.fits(in: ledger.capacity) ? tooLarge(policy.allocation) : nil
     }
 
     private func tooLarge(_ needs: Resources) -> Refusal {

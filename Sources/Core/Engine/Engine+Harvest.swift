@@ -63,11 +63,13 @@ extension Engine {
         for handle in waiting { dispatch(handle, &outputs) }
     }
 
-    /// When the function's next call would have ended if it had begun at once; one of which nothing is known counts as instant.
+    /// When the function's next call would have ended if it had begun at once; one of which nothing is known counts as instant, and so
+    /// does one whose function has no part in harvesting.
     private func expectedEnd(_ handle: FunctionHandle) -> Instant {
         guard let place = functions.place(of: handle), let call = firstWaiting(place), let state = calls[call],
             let policy = functions[at: place]?.policy
         else { return .zero }
+        guard !policy.harvests.isEmpty else { return state.waitingSince }
         let harvest = HarvestCall(id: call, function: handle, allocation: policy.allocation, features: state.features)
         let duration = harvester?.predict(harvest)?.duration(millicores: policy.allocation.millicores) ?? .zero
         return state.waitingSince + duration

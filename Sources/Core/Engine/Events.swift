@@ -31,7 +31,7 @@ public enum Input: Sendable {
 
     /// A look at what replicas with running calls use.
     case sampled([ReplicaSample])
-    /// A limit of a batch stands at another value than it should; nothing of the batch behind it was performed.
+    /// A limit of memory stands higher than it should. What the batch raises has not risen yet (see ``LimitTurn``).
     case limitHeld(ReplicaLimit, at: Int, batch: [ReplicaLimit])
 
     /// Time has passed; see ``Output/wake(at:)``.

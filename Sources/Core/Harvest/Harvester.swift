@@ -28,7 +28,7 @@ public struct HarvesterSettings: Sendable {
     public var profiler: ProfilerSettings
     public var safeguard = SafeguardSettings()
     public var admission = AdmissionRule.allocation
-    public var waitingOrder = WaitingOrder.arrival
+    public var waitingOrder = WaitingOrder.expectedEnd
     /// Off only to show what it is good for.
     public var usesSafeguard = true
     /// Whether lenders are watched for their CPU. Not where CPU goes by weight: no quota holds them back there.

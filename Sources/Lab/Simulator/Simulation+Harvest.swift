@@ -56,36 +56,33 @@ extension Simulation {
 
     // MARK: Limits
 
-    /// As the node does: where one stays higher than it should, the engine is told before anything grows, and what it then says takes the
-    /// place of what was not written yet.
+    /// As the node does. Any limit of memory that is lowered may be refused, those of answers to refusals like the others.
     mutating func write(_ batch: [ReplicaLimit]) {
-        turn.begin(batch)
-        depth += 1
-        for (index, limit) in batch.enumerated() where turn.isLatest(limit) {
-            let gap = (limits[limit.replica]?.now[limit.kind] ?? 0) - limit.to
-            guard limit.kind == .memory, gap > 0, faultsActive, usage.happens(Self.refused) else {
-                write(limit, limit.to)
-                continue
+        var turn = LimitTurn(batch) { limits[$0]?.now.memoryBytes }
+        // What else follows from refusals waits for the limits.
+        var others: [Output] = []
+        while let next = turn.next() {
+            switch next {
+            case .write(let limit): turn.wrote(limit, inForce: write(limit))
+            case .tell(let limit, let held, let batch):
+                for output in decide(.limitHeld(limit, at: held, batch: batch)) {
+                    if case .limit(let answer) = output { turn.answered(answer) } else { others.append(output) }
+                }
             }
-            let held = limit.to + usage.draw(1...gap)
-            // What is held does not count until the engine has answered.
-            depth += 1
-            write(limit, held)
-            for other in batch[(index + 1)...] where other.to < other.from && turn.isLatest(other) { write(other, other.to) }
-            submit(.limitHeld(limit, at: held, batch: batch))
-            depth -= 1
         }
-        depth -= 1
-        turn.end(batch)
-        // While a limit is refused the sum is too large until the engine has found a way; then it must hold again.
-        if depth == 0 { checkSums() }
+        for output in others { perform(output) }
     }
 
-    private mutating func write(_ limit: ReplicaLimit, _ value: Int) {
-        guard limits[limit.replica] != nil else { return }
+    /// - Returns: what stands now, or nil if the replica is gone.
+    private mutating func write(_ limit: ReplicaLimit) -> Int? {
+        guard let now = limits[limit.replica]?.now else { return nil }
+        let gap = now[limit.kind] - limit.to
+        let isRefused = limit.kind == .memory && gap > 0 && faultsActive && usage.happens(Self.refused)
+        let value = isRefused ? limit.to + usage.draw(1...gap) : limit.to
         limits[limit.replica]?.now[limit.kind] = value
         if limit.kind == .cpu, limit.call != nil { limits[limit.replica]?.isBusy = true }
-        if depth == 1 { checkSums() }
+        checkSums()
+        return value
     }
 
     private mutating func checkSums() {

@@ -34,9 +34,6 @@ public struct Simulation: Sendable {
     var usage: SeededGenerator
     /// Limits as they are written, where calls lend.
     var limits: [ReplicaID: WrittenLimits] = [:]
-    var turn = LimitTurn()
-    /// Batches of limits that are being written, one inside the other.
-    var depth = 0
 
     var population: [Inhabitant] = []
     var nextHandle = 0
@@ -190,6 +187,13 @@ public struct Simulation: Sendable {
 
     /// Gives the engine one event and performs what it says.
     mutating func submit(_ input: Input) {
+        for output in decide(input) { perform(output) }
+    }
+
+    /// Gives the engine one event.
+    ///
+    /// - Returns: what it says; nothing once a promise is broken.
+    mutating func decide(_ input: Input) -> [Output] {
         referee.observe(input, at: clock)
         if case .finished(let call, _, _) = input { markIdle(after: call) }
         digest.add(input, at: clock)
@@ -197,7 +201,6 @@ public struct Simulation: Sendable {
         listener?("\(clock.short) \(input)")
         report.steps += 1
         outputs.removeAll(keepingCapacity: true)
-        if depth == 0 { turn.reset() }
         stepEngine(input)
         for output in outputs {
             referee.observe(output)
@@ -207,8 +210,7 @@ public struct Simulation: Sendable {
         }
         report.events += 1 + outputs.count
         referee.closeStep(engine)
-        guard referee.violation == nil else { return }
-        for output in outputs { perform(output) }
+        return referee.violation == nil ? outputs : []
     }
 
     private mutating func stepEngine(_ input: Input) {

@@ -72,7 +72,8 @@ public struct Arrivals: Sequence, IteratorProtocol, Sendable {
         let active = Self.wholeNanoseconds(elapsed)
         guard case .onOff(_, let on, let off) = process else { return .nanoseconds(active) }
         // Time counts only while the process is on; each full active phase that passed adds one silence.
-        return .nanoseconds(active) + off * (active / on.wholeNanoseconds)
+        let (silence, overflow) = off.wholeNanoseconds.multipliedReportingOverflow(by: active / Swift.max(1, on.wholeNanoseconds))
+        return overflow ? .nanoseconds(Int64.max) : .nanoseconds(active) + .nanoseconds(silence)
     }
 
     /// The one place where drawn times become integers; a time past 292 years stays there.

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -188,4 +190,18 @@ int brume_wait_unpopulated(const char *group, int limit) {
         struct pollfd changed = {.fd = fd, .events = POLLPRI};
         poll(&changed, 1, limit - spent);
     }
+}
+
+int brume_accept(int listener, void *peer) {
+    socklen_t length = sizeof(struct sockaddr_storage);
+    int fd = accept4(listener, peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+void brume_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
+
+int64_t brume_monotonic_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

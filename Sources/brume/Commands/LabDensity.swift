@@ -91,7 +91,7 @@ struct LabDensity: AsyncParsableCommand {
     }
 
     private static func page(_ report: DensityReport) -> String {
-        TablePage(
+        Page(
             title: "Calls a minute at equal P99 latency", lead: report.words, columns: DensityReport.columns, rows: report.rows,
             bars: report.lines.map(\.callsPerMinute), footer: "Made by brume lab density, Brume \(Version.current), in virtual time."
         ).html

@@ -13,13 +13,14 @@ struct LabHarvest: AsyncParsableCommand {
         abstract: "Play one trace under several policies of sharing and compare them.",
         discussion: """
             Starts a node of its own for each policy (static, overcommit, weights, harvest, harvest-weights, \
-            harvest-without-safeguard, harvest-without-profiler, harvest-without-top-up, density), lets it learn from other calls, plays \
-            the trace, and writes per-call tables, the use of the node over time, summary.json and report.html into a folder. \
-            docs/experiments.md tells what is compared. Nothing else should run on the machine meanwhile.
+            harvest-without-safeguard, harvest-without-profiler, harvest-without-top-up, density, density-weights), lets it learn from \
+            other calls, plays the trace, and writes per-call tables, the use of the node over time, summary.json and report.html into a \
+            folder. docs/experiments.md tells what is compared. Nothing else should run on the machine meanwhile.
 
             Examples:
               brume lab harvest --quick
               brume lab harvest --policies static,weights,harvest --rounds 3 --output results
+              brume lab harvest --policies static,density-weights --wait 8
               brume lab harvest --trace calls.csv --suite my-functions
             """)
 
@@ -43,6 +44,11 @@ struct LabHarvest: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Calls per second that arrive at random for a minute.", valueName: "number"))
     var rate: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "How many times longer functions wait for others than in 'brume load generate'. Default: 2.", valueName: "number"))
+    var wait: Double?
 
     @Option(help: ArgumentHelp("Seed of everything that is drawn.", valueName: "number"))
     var seed: UInt64 = 1
@@ -76,9 +82,11 @@ struct LabHarvest: AsyncParsableCommand {
         let suite = try LabSuite(directory: suite)
         let traces = try chosenTraces()
         _ = try suite.allocations(of: traces.trace)
-        var capacity = Machine.capacity()
-        if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
-        if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
+        let capacity = try Machine.capacity(cpu: cpu, memory: memory)
+        guard capacity.millicores <= Machine.coreCount * 1000 else {
+            let cores = Wording.count(Machine.coreCount, "core")
+            throw CommandFailure.words("This machine has \(cores), and what is measured with more is not true; take --cpu down.")
+        }
         let folder = try LabOutput(directory: output ?? LabOutput.defaultDirectory())
         let experiment = LabExperiment(
             policies: chosen, rounds: rounds, suite: suite, traces: traces, seed: seed, capacity: capacity, output: folder, quiet: quiet)
@@ -97,15 +105,20 @@ struct LabHarvest: AsyncParsableCommand {
     private func chosenTraces() throws -> LabTraces {
         let given = [trace != nil, set != nil, rate != nil].count { $0 }
         guard given <= 1 else { throw CommandFailure.words("Give one of --trace, --set and --rate.") }
+        guard trace == nil || wait == nil else {
+            throw CommandFailure.words("A trace of your own tells itself how long its calls wait; leave out --wait.")
+        }
+        let wait = wait ?? LabTraces.usualWait
+        guard LabTraces.waitsAllowed.contains(wait) else { throw CommandFailure.words("--wait takes 0 to 50, not \(wait).") }
         var traces: LabTraces
         if let set {
-            traces = try .set(set, seed: seed)
+            traces = try .set(set, seed: seed, wait: wait)
         } else if let rate {
-            traces = try .arriving(rate: rate, seed: seed)
+            traces = try .arriving(rate: rate, seed: seed, wait: wait)
         } else if let trace {
             traces = .recorded(try TraceFileReader.read(trace, seed: seed), name: trace, seed: seed)
         } else {
-            traces = quick ? .quick(seed: seed) : .suite(seed: seed)
+            traces = quick ? .quick(seed: seed, wait: wait) : .suite(seed: seed, wait: wait)
         }
         guard !traces.trace.calls.isEmpty else { throw CommandFailure.words("The trace has no call.") }
         guard traces.trace.calls.count <= Self.callsMax, traces.trace.length <= Self.lengthMax else {
@@ -123,11 +136,11 @@ struct LabHarvest: AsyncParsableCommand {
 enum TraceFileReader {
     static func read(_ path: String, seed: UInt64) throws -> Trace {
         let file = try LoadTraceFile(path: path)
-        guard let format = try file.read({ TraceReader.guess(from: $0) }) else {
-            throw CommandFailure.words("The first line of \(path) names no columns of a known trace; see docs/workloads.md.")
-        }
+        let format = try file.format(otherwise: "see docs/workloads.md.")
         let reader = TraceReader(format, badRows: .refuse, expansion: .random, seed: seed, minutes: 0..<Int.max, callsMax: Trace.callsMax)
-        return try file.read { lines throws(BrumeError) in try reader.read(lines) }
+        let trace = try file.read { lines throws(BrumeError) in try reader.read(lines) }
+        file.noteOpenLine(of: trace)
+        return trace
     }
 }
 

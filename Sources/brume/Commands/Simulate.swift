@@ -69,9 +69,10 @@ struct Simulate: AsyncParsableCommand {
         }
         guard trace == nil || seeds == 1 else { throw CommandFailure.words("--trace writes one run; leave --seeds at 1.") }
         if bench { return try await measure() }
+        let file = try trace.map { path throws(CommandFailure) in try TraceFile(path: path) }
         let reports = try await ProgressDisplay.during("Simulating") { display in
             defer { display.finish() }
-            return try simulate(display)
+            return try simulate(display, file)
         }
         if format.json {
             try Console.standard.print(reports.count == 1 ? JSONText.of(reports[0]) : JSONText.of(reports))
@@ -81,27 +82,28 @@ struct Simulate: AsyncParsableCommand {
         }
     }
 
-    private func simulate(_ display: ProgressDisplay) throws -> [Report] {
+    private func simulate(_ display: ProgressDisplay, _ file: TraceFile?) throws -> [Report] {
         var reports: [Report] = []
         let plan = SimulationPlan(functions: functions, calls: calls, faults: faults.plan)
         for offset in 0..<UInt64(seeds) {
             var simulation = Simulation(seed: seed &+ offset, plan: plan)
-            let lines = trace == nil ? nil : TraceFile()
-            if let lines { simulation.listener = { lines.append($0) } }
-            defer { if let trace, let lines { lines.write(to: trace) } }
+            if let file { simulation.listener = { file.append($0) } }
             do {
                 while try simulation.advance(events: 10_000) {
                     try Task.checkCancellation()
                     display.now("Simulating seed \(seed &+ offset): \(Int(simulation.progress * 100)) % of its calls")
                 }
-            } catch let violation as Violation {
+            } catch {
                 display.finish()
+                try file?.write()
+                guard let violation = error as? Violation else { throw error }
                 try Console.standard.print(format.json ? JSONText.of(violation) : violation.description)
                 throw CommandFailure.failed(
                     "A promise was broken. See it again with: brume simulate --seed \(violation.seed) --calls \(calls) "
                         + "--functions \(functions) --faults \(faults.rawValue) --trace run.txt")
             }
             reports.append(simulation.report)
+            try file?.write()
         }
         return reports
     }
@@ -156,18 +158,30 @@ struct Simulate: AsyncParsableCommand {
     }
 }
 
-/// Lines of one run on their way to a file.
+/// Lines of one run on their way to a file, which is made before the run so that a wrong path is said at once.
 private final class TraceFile: Sendable {
+    private let path: String
     private let lines = Mutex<[String]>([])
+
+    /// - Throws: `CommandFailure` (words) where it cannot be written.
+    init(path: String) throws(CommandFailure) {
+        self.path = path
+        do {
+            try Data().write(to: URL(filePath: path))
+        } catch {
+            throw .words("The trace cannot be written to '\(path)'; check the directory and its permissions.")
+        }
+    }
 
     func append(_ line: String) { lines.withLock { $0.append(line) } }
 
-    func write(to path: String) {
+    /// - Throws: `CommandFailure` (failed).
+    func write() throws(CommandFailure) {
         let text = lines.withLock { $0.joined(separator: "\n") + "\n" }
         do {
             try text.write(toFile: path, atomically: true, encoding: .utf8)
         } catch {
-            Console.standard.note("The trace cannot be written to '\(path)'; check the directory and its permissions.")
+            throw .failed("The trace cannot be written to '\(path)'; give the disk room and run this again.")
         }
     }
 }

@@ -48,8 +48,8 @@ struct Up: AsyncParsableCommand {
             How running calls share the machine: static (each has its limits), weights (CPU without limits, in proportion to the \
             allocations where it is scarce), harvest (they lend each other the CPU and memory that they do not use), harvest-weights \
             (the same, and by weights where CPU is scarce), density (harvest, and as many calls run as their predicted demand has \
-            room for), or density-weights (as many as their predicted use has room for, those first that would end first; CPU by \
-            weights alone).
+            room for), or density-weights (as many as their predicted use has room for; CPU by weights alone). The last four let calls \
+            that would end first begin first.
             """)
     var sharing = SharingChoice.static
     @Option(
@@ -112,9 +112,11 @@ struct Up: AsyncParsableCommand {
         guard (0...SandboxSettings.sparesMax).contains(spares) else {
             throw CommandFailure.words("--spares takes 0 to \(SandboxSettings.sparesMax), not \(spares).")
         }
-        var capacity = Machine.capacity()
-        if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
-        if let memory { capacity.memoryBytes = try Resources.bytes(parsing: memory) }
+        let capacity = try Machine.capacity(cpu: cpu, memory: memory)
+        if let cpu, capacity.millicores > Machine.coreCount * 1000 {
+            Console.standard.note(
+                "This machine has \(Wording.count(Machine.coreCount, "core")): what --cpu \(cpu) promises beyond that, calls share.")
+        }
         var state = StatePlan(durability: stateDurability.durability)
         state.redis = try redis.map { text throws(CommandFailure) in try SocketPlace(parsing: text) }
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }

@@ -90,7 +90,7 @@ struct Assembly {
 
         let storeMetrics = StoreMetrics()
         let linkMetrics = parts.map { _ in LinkMetrics() }
-        let watchMetrics = plan.sharing.harvests ? WatchMetrics() : nil
+        let watchMetrics = node.driver.memoryGuard.map { WatchMetrics($0) }
         let gateway = Gateway(
             node: node,
             settings: GatewaySettings(

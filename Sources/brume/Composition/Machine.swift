@@ -12,6 +12,23 @@ enum Machine {
         return Resources(millicores: coreCount * 1000, memoryBytes: total / 10 * 9)
     }
 
+    /// Capacity that somebody asked for instead of all of it.
+    ///
+    /// More CPU than there is only has to be shared, by functions that know of no limit then; memory that is not there ends programs.
+    /// - Throws: `BrumeError` (`invalid`) for words that are no amount, `CommandFailure` (words) for memory that the machine has not.
+    static func capacity(cpu: String?, memory: String?) throws -> Resources {
+        var capacity = capacity()
+        if let cpu { capacity.millicores = try Resources.millicores(parsing: cpu) }
+        if let memory {
+            capacity.memoryBytes = try Resources.bytes(parsing: memory)
+            if let total = meminfo("MemTotal"), capacity.memoryBytes > total {
+                throw CommandFailure.words(
+                    "This machine has \(Wording.bytes(total)) of memory, so that it cannot give \(memory); take --memory down.")
+            }
+        }
+        return capacity
+    }
+
     static var coreCount: Int { ProcessInfo.processInfo.activeProcessorCount }
 
     static func wallClock() -> Instant {

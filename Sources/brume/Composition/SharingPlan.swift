@@ -60,7 +60,6 @@ struct SharingPlan: Hashable, Sendable {
         case .density: settings.admission = .predictedDemand
         case .densityWeights:
             settings.admission = .predictedUse
-            settings.waitingOrder = .expectedEnd
             // No quota is lowered, so nobody comes near one.
             settings.guardsCPU = false
         case .static, .weights, .harvest, .harvestWeights: break

@@ -18,30 +18,38 @@ struct LabTraces {
     ///
     /// `dynamic-html` and `email-generation` then hold their allocations for some seconds and use a tenth of them; with the others that
     /// comes to more than the node has, so that calls queue under static limits.
-    static func suite(seed: UInt64) -> LabTraces {
+    static func suite(seed: UInt64, wait: Double) -> LabTraces {
         LabTraces(
-            name: "165 calls of ten functions in a minute, sizes drawn",
-            trace: waiting(LibraSets.single(sizes: .drawn, seed: seed)),
-            training: trained(waiting(LibraSets.single(sizes: .drawn, seed: seed &+ 1)), calls: trainingCalls))
+            name: "165 calls of ten functions in a minute, sizes drawn" + note(wait),
+            trace: waiting(LibraSets.single(sizes: .drawn, seed: seed), wait), training: training(seed: seed, wait: wait))
     }
 
     /// A third of it, for a first look.
-    static func quick(seed: UInt64) -> LabTraces {
-        var short = suite(seed: seed).trace
+    static func quick(seed: UInt64, wait: Double) -> LabTraces {
+        var short = suite(seed: seed, wait: wait).trace
         short.keep(from: .zero, to: .seconds(20))
         return LabTraces(
-            name: "the calls of the first 20 s of a minute with 165, sizes drawn", trace: short,
-            training: trained(waiting(LibraSets.single(sizes: .drawn, seed: seed &+ 1)), calls: trainingCalls / 2))
+            name: "the calls of the first 20 s of a minute with 165, sizes drawn" + note(wait), trace: short,
+            training: training(seed: seed, wait: wait, calls: trainingCalls / 2))
     }
 
-    /// How many times longer calls wait for others than in the sets of `brume load generate`.
-    static let waitFactor = 2.0
+    /// How many times longer calls wait for others than in the sets of `brume load generate`, unless told.
+    static let usualWait = 2.0
+    /// Longer ones and the functions refuse their calls.
+    static let waitsAllowed = 0.0...50.0
 
-    private static func waiting(_ trace: Trace) -> Trace {
-        guard let wait = trace.parameterNames.firstIndex(of: "wait_ms") else { return trace }
+    private static func note(_ wait: Double) -> String { wait == usualWait ? "" : ", waiting \(wait) times as long as in a set" }
+
+    /// Calls of another seed to learn from.
+    private static func training(seed: UInt64, wait: Double, calls: Int = trainingCalls) -> Trace {
+        trained(waiting(LibraSets.single(sizes: .drawn, seed: seed &+ 1), wait), calls: calls)
+    }
+
+    private static func waiting(_ trace: Trace, _ factor: Double) -> Trace {
+        guard let place = trace.parameterNames.firstIndex(of: "wait_ms") else { return trace }
         let calls = trace.calls.map { call in
             var call = call
-            call.parameters[wait] = call.parameters[wait].map { $0 * waitFactor }
+            call.parameters[place] = call.parameters[place].map { ($0 * factor).rounded() }
             return call
         }
         return Trace(functions: trace.functions, parameterNames: trace.parameterNames, calls: calls, skipped: trace.skipped)
@@ -50,21 +58,20 @@ struct LabTraces {
     /// One of Libra's multi sets.
     ///
     /// - Throws: `BrumeError` (`invalid`) for an unknown number.
-    static func set(_ number: Int, seed: UInt64) throws(BrumeError) -> LabTraces {
+    static func set(_ number: Int, seed: UInt64, wait: Double) throws(BrumeError) -> LabTraces {
         LabTraces(
-            name: "Libra's multi set \(number), sizes drawn",
-            trace: waiting(try LibraSets.multi(number, sizes: .drawn, seed: seed)),
-            training: trained(waiting(LibraSets.single(sizes: .drawn, seed: seed &+ 1)), calls: trainingCalls))
+            name: "Libra's multi set \(number), sizes drawn" + note(wait),
+            trace: waiting(try LibraSets.multi(number, sizes: .drawn, seed: seed), wait), training: training(seed: seed, wait: wait))
     }
 
     /// Poisson arrivals over a minute.
     ///
     /// - Throws: `BrumeError` (`invalid`) for an impossible rate.
-    static func arriving(rate: Double, seed: UInt64) throws(BrumeError) -> LabTraces {
+    static func arriving(rate: Double, seed: UInt64, wait: Double) throws(BrumeError) -> LabTraces {
         LabTraces(
-            name: "\(rate) calls a second of ten functions for a minute, sizes drawn",
-            trace: waiting(try LibraSets.arriving(.poisson(rate: rate), for: .seconds(60), seed: seed)),
-            training: trained(waiting(LibraSets.single(sizes: .drawn, seed: seed &+ 1)), calls: trainingCalls))
+            name: "\(rate) calls a second of ten functions for a minute, sizes drawn" + note(wait),
+            trace: waiting(try LibraSets.arriving(.poisson(rate: rate), for: .seconds(60), seed: seed), wait),
+            training: training(seed: seed, wait: wait))
     }
 
     /// A trace that somebody recorded. To learn from there are calls drawn from it, at other times and in another order.

@@ -55,6 +55,21 @@ struct LoadTraceFile {
         }
     }
 
+    /// The format that the first line tells.
+    ///
+    /// - Parameter otherwise: what to do where it tells none.
+    func format(otherwise: String) throws -> TraceFormat {
+        if let format = try read({ TraceReader.guess(from: $0) }) { return format }
+        try read { lines throws(BrumeError) in try TraceReader.checkEncoding(of: lines) }
+        throw CommandFailure.words("The first line of \(path) names no columns of a known trace; \(otherwise)")
+    }
+
+    /// Says what looks as if the file had been cut off.
+    func noteOpenLine(of trace: Trace) {
+        guard let line = trace.skipped.openLine else { return }
+        Console.standard.note("\(path): Line \(line), the last one, has no end: if the file was cut off there, its last field is wrong.")
+    }
+
     private func named<Value>(_ body: () throws(BrumeError) -> Value) throws -> Value {
         do {
             return try body()

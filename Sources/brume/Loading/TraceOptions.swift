@@ -47,13 +47,12 @@ struct TraceOptions: ParsableArguments {
     func read() throws -> Trace {
         guard limit.map({ $0 >= 1 }) ?? true else { throw CommandFailure.words("--limit takes a number of calls, 1 or more.") }
         let file = try LoadTraceFile(path: trace)
-        guard let format = try format ?? file.read({ TraceReader.guess(from: $0) }) else {
-            throw CommandFailure.words("The first line of \(trace) names no columns of a known trace; say --format, see: brume load --help")
-        }
+        let format = try format ?? file.format(otherwise: "say --format, see: brume load --help")
         let reader = TraceReader(
             format, badRows: skipBadRows ? .skip : .refuse, expansion: expansion, seed: seed, minutes: try minuteRange(),
             callsMax: limit ?? Trace.callsMax)
         var result = try file.read { lines throws(BrumeError) in try reader.read(lines) }
+        file.noteOpenLine(of: result)
         if let inputSizes {
             let sizes = try LoadTraceFile(path: inputSizes).read { lines throws(BrumeError) in try LibraInputSizes.read(lines) }
             try result.assign(inputSizes: sizes)

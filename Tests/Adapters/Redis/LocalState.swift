@@ -23,6 +23,8 @@ final class LocalState: StateAccess {
     private let subscribers = Mutex(Subscribers())
     /// What `whenReady` and `whenSettled` answer; nil for "it is there".
     let refusal = Mutex<StateError?>(nil)
+    /// Who is told of writes that are to settle, instead of their settling at once; one test has few of them.
+    let settlements = Mutex<AsyncStream<@Sendable (StateError?) -> Void>.Continuation?>(nil)
     /// What brings a namespace that is waited for.
     let onNeed = Mutex<(@Sendable () -> Void)?>(nil)
 
@@ -94,7 +96,11 @@ final class LocalState: StateAccess {
         _ mark: WriteMark, _ level: Settlement, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void
     ) {
         if case .replicas(let count) = level, count > 1 { return done(StateError(.unavailable, "There is one node only.")) }
-        done(refusal.withLock { $0 })
+        if let listener = settlements.withLock({ $0 }) {
+            listener.yield(done)
+        } else {
+            done(refusal.withLock { $0 })
+        }
     }
 
     func whenReady(_ need: StateNeed, within limit: Duration, _ done: @escaping @Sendable (StateError?) -> Void) {

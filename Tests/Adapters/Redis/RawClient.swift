@@ -86,7 +86,34 @@ final class RawClient {
         limitWaits()
     }
 
+    /// On the sixth version's loopback.
+    init(six port: Int) throws {
+        descriptor = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_port = in_port_t(UInt16(port).bigEndian)
+        address.sin6_addr = in6addr_loopback
+        let size = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe connect(descriptor, $0, size) }
+        }
+        guard result == 0 else {
+            _ = Glibc.close(descriptor)
+            throw ClientFailure(description: "cannot connect to port \(port): \(errno)")
+        }
+        limitWaits()
+    }
+
     deinit { _ = Glibc.close(descriptor) }
+
+    /// Says that nothing more will be sent, and reads on.
+    func finishSending() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Has the kernel tell the server of a reset instead of an end, once this is let go of.
+    func resetAtEnd() {
+        var now = linger(l_onoff: 1, l_linger: 0)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    }
 
     private func limitWaits() {
         var limit = timeval(tv_sec: 10, tv_usec: 0)

@@ -113,6 +113,22 @@ struct PageTests {
         #expect(html.contains("&lt;b&gt;&amp;&quot;odd"))
     }
 
+    @Test("one table is a page like the others: its bars, a row of its own for each line, and names cannot break out of it")
+    func oneTable() {
+        let html = Page(
+            title: "Calls <a> minute", lead: "as <b> found", columns: ["policy", "calls & more", "change"],
+            rows: [["static<", "70", "0"], ["harvest", "78", "8 (+11 %)"]], bars: [70, 78], footer: "made & done"
+        ).html
+        let other = Page(SampleRuns.experiment([SampleRuns.run("static", [])])).html
+        func head(_ page: String) -> Substring { page[..<(page.range(of: "<title>")?.lowerBound ?? page.startIndex)] }
+        #expect(head(html) == head(other) && !head(html).isEmpty, "the same head")
+        for word in ["<script", "src=", "href=", "@import", "url(", "<b>", "<a>"] { #expect(!html.contains(word), "\(word)") }
+        #expect(html.contains("<title>Brume: Calls &lt;a&gt; minute</title>") && html.contains("<p class=\"lead\">as &lt;b&gt; found</p>"))
+        #expect(html.contains("<tr><th scope=\"row\">static&lt;</th><td data-label=\"calls &amp; more\">70</td>"))
+        #expect(html.contains("<td data-label=\"change\">8  <small>(+11 %)</small></td>") && html.contains("<p>made &amp; done</p>"))
+        #expect(html.contains("<figure>") && html.contains("<svg") && html.hasSuffix("</html>\n"))
+    }
+
     @Test("a report of runs without a single call or point is still a page")
     func empty() {
         let html = Page(SampleRuns.experiment([SampleRuns.run("static", []), SampleRuns.run("harvest", [])])).html

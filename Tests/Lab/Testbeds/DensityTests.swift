@@ -18,17 +18,17 @@ struct DensityTests {
     func order() throws {
         var search = Self.search(calls: 120, precision: 0.1)
         // Where calls wait for each other: with so few of them a lower rate would only tell the longest call's own time.
-        search.reference = 100
+        search.reference = 80
         let report = try search.report([.reserved, .shared])
         #expect(report.lines.map(\.policy) == ["static", "density-weights"])
-        #expect(report.referencePerMinute == 100 && report.p99BoundSeconds > 1)
+        #expect(report.referencePerMinute == 80 && report.p99BoundSeconds > 1)
         for line in report.lines {
             #expect(line.p99Seconds <= report.p99BoundSeconds, "\(line)")
             #expect(line.cpuUtilisation > 0 && line.cpuUtilisation <= 1, "\(line)")
         }
         let rates = report.lines.map(\.callsPerMinute)
         // A small burst may come a little faster and still not wait longer.
-        #expect(rates[0] >= 100 && rates[0] < 130, "\(rates)")
+        #expect(rates[0] >= 80 && rates[0] < 105, "\(rates)")
         #expect(rates[1] > 1.2 * rates[0], "\(rates)")
         let slowed = report.lines.map(\.callsPerMinuteAtSlowdown)
         #expect(slowed[0] > 0 && slowed[1] > 1.2 * slowed[0], "\(slowed)")

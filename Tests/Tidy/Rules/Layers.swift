@@ -68,8 +68,8 @@ struct Layer: Sendable {
             target: "BrumeGateway", folder: "Sources/Adapters/Gateway", own: ["BrumeModel", "BrumeCRDT", "BrumeState"],
             outside: ["hummingbird", "crypto", "nio", "lifecycle", "system", "telemetry", "foundation"]),
         Layer(
-            target: "BrumeRedis", folder: "Sources/Adapters/Redis", own: ["BrumeModel", "BrumeCRDT", "BrumeState"],
-            outside: ["nio", "lifecycle", "system", "telemetry", "crypto", "collections", "foundation"]),
+            target: "BrumeRedis", folder: "Sources/Adapters/Redis", own: ["BrumeModel", "BrumeCRDT", "BrumeState", "CBrumeLinux"],
+            outside: ["lifecycle", "system", "telemetry", "crypto", "collections", "foundation"]),
         Layer(
             target: "BrumeLink", folder: "Sources/Adapters/Link", own: ["BrumeModel"],
             outside: ["grpc", "certificates", "crypto", "nio", "lifecycle", "system", "collections", "foundation"]),

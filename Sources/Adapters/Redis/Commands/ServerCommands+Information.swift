@@ -73,6 +73,7 @@ extension ServerCommands {
             "pubsub_patterns:\(session.server.channels.patternCount(namespace: session.namespace))",
             "acl_access_denied_cmd:\(counts.refusedByRules)", "protocol_errors:\(counts.protocolErrors)",
             "client_output_buffer_limit_disconnections:\(counts.slowListeners)", "idle_disconnections:\(counts.idleClosed)",
+            "accept_pauses:\(counts.acceptPauses)",
         ]
     }
 

@@ -8,13 +8,8 @@ struct ReplyBuffer {
 
     var count: Int { bytes.count }
 
-    /// Takes what was written and leaves the buffer empty, with its memory if that is small.
-    mutating func removeAll() {
-        bytes.removeAll(keepingCapacity: bytes.capacity <= Self.keptBytesMax)
-    }
-
-    /// 64 KiB: what an idle connection may hold on to; pipelines of short replies stay below it.
-    private static let keptBytesMax = 64 << 10
+    /// Lets somebody take what was written, who leaves memory to write on.
+    mutating func hand(to transport: any SessionTransport) { transport.send(&bytes) }
 
     /// Cuts back to an earlier length: what a command had written before it failed.
     mutating func truncate(to count: Int) { bytes.removeLast(bytes.count - count) }

@@ -3,37 +3,20 @@
 package import BrumeModel
 package import BrumeState
 package import Logging
-import NIOCore
-import NIOPosix
 import ServiceLifecycle
-import Synchronization
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
 
 /// Serves state to clients of Redis, on Unix sockets and TCP: one loop of one thread, since the replica is under one lock anyway.
 package final class RedisServer: Service {
     private let settings: RedisSettings
     private let logger: Logger
-    private let loop: any EventLoop
-    private let group: MultiThreadedEventLoopGroup
-    /// Confined to the loop.
-    private let core: NIOLoopBound<ServerCore>
-    private let sockets = Mutex(Sockets())
+    private let loop: ServerLoop
     private let first: [RedisListener]
     private let onListening: @Sendable (RedisListener.Address) -> Void
-
-    private struct Sockets {
-        var open: [RedisListener.Address: any Channel] = [:]
-        var isClosed = false
-    }
 
     /// - Parameters:
     ///   - listeners: Opened by ``run()``; more can be opened and closed at any time.
     ///   - onListening: Told each address that was bound, with its port.
+    /// - Throws: `BrumeError` (`invalid` for settings, `failed` where there is no descriptor or thread left).
     package init(
         access: any StateAccess, settings: RedisSettings, listeners: [RedisListener], logger: Logger,
         onListening: @escaping @Sendable (RedisListener.Address) -> Void = { _ in }
@@ -43,26 +26,12 @@ package final class RedisServer: Service {
         self.logger = logger
         self.first = listeners
         self.onListening = onListening
-        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let loop = group.next()
-        self.loop = loop
-        let mailbox = Mailbox()
-        do {
-            core = try loop.submit {
-                let core = ServerCore(
-                    access: access, settings: settings, clock: { Instant(nanoseconds: Int64(NIODeadline.now().uptimeNanoseconds)) },
-                    post: { event in mailbox.post(event, on: loop) },
-                    postLater: { delay, event in
-                        loop.scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { mailbox.post(event, on: loop) }
-                    })
-                let bound = NIOLoopBound(core, eventLoop: loop)
-                mailbox.open { bound.value.handle($0) }
-                return bound
-            }.wait()
-        } catch {
-            throw BrumeError(.failed, "The loop of the Redis server could not be started.", cause: error)
-        }
+        loop = try ServerLoop(access: access, settings: settings, logger: logger)
+        try loop.start()
     }
+
+    /// Who was not shut down leaves no thread behind either.
+    deinit { loop.mail.post(.work { $0.end {} }) }
 
     /// Serves until the service group shuts down gracefully; then every connection is closed.
     ///
@@ -84,50 +53,35 @@ package final class RedisServer: Service {
     @discardableResult
     package func open(_ listener: RedisListener) async throws(BrumeError) -> RedisListener.Address {
         try checkExposure(listener)
-        let channel: any Channel
-        do {
-            channel = try await bind(listener)
-        } catch {
-            throw BrumeError(
-                .conflict, "The Redis server cannot listen on \(listener.address); is another program there, or the address wrong?",
-                cause: error)
-        }
-        do throws(BrumeError) {
-            try openToSandbox(listener)
-        } catch {
-            try? await channel.close()
-            throw error
-        }
-        let address = bound(listener.address, channel)
-        let isClosed = sockets.withLock { sockets in
-            if !sockets.isClosed { sockets.open[address] = channel }
-            return sockets.isClosed
-        }
-        if isClosed {
-            try? await channel.close()
+        let socket = try ListeningSocket(listener)
+        guard await ask({ $0.add(socket) }) ?? false else {
+            socket.close()
             throw BrumeError(.unavailable, "The Redis server has been shut down; start it again.")
         }
-        logger.info("listening for Redis clients", metadata: ["address": "\(address)"])
-        onListening(address)
-        return address
+        logger.info("listening for Redis clients", metadata: ["address": "\(socket.address)"])
+        onListening(socket.address)
+        return socket.address
     }
 
     /// Stops listening on a socket and closes nothing else.
     package func close(_ address: RedisListener.Address) async {
-        let channel = sockets.withLock { $0.open.removeValue(forKey: address) }
-        try? await channel?.close()
+        _ = await ask { $0.remove(address) }
     }
 
     /// Closes every socket and every connection, and ends the loop.
     package func shutDown() async {
-        let open = sockets.withLock { sockets in
-            sockets.isClosed = true
-            defer { sockets.open = [:] }
-            return Array(sockets.open.values)
+        await withCheckedContinuation { continuation in
+            let isPosted = loop.mail.post(.work { $0.end { continuation.resume() } })
+            if !isPosted { continuation.resume() }
         }
-        for channel in open { try? await channel.close() }
-        try? await loop.submit { [core] in core.value.closeAll() }.get()
-        try? await group.shutdownGracefully()
+    }
+
+    /// Has something done on the loop; nil where it has ended.
+    private func ask<Answer: Sendable>(_ body: @escaping @Sendable (ServerLoop) -> Answer) async -> Answer? {
+        await withCheckedContinuation { continuation in
+            let isPosted = loop.mail.post(.work { continuation.resume(returning: body($0)) })
+            if !isPosted { continuation.resume(returning: nil) }
+        }
     }
 
     /// Without users, nobody but this machine may come in.
@@ -139,74 +93,5 @@ package final class RedisServer: Service {
                 .invalid,
                 "Without users, Redis is served on loopback only; give users and passwords, or listen on 127.0.0.1 instead of \(host).")
         }
-    }
-
-    /// A sandbox's program runs as a host user of its own and must be able to connect; who reaches the path is the folder's matter.
-    private func openToSandbox(_ listener: RedisListener) throws(BrumeError) {
-        guard case .unix(let path) = listener.address, case .namespace = listener.door else { return }
-        guard unsafe chmod(path, 0o666) == 0 else {
-            throw BrumeError(.permission, "The mode of the socket \(path) cannot be set; choose a folder that this user owns.")
-        }
-    }
-
-    private func bind(_ listener: RedisListener) async throws -> any Channel {
-        let core = core
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: Self.backlog)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.writeBufferWaterMark, value: Self.waterMark)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(ConnectionHandler(core: core.value, door: listener.door))
-                }
-            }
-        switch listener.address {
-        case .unix(let path): return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
-        case .tcp(let host, let port): return try await bootstrap.bind(host: host, port: port).get()
-        }
-    }
-
-    /// Connections that the kernel keeps until they are accepted; Redis' own 511, and a burst of sandboxes fits.
-    private static let backlog: Int32 = 511
-    /// Bytes that wait to leave: as many as ``RedisSettings/unreadBytesPause``, where reading stops, and half of it, where it goes on.
-    private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(
-        low: RedisSettings.unreadBytesPause / 2, high: RedisSettings.unreadBytesPause)
-
-    private func bound(_ address: RedisListener.Address, _ channel: any Channel) -> RedisListener.Address {
-        guard case .tcp(let host, _) = address, let port = channel.localAddress?.port else { return address }
-        return .tcp(host: channel.localAddress?.ipAddress ?? host, port: port)
-    }
-}
-
-/// Events for the loop, taken in one go however many threads post them.
-private final class Mailbox: Sendable {
-    private struct State {
-        var events: [ServerEvent] = []
-        var isScheduled = false
-    }
-
-    // Bounded by the sessions, which wait for one thing each, and by the shell's batches of changes.
-    private let state = Mutex(State())
-    private let handler = Mutex<(@Sendable (ServerEvent) -> Void)?>(nil)
-
-    func open(_ handle: @escaping @Sendable (ServerEvent) -> Void) { handler.withLock { $0 = handle } }
-
-    func post(_ event: ServerEvent, on loop: any EventLoop) {
-        let isFirst = state.withLock { state in
-            state.events.append(event)
-            defer { state.isScheduled = true }
-            return !state.isScheduled
-        }
-        if isFirst { loop.execute { self.drain() } }
-    }
-
-    private func drain() {
-        let events = state.withLock { state in
-            defer { state = State() }
-            return state.events
-        }
-        let handle = handler.withLock { $0 }
-        for event in events { handle?(event) }
     }
 }

@@ -23,6 +23,8 @@ struct ServerStatistics {
     var slowListeners: UInt64 = 0
     var refusedByRules: UInt64 = 0
     var idleClosed: UInt64 = 0
+    /// How often nobody could be accepted for a while, for want of descriptors.
+    var acceptPauses: UInt64 = 0
 }
 
 /// How a client wants its calls to be consistent.
@@ -50,8 +52,9 @@ final class ServerCore {
     let limits: RequestLimits
     /// Hands an event to the loop, from any thread.
     let post: @Sendable (ServerEvent) -> Void
-    /// Hands an event to the loop after a while.
-    let postLater: (Duration, ServerEvent) -> Void
+    /// Hands an event to the loop after a while, unless that is cancelled.
+    private let postLater: (Duration, ServerEvent) -> TimerNumber
+    private let cancelLater: (TimerNumber) -> Void
     let started: Instant
     var statistics = ServerStatistics()
     private(set) var sessions: [Int64: Session] = [:]
@@ -61,6 +64,8 @@ final class ServerCore {
     private var changes: StateSubscription?
     /// Sessions that wait for lists, in the order they came; some may have been answered since.
     private var blockedSessions: [Int64] = []
+    /// What ends their waits in time.
+    private var blockTimers: [Int64: TimerNumber] = [:]
     private let clock: () -> Instant
     var chance: RandomChoice
     /// What has to be asked of the state once the lock is free: asking under it would wait for itself.
@@ -68,7 +73,8 @@ final class ServerCore {
 
     init(
         access: any StateAccess, settings: RedisSettings, clock: @escaping () -> Instant,
-        post: @escaping @Sendable (ServerEvent) -> Void, postLater: @escaping (Duration, ServerEvent) -> Void
+        post: @escaping @Sendable (ServerEvent) -> Void, postLater: @escaping (Duration, ServerEvent) -> TimerNumber,
+        cancelLater: @escaping (TimerNumber) -> Void
     ) {
         self.access = access
         self.settings = settings
@@ -79,6 +85,7 @@ final class ServerCore {
         self.started = clock()
         self.post = post
         self.postLater = postLater
+        self.cancelLater = cancelLater
         var generator = SystemRandomNumberGenerator()
         chance = RandomChoice(seed: generator.next())
     }
@@ -123,6 +130,7 @@ final class ServerCore {
         sessions[session.id] = nil
         leaveAll(session)
         blockedSessions.removeAll { $0 == session.id }
+        unblocked(session.id)
         stopListening()
         unlocked()
     }
@@ -152,9 +160,14 @@ final class ServerCore {
     func block(_ id: Int64, wait: Int, within limit: Duration) {
         blockedSessions.append(id)
         listenToChanges()
-        if limit > .zero { postLater(limit, .resume(session: id, wait: wait, nil)) }
+        if limit > .zero { blockTimers[id] = postLater(limit, .resume(session: id, wait: wait, nil)) }
         // What was pushed between the attempt and the subscription is not told.
         sessions[id]?.retryBlocked()
+    }
+
+    /// Takes note that a session waits no longer, so that timers that are not needed do not gather.
+    func unblocked(_ id: Int64) {
+        if let timer = blockTimers.removeValue(forKey: id) { cancelLater(timer) }
     }
 
     /// Lets those that wait for lists that changed try again, the one that waits longest first.

@@ -6,15 +6,15 @@ import BrumeState
 
 /// What carries a session's bytes. Used on the server's loop alone.
 protocol SessionTransport: AnyObject {
-    /// Sends bytes after all that were given before.
-    func send(_ bytes: [UInt8])
+    /// Takes bytes, which leave after all that were given before, and hands back an empty array, maybe with memory.
+    func send(_ bytes: inout [UInt8])
     /// Bytes that were given and have not left yet.
     var unsentBytes: Int { get }
     /// Closes once everything that was given has left.
     func closeWhenSent()
-    /// Closes now, whatever has not left.
+    /// Closes at the end of the loop's turn, whatever has not left.
     func abort()
-    /// Stops reading, or goes on.
+    /// Stops reading, or goes on. Who stops is told by ``Session/drained()`` when half of what may wait has left.
     func setReading(_ isReading: Bool)
 }
 
@@ -72,6 +72,7 @@ final class Session {
     private var needs: [StateNeed] = []
     private(set) var isClosing = false
     private var isPaused = false
+    private var hasInputEnded = false
     /// Where each reply of the run begins that waits for its writes to settle.
     private var replyStarts: [Int] = []
 
@@ -119,9 +120,21 @@ final class Session {
         if wait == nil { proceed() } else { pauseIfFull() }
     }
 
-    /// Executes what is complete and may run, and sends the replies.
+    /// The client will send no more, though it may read on: what came is answered, and then the connection ends.
+    func inputEnded() {
+        hasInputEnded = true
+        closeIfDone()
+    }
+
+    /// Enough has left that a client who had not read its replies may go on.
+    func drained() {
+        guard !isClosing else { return }
+        if wait == nil { proceed() } else { pauseIfFull() }
+    }
+
+    /// Executes what is complete and may run, and sends the replies. What a client does not read in time is not executed either.
     private func proceed() {
-        loop: while wait == nil, !isClosing {
+        loop: while wait == nil, !isClosing, unsent <= RedisSettings.unreadBytesPause {
             if !hasRequest {
                 switch parser.next(turn.input, isStranger: isStranger) {
                 case .incomplete: break loop
@@ -139,9 +152,21 @@ final class Session {
         compact()
         if wait == nil { flush() }
         pauseIfFull()
+        closeIfDone()
     }
 
-    /// 64 KiB: replies are handed on in pieces of this size rather than gathered, so that a pipeline of large reads needs no memory.
+    /// Closes where the client sends no more and nothing that it has sent is still to be answered. Who waits for a list, a channel or
+    /// other nodes by a command of its own is taken to have gone.
+    private func closeIfDone() {
+        guard hasInputEnded else { return }
+        switch wait {
+        case nil: if !isPaused { close() }
+        case .command: close()
+        case .presence, .need, .settlement: break
+        }
+    }
+
+    /// 64 KiB: the lock is let go of after replies of this size.
     private static let flushBytes = 64 << 10
 
     /// Executes the request that was read and those behind it, under one hold of the replica's lock.
@@ -318,7 +343,7 @@ final class Session {
     func resume(_ number: Int, _ error: StateError?) {
         guard let wait, wait.number == number, !isClosing else { return }
         self.wait = nil
-        blocked = nil
+        endBlock()
         switch wait {
         // A node that is cut off works with what it has.
         case .presence: break
@@ -339,11 +364,17 @@ final class Session {
         proceed()
     }
 
+    private func endBlock() {
+        guard blocked != nil else { return }
+        blocked = nil
+        server.unblocked(id)
+    }
+
     /// Ends the wait for a list with a reply that was written already.
     func finishBlocked(_ number: Int, with reply: [UInt8]) {
         guard case .command(number, _) = wait, !isClosing else { return }
         wait = nil
-        blocked = nil
+        endBlock()
         turn.reply.raw(reply)
         proceed()
     }
@@ -361,8 +392,7 @@ final class Session {
     private func flush() {
         guard turn.reply.count > 0, let transport else { return }
         server.statistics.bytesOut &+= UInt64(turn.reply.count)
-        transport.send(turn.reply.bytes)
-        turn.reply.removeAll()
+        turn.reply.hand(to: transport)
     }
 
     /// Sends a message of a channel: after the replies of what is executed, between replies otherwise.
@@ -370,11 +400,9 @@ final class Session {
         guard !isClosing else { return }
         if isExecuting {
             inbox.append(contentsOf: message)
-        } else if wait != nil {
-            turn.reply.raw(message)
         } else {
-            server.statistics.bytesOut &+= UInt64(message.count)
-            transport?.send(message)
+            turn.reply.raw(message)
+            if wait == nil { flush() }
         }
         if unsent > RedisSettings.unreadBytesMax {
             server.statistics.slowListeners &+= 1
@@ -385,7 +413,7 @@ final class Session {
     private var unsent: Int { (transport?.unsentBytes ?? 0) + turn.reply.count + inbox.count }
 
     /// Reads no more from a client that does not read its replies, or whose requests have to wait.
-    func pauseIfFull() {
+    private func pauseIfFull() {
         let isFull = unsent > RedisSettings.unreadBytesPause || wait != nil && turn.input.count > RedisSettings.unreadBytesPause
         guard isFull != isPaused else { return }
         isPaused = isFull
@@ -396,6 +424,7 @@ final class Session {
     func close() {
         guard !isClosing else { return }
         isClosing = true
+        endBlock()
         // A command that closes has still to write its reply.
         if !isExecuting { finishClosing() }
     }

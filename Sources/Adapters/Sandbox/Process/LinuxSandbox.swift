@@ -20,6 +20,8 @@ package final class LinuxSandbox: SandboxDriver {
     private let host: Replica.Host
     private let prepareFunction: @Sendable (FunctionSpec, String?) async throws -> Void
     private let watcher: UsageWatcher?
+    /// How the memory of calls that lend is guarded; nil where nothing is lent.
+    package let memoryGuard: MemoryGuard?
     private let state = Mutex(State())
 
     /// Makes the directories, clears away what a killed node left, and starts the spawner.
@@ -57,11 +59,21 @@ package final class LinuxSandbox: SandboxDriver {
             images: ImageStore(root: "\(settings.stateDirectory)/images"), loops: group,
             events: events, makeChannel: makeChannel)
         prepareFunction = prepare
-        watcher = settings.watchesUse && tree.isUsable ? UsageWatcher { events(.used($0)) } : nil
+        guard settings.watchesUse && tree.isUsable else {
+            (watcher, memoryGuard) = (nil, nil)
+            return
+        }
+        let pressure = tree.memoryPressure.flatMap { PressureTrigger($0) }
+        memoryGuard = MemoryGuard(tree, pressure, settings.memoryHold)
+        watcher = try UsageWatcher(pressure: pressure) { events(.used($0)) }
     }
 
     /// What the watcher of running calls has done so far; nil where it has nothing to do.
-    package var watchCounts: WatchCounts? { watcher?.counts }
+    package var watchCounts: WatchCounts? {
+        guard var counts = watcher?.counts else { return nil }
+        counts.refused = host.refused.total
+        return counts
+    }
 
     private static func makeDirectories(_ settings: SandboxSettings) throws(BrumeError) {
         HostFiles.remove("\(settings.stateDirectory)/replicas")

@@ -33,6 +33,7 @@ final class Replica: Sendable {
         let loops: any EventLoopGroup
         let events: @Sendable (SandboxEvent) -> Void
         let makeChannel: @Sendable (FunctionSpec, ReplicaID) throws -> any ReplicaChannel
+        let refused = RefusedWrites()
     }
 
     let id: ReplicaID
@@ -64,7 +65,8 @@ final class Replica: Sendable {
         state.withLock { state in
             guard state.ready, !state.ended, let group = state.cell?.group else { return nil }
             if state.limits == nil {
-                state.limits = try? LimitFiles(group, spec.limits, host.settings.memoryHold, host.settings.cpuControl)
+                state.limits = try? LimitFiles(
+                    group, spec.limits, host.settings.memoryHold, host.settings.cpuControl, refused: host.refused)
             }
             return state.limits
         }

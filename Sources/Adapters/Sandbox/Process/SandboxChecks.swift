@@ -32,7 +32,7 @@ package struct SandboxChecks: Sendable {
         let mounts = MountTable.current()
         var checks = [user, program("bubblewrap", "bwrap", needed: true)]
         checks.append(await namespaces())
-        checks.append(groups(mounts))
+        checks += groups(mounts)
         if let fast = fastJoining(mounts) { checks.append(fast) }
         checks.append(seccomp)
         checks += [helper("brume-spawner", settings.spawner), helper("brume-agent", settings.agent), spares]
@@ -104,12 +104,17 @@ package struct SandboxChecks: Sendable {
         return "sysctl -w user.max_user_namespaces=15000"
     }
 
-    private func groups(_ mounts: MountTable) -> SandboxCheck {
+    private func groups(_ mounts: MountTable) -> [SandboxCheck] {
         let tree = CgroupTree.make(name: "brume-check-\(getpid())", mounts: mounts)
         defer { tree.remove() }
-        if tree.isUsable { return SandboxCheck("control groups", .ok, tree.summary) }
-        let remedy = geteuid() == 0 ? "mount -t cgroup2 none /sys/fs/cgroup" : "systemd-run --user -p Delegate=yes brume up"
-        return SandboxCheck("control groups", .warning, "\(tree.summary); CPU and memory limits do not hold", remedy: remedy)
+        guard tree.isUsable else {
+            let remedy = geteuid() == 0 ? "mount -t cgroup2 none /sys/fs/cgroup" : "systemd-run --user -p Delegate=yes brume up"
+            return [SandboxCheck("control groups", .warning, "\(tree.summary); CPU and memory limits do not hold", remedy: remedy)]
+        }
+        let memory = MemoryGuard(tree, tree.memoryPressure.flatMap { PressureTrigger($0) }, .pause)
+        return [
+            SandboxCheck("control groups", .ok, tree.summary), SandboxCheck("lent memory", memory.mayLend ? .ok : .warning, memory.summary),
+        ]
     }
 
     private func fastJoining(_ mounts: MountTable) -> SandboxCheck? {

@@ -43,6 +43,9 @@ public struct DotFun<Value: DotValue>: DotStore {
     /// All entries, by dot.
     public var entries: [Entry] { first.map { [$0] + rest } ?? [] }
 
+    /// The one entry there is; nil where there are more, or none.
+    @inline(__always) var only: Entry? { rest.isEmpty ? first : nil }
+
     /// Calls for each entry, by dot.
     func forEach(_ body: (Entry) -> Void) {
         guard let first else { return }

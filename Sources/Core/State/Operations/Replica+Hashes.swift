@@ -11,7 +11,7 @@ extension Replica {
         if field.count + value.count > 256 { try checkField(field, value) }
         let object = try writing(key, HashContent.self, now)
         let time = clock.now(wall: now.wallMilliseconds)
-        let isNew = object.change { content, delta in content.set(field, to: value, at: time, by: site, into: &delta) }
+        let isNew = unsafe unsafeDowncast(object, to: HashObject.self).set(field, to: value, at: time, by: site)
         changed(object, time, now)
         return isNew
     }

@@ -23,6 +23,11 @@ final class SetObject: ContentObject<SetContent> {
         written = nil
     }
 
+    override func encodeContent(lacking seen: CausalContext, into writer: inout ByteWriter) {
+        super.encodeContent(lacking: seen, into: &writer)
+        written = nil
+    }
+
     /// Whether adding the member again changes nothing: an add that nobody knows of cannot be removed elsewhere, so it stands for this one.
     @inline(__always)
     func isAdded(_ member: Bytes, by site: SiteID) -> Bool {
@@ -38,11 +43,36 @@ final class HashObject: ContentObject<HashContent> {
     override var hasContent: Bool { content.hasFields }
     override var contentDigest: UInt64 { content.concreteDigest }
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<HashContent>.size * 2 }
+    /// This site's writes beyond this number have been written nowhere, so that nobody else can know of them.
+    private var written: UInt64?
 
     override func encodeDelta(into writer: inout ByteWriter) {
         delta.encodeConcrete(into: &writer)
         delta = HashContent()
         isPending = false
+        written = nil
+    }
+
+    override func encodeContent(into writer: inout ByteWriter) {
+        super.encodeContent(into: &writer)
+        written = nil
+    }
+
+    override func encodeContent(lacking seen: CausalContext, into writer: inout ByteWriter) {
+        super.encodeContent(lacking: seen, into: &writer)
+        written = nil
+    }
+
+    /// Sets a field and answers whether it was absent. A write that nobody knows of makes room for the next one.
+    @inline(__always)
+    func set(_ field: Bytes, to value: Bytes, at time: HybridTime, by site: SiteID) -> Bool {
+        isPending = true
+        if let written {
+            if content.setAgain(field, to: value, at: time, by: site, after: written, into: &delta) { return false }
+        } else {
+            written = content.context.last(of: site)
+        }
+        return content.set(field, to: value, at: time, by: site, into: &delta)
     }
 
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) { try content.mergeConcrete(from: &reader) }

@@ -234,7 +234,6 @@ extension Replay {
         outcome.steps += 1
         listener?("\(clock.short) \(node) \(input)")
         var outputs: [Output] = []
-        nodes[node].turn.reset()
         nodes[node].engine.step(input, now: clock, into: &outputs)
         for output in outputs {
             digest.add(output)
@@ -264,25 +263,27 @@ extension Replay {
         }
     }
 
-    /// As the real node writes: where one stays higher than it should, the engine is told before anything grows.
+    /// As the real node writes.
     private mutating func write(_ batch: [ReplicaLimit], _ node: Int) {
-        nodes[node].turn.begin(batch)
-        defer { nodes[node].turn.end(batch) }
-        for (index, limit) in batch.enumerated() where nodes[node].turn.isLatest(limit) {
-            let held = heldAt(limit, node)
-            guard held > limit.to else {
-                apply(limit, node)
-                continue
-            }
-            apply(ReplicaLimit(replica: limit.replica, call: limit.call, kind: limit.kind, from: limit.from, to: held), node)
-            for other in batch[(index + 1)...] where other.to < other.from && nodes[node].turn.isLatest(other) { apply(other, node) }
-            var outputs: [Output] = []
-            nodes[node].engine.step(.limitHeld(limit, at: held, batch: batch), now: clock, into: &outputs)
-            for output in outputs {
-                digest.add(output)
-                perform(output, node)
+        var turn = LimitTurn(batch) { nodes[node].boxes[$0]?.limits.memoryBytes }
+        // What else follows from refusals waits for the limits.
+        var others: [Output] = []
+        while let next = turn.next() {
+            switch next {
+            case .write(let limit):
+                let held = heldAt(limit, node)
+                apply(ReplicaLimit(replica: limit.replica, call: limit.call, kind: limit.kind, from: limit.from, to: held), node)
+                turn.wrote(limit, inForce: held)
+            case .tell(let limit, let held, let batch):
+                var outputs: [Output] = []
+                nodes[node].engine.step(.limitHeld(limit, at: held, batch: batch), now: clock, into: &outputs)
+                for output in outputs {
+                    digest.add(output)
+                    if case .limit(let answer) = output { turn.answered(answer) } else { others.append(output) }
+                }
             }
         }
+        for output in others { perform(output, node) }
     }
 
     /// The kernel does not set a limit of memory below its use.

@@ -16,7 +16,6 @@ struct ReplayNode: Sendable {
 
     var engine: Engine
     var machine: VirtualMachine
-    var turn = LimitTurn()
     var boxes: [ReplicaID: Box] = [:]
     var meter = UtilisationMeter()
     var metered = Instant.zero

@@ -85,7 +85,6 @@ extension ReplayPolicy {
         "density-weights", sharing: .weights,
         harvest: Harvest {
             $0.admission = .predictedUse
-            $0.waitingOrder = .expectedEnd
             $0.guardsCPU = false
         })
 
@@ -119,6 +118,7 @@ extension ReplayPolicy {
             settings.pool.lendsUnreserved = false
             settings.pool.topsUp = false
             settings.pool.order = .arrival
+            settings.waitingOrder = .arrival
             settings.profiler.explores = false
             settings.safeguard.cpuWindow = .milliseconds(100)
             // The paper stops harvesting memory of functions that trip often; its code never does.

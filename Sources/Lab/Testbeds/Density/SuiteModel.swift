@@ -20,8 +20,8 @@ struct SuiteModel: Sendable {
     private static let noise = 0.08
     /// Calls wait for others so many times as long as in the sets of `brume load generate`, as in `brume lab harvest`.
     private static let waitFactor = 2.0
-    /// Replicas that `lab.yml` allows.
-    private static let replicasMax = 3
+    /// Replicas that `lab.yml` allows, and of a function that waits for others.
+    private static let replicasMax = (working: 3, waiting: 5)
     /// Calls of each function from which the profiler has learned.
     private static let lessons = 20
 
@@ -51,7 +51,7 @@ struct SuiteModel: Sendable {
     static var functions: [VirtualFunction] {
         zip(all, SuiteFunction.libra).map { model, function in
             var virtual = VirtualFunction(function.name, allocation: model.allocation)
-            virtual.replicasMax = replicasMax
+            virtual.replicasMax = function.wait == nil ? replicasMax.working : replicasMax.waiting
             return virtual
         }
     }

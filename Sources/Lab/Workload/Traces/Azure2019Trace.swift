@@ -8,6 +8,8 @@ extension TraceReader {
     private static let busyMinutesMax = 20_000_000
     /// Calls of one function in one minute at most: far above the busiest of the published ones.
     private static let callsPerMinuteMax = 100_000_000
+    /// Calls of all functions in one minute at most: each is drawn before the first ones are known, which takes seconds.
+    private static let callsPerMinuteOfAllMax = 1_000_000_000
 
     /// The calls of a function in a minute.
     private struct Busy {
@@ -45,12 +47,12 @@ extension TraceReader {
         var table = FunctionTable()
         var busy: [Busy] = []
         var isTooLarge = false
-        var skipped = try TableText.read(lines, what: "trace", badRows: badRows) { header throws(BrumeError) in
+        let skipped = try TableText.read(lines, what: "trace", badRows: badRows) { header throws(BrumeError) in
             columns = try Columns(header)
         } row: { row throws(BrumeError) in
             let function = TraceFunction(
-                try row.name(columns.function), app: columns.app.map { String(row.fields[$0]) } ?? "",
-                owner: columns.owner.map { String(row.fields[$0]) } ?? "", trigger: columns.trigger.map { String(row.fields[$0]) } ?? "")
+                try row.name(columns.function), app: try row.name(ifAny: columns.app), owner: try row.name(ifAny: columns.owner),
+                trigger: try row.name(ifAny: columns.trigger))
             // All counts are looked at first, so that a bad row leaves nothing behind.
             var counts: [(minute: Int, count: Int)] = []
             for column in columns.firstMinute..<row.fields.count {
@@ -68,10 +70,16 @@ extension TraceReader {
         guard !isTooLarge else {
             throw BrumeError(.tooLarge, "The trace has more than \(Self.busyMinutesMax) minutes with calls; read a window of minutes.")
         }
-        return expanded(busy, functions: table.all, skipped: &skipped)
+        return try expanded(busy, functions: table.all, skipped: skipped)
     }
 
-    private func expanded(_ busy: [Busy], functions: [TraceFunction], skipped: inout SkippedRows) -> Trace {
+    private func expanded(_ busy: [Busy], functions: [TraceFunction], skipped: SkippedRows) throws(BrumeError) -> Trace {
+        // Whoever asks for all calls gets all or none; a sum of at most 20 million times 100 million.
+        let total = busy.reduce(0) { $0 + $1.count }
+        guard callsMax < Trace.callsMax || total <= Trace.callsMax else {
+            throw BrumeError(
+                .tooLarge, "The trace has \(total) calls, more than \(Trace.callsMax); read a window of minutes, or the first calls.")
+        }
         // Rows come by function; times go by minute, and in a minute by function.
         let order = busy.sorted { ($0.minute, $0.function) < ($1.minute, $1.function) }
         var generator = SeededGenerator(seed: seed)
@@ -80,19 +88,31 @@ extension TraceReader {
         while start < order.endIndex, calls.count < callsMax {
             let minute = order[start].minute
             let end = order[start...].firstIndex { $0.minute != minute } ?? order.endIndex
-            let first = calls.count
+            let (first, room) = (calls.count, callsMax - calls.count)
+            guard order[start..<end].reduce(0, { $0 + $1.count }) <= Self.callsPerMinuteOfAllMax else {
+                throw BrumeError(
+                    .tooLarge, "Minute \(minute) of the trace has more than \(Self.callsPerMinuteOfAllMax) calls; leave it out.")
+            }
             for entry in order[start..<end] {
                 // A minute of its own for each function, so that one function's count does not move another's calls.
                 var draws = generator.fork()
                 let beginning = Duration.seconds(60 * Int(minute))
-                for offset in expansion.offsets(entry.count, limit: callsMax, &draws) {
+                for offset in expansion.offsets(entry.count, limit: room, &draws) {
                     calls.append(TraceCall(offset: beginning + offset, function: Int(entry.function)))
                 }
+                // What is not among the first goes while others are drawn: a minute may have many more calls than are kept.
+                if calls.count - first > 2 * room { Self.keepFirst(room, from: first, &calls) }
             }
-            calls[first...].sort { ($0.offset, $0.function) < ($1.offset, $1.function) }
+            Self.keepFirst(room, from: first, &calls)
             start = end
         }
         return Trace(functions: functions, calls: calls, skipped: skipped)
+    }
+
+    /// Puts a minute's calls in order and keeps the first.
+    private static func keepFirst(_ count: Int, from first: Int, _ calls: inout [TraceCall]) {
+        calls[first...].sort { ($0.offset, $0.function) < ($1.offset, $1.function) }
+        calls.removeLast(Swift.max(0, calls.count - first - count))
     }
 }
 
@@ -106,7 +126,25 @@ extension MinuteExpansion {
         // At most ten million times sixty billion: far from the end of `Int`.
         case .even: return (0..<kept).map { .nanoseconds($0 * Self.minuteNanoseconds / count) }
         case .libra: return (0..<kept).map { .seconds(60 / count * $0) }
-        case .random: return (0..<kept).map { _ in .nanoseconds(generator.below(Self.minuteNanoseconds)) }.sorted()
+        case .random: return Self.smallest(kept, of: count, &generator).map { .nanoseconds($0) }
         }
+    }
+
+    /// The smallest of many draws, in order, without keeping all of them.
+    private static func smallest(_ limit: Int, of count: Int, _ generator: inout SeededGenerator) -> [Int] {
+        guard limit > 0 else { return [] }
+        var kept: [Int] = []
+        var bound = minuteNanoseconds
+        for _ in 0..<count {
+            let draw = generator.below(minuteNanoseconds)
+            guard draw < bound else { continue }
+            kept.append(draw)
+            guard kept.count >= 2 * limit, count > limit else { continue }
+            kept.sort()
+            kept.removeLast(kept.count - limit)
+            bound = kept[limit - 1]
+        }
+        kept.sort()
+        return Array(kept.prefix(limit))
     }
 }

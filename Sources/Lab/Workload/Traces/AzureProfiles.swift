@@ -90,7 +90,7 @@ public struct AzureProfiles: Sendable {
             }
             guard !percentiles.isEmpty else { throw TableText.fault(line: header.line, "there is no column with a percentile.") }
         } row: { row throws(BrumeError) in
-            let words = named.map { $0.map { String(row.fields[$0]) } ?? "" }
+            let words = [try row.name(ifAny: named[0]), try row.name(ifAny: named[1]), try row.name(ifAny: named[2])]
             var points: [Quantiles.Point] = []
             for (column, share) in percentiles {
                 points.append(Quantiles.Point(share: share, value: try row.number(column, 0...Self.valueMax)))
@@ -109,16 +109,19 @@ public struct AzureProfiles: Sendable {
 
 /// Input sizes as Libra writes them: a line of numbers that count up, a line of sizes in the order of the calls.
 public enum LibraInputSizes {
-    /// - Throws: `BrumeError` (`corrupt`) that names line and column.
+    /// - Throws: `BrumeError` (`corrupt`) that names line and column; also for a last line without an end, whose last size may be cut off.
     public static func read(_ lines: some Sequence<Substring>) throws(BrumeError) -> [Int] {
         var sizes: [Int] = []
-        _ = try TableText.read(lines, what: "list of input sizes", badRows: .refuse) { header throws(BrumeError) in
+        let rows = try TableText.read(lines, what: "list of input sizes", badRows: .refuse) { header throws(BrumeError) in
             if let other = header.names.indices.first(where: { header.names[$0] != "\($0 + 1)" }) {
                 throw header.unknown(other, "the columns must be called 1, 2, 3 and so on.")
             }
         } row: { row throws(BrumeError) in
             guard sizes.isEmpty else { throw TableText.fault(line: row.line, "there is a second row of sizes.") }
             for column in row.fields.indices { sizes.append(try row.whole(column, 0...Trace.inputSizeMax)) }
+        }
+        if let line = rows.openLine {
+            throw TableText.fault(line: line, "the last line has no end; is the file cut off? If not, end it with a line break.")
         }
         return sizes
     }

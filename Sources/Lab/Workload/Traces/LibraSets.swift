@@ -103,6 +103,10 @@ public enum LibraSets {
         guard length > .zero, length <= Trace.offsetMax else {
             throw BrumeError(.invalid, "A trace of \(length) is not possible; give more than nothing and at most a year.")
         }
+        // Said before they are drawn, where it is certain; what comes close is counted.
+        guard process.meanRate * length.inSeconds < 2 * Double(Trace.callsMax) else {
+            throw BrumeError(.tooLarge, "These arrivals give more than \(Trace.callsMax) calls; lower the rate or the length.")
+        }
         var chosen: [Int] = []
         for name in functions {
             guard let index = SuiteFunction.libra.firstIndex(where: { $0.name == name || $0.id == name }) else {

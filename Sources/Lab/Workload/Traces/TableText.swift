@@ -12,7 +12,8 @@ public enum BadRows: String, Hashable, Sendable, CaseIterable {
 
 /// A table in a text: a line with the names of the columns, then one line per row, fields separated by commas.
 ///
-/// Fields may stand in double quotes. Empty lines and lines that begin with `#` are left out.
+/// Fields may stand in double quotes. Empty lines and lines that begin with `#` are left out. A last line without an end is told: a file
+/// that was cut off ends so, and half a number is a number too.
 enum TableText {
     /// Longest line, in bytes: a day of counts per minute has some ten thousand.
     static let lineBytesMax = 1 << 20
@@ -60,9 +61,15 @@ enum TableText {
             let text = fields[column]
             let isSound = text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } && !text.unicodeScalars.contains("\u{FFFD}")
             guard !text.isEmpty, text.utf8.count <= 200, isSound else {
-                throw fault(column, "'\(excerpt(text))' is no name; it needs 1 to 200 characters.")
+                throw fault(column, "'\(excerpt(text))' is no name; it needs 1 to 200 characters in UTF-8.")
             }
             return String(text)
+        }
+
+        /// A name that may be missing, with its column or without.
+        func name(ifAny column: Int?) throws(BrumeError) -> String {
+            guard let column, !fields[column].isEmpty else { return "" }
+            return try name(column)
         }
 
         func whole(_ column: Int, _ range: ClosedRange<Int>) throws(BrumeError) -> Int {
@@ -97,10 +104,16 @@ enum TableText {
         var header: Header?
         var skipped = SkippedRows()
         var number = 0
-        for text in lines {
+        for line in lines {
             number += 1
+            var text = number == 1 ? TextMark.withoutByteOrderMark(line) : line
+            if text.unicodeScalars.last == TextMark.cut {
+                text = Substring(text.unicodeScalars.dropLast())
+                if !text.isEmpty { skipped.openLine = number }
+            }
             if text.isEmpty || text.first == "#" || text == "\r" { continue }
             guard let known = header else {
+                try checkEncoding(text, line: number)
                 let first = Header(line: number, names: try names(try split(text, line: number), line: number))
                 try begin(first)
                 header = first
@@ -133,13 +146,17 @@ enum TableText {
         return Row(line: line, fields: fields, names: names)
     }
 
+    /// UTF-16 has a zero beside every letter, and compressed files begin with bytes that are no UTF-8.
+    static func checkEncoding(_ text: Substring, line: Int) throws(BrumeError) {
+        guard text.unicodeScalars.contains(where: { $0 == "\0" || $0 == "\u{FFFD}" }) else { return }
+        throw fault(line: line, "this is no text in UTF-8; is it compressed, or saved as UTF-16?")
+    }
+
     /// The names of the columns: present, different from each other.
     private static func names(_ fields: [Substring], line: Int) throws(BrumeError) -> [String] {
         var names: [String] = []
         var seen: Set<Substring> = []
-        for (index, field) in fields.enumerated() {
-            // A byte order mark, which some programs put before the first name.
-            let name = index == 0 && field.first == "\u{FEFF}" ? field.dropFirst() : field
+        for (index, name) in fields.enumerated() {
             guard !name.isEmpty else { throw fault(line: line, column: (index, ""), "the column has no name.") }
             guard seen.insert(name).inserted else {
                 throw fault(line: line, column: (index, String(name)), "the column is there twice.")

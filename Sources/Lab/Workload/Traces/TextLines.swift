@@ -2,7 +2,8 @@
 
 /// The lines of a text that comes in pieces, one after another and without keeping the text.
 ///
-/// Lines end with `\n` or `\r\n`; the last one needs no end. Bytes that are no UTF-8 become U+FFFD, which no number and no name contains.
+/// Lines end with `\n` or `\r\n`. One that has no end has ``TextMark/cut`` behind it. Bytes that are no UTF-8 become U+FFFD, which no
+/// number and no name contains.
 public struct TextLines<Pieces: Sequence<[UInt8]>>: Sequence {
     private let pieces: Pieces
 
@@ -21,15 +22,18 @@ public struct TextLines<Pieces: Sequence<[UInt8]>>: Sequence {
         public mutating func next() -> Substring? {
             var line: [UInt8] = []
             var isEmpty = true
+            var isEnded = false
             while refill() {
                 isEmpty = false
                 let end = piece[position...].firstIndex(of: UInt8(ascii: "\n"))
                 // Of a line that is too long, enough is kept for the reader to see that.
                 line += piece[position..<(end ?? piece.count)].prefix(Swift.max(0, TableText.lineBytesMax + 2 - line.count))
                 position = end.map { $0 + 1 } ?? piece.count
-                if end != nil { break }
+                isEnded = end != nil
+                if isEnded { break }
             }
             if isEmpty { return nil }
+            guard isEnded else { return Substring(String(decoding: line, as: UTF8.self) + String(TextMark.cut)) }
             if line.last == UInt8(ascii: "\r") { line.removeLast() }
             return Substring(String(decoding: line, as: UTF8.self))
         }
@@ -52,4 +56,15 @@ public struct TextLines<Pieces: Sequence<[UInt8]>>: Sequence {
 extension TextLines where Pieces == CollectionOfOne<[UInt8]> {
     /// The lines of a text that is there already.
     public init(_ text: String) { self.init(CollectionOfOne(Array(text.utf8))) }
+}
+
+/// What may stand round a text besides its lines.
+public enum TextMark {
+    /// Behind a last line that has no end: the file may have been cut off in it. ASCII's "end of text", which stands in no table.
+    public static let cut: Unicode.Scalar = "\u{3}"
+
+    /// A byte order mark, which some programs put before the first line.
+    static func withoutByteOrderMark(_ line: Substring) -> Substring {
+        line.unicodeScalars.first == "\u{FEFF}" ? Substring(line.unicodeScalars.dropFirst()) : line
+    }
 }

@@ -51,6 +51,8 @@ public struct SkippedRows: Hashable, Sendable {
     public private(set) var count = 0
     /// What was wrong with the first of them, with line and column.
     public private(set) var sentences: [String] = []
+    /// The number of the last line, where it has no end: if the file was cut off there, its last field may be only a part of itself.
+    public internal(set) var openLine: Int?
 
     public init() {}
 

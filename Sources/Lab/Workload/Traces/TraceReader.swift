@@ -67,10 +67,17 @@ public struct TraceReader: Sendable {
         return trace
     }
 
+    /// - Throws: `BrumeError` (`corrupt`) if the first line shows that this is no text.
+    public static func checkEncoding(of lines: some Sequence<Substring>) throws(BrumeError) {
+        for line in lines { return try TableText.checkEncoding(line, line: 1) }
+    }
+
     /// Guesses the format from the first line that means something.
     public static func guess(from lines: some Sequence<Substring>) -> TraceFormat? {
-        guard let header = lines.first(where: { !$0.isEmpty && $0.first != "#" }) else { return nil }
-        let names = header.split(separator: ",").map { $0.filter { $0 != "\"" && $0 != "\r" && $0 != "\u{FEFF}" } }
+        let first = lines.lazy.map(TextMark.withoutByteOrderMark).first { !$0.isEmpty && $0.first != "#" }
+        guard let first else { return nil }
+        let names = first.split(separator: ",").map { $0.unicodeScalars.filter { !["\"", "\r", TextMark.cut].contains($0) } }.map(
+            String.init)
         if names.contains("at_ms") { return .brume }
         if names.contains("end_timestamp") { return .azure2021 }
         return names.contains("HashFunction") && names.contains("1") ? .azure2019 : nil

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/types.h>
 
 #include "BrumeSpawnProtocol.h"
@@ -70,5 +72,29 @@ int brume_make_directory(const char *path, mode_t mode);
 
 /// The number of milliseconds until `path`/cgroup.events says `populated 0`, waiting at most `limit`; -ETIME after that.
 int brume_wait_unpopulated(const char *group, int limit_milliseconds);
+
+/// The token of the wake-up in brume_poller_wait().
+#define BRUME_POLLER_WOKEN UINT64_MAX
+
+/// Makes what waits for kernel files: a descriptor to wait with, and one to wake the waiting thread with (both close-on-exec).
+int brume_poller_open(int *wake);
+
+/// Has the poller tell `token` each time that the kernel says (POLLPRI) that the file has changed, until the file is closed. Returns 0.
+int brume_poller_add(int poller, int fd, uint64_t token);
+
+/// Ends a waiting, or the next one.
+void brume_poller_wake(int wake);
+
+/// Waits so long at most, for ever if negative. Returns how many tokens it wrote; 0 after the time.
+int brume_poller_wait(int poller, int64_t nanoseconds, uint64_t *tokens, int capacity);
+
+/// Accepts a connection, close-on-exec and non-blocking, and says whose it is in a `struct sockaddr_storage`. Returns its descriptor.
+int brume_accept(int listener, void *peer);
+
+/// Gives the calling thread a name of at most 15 bytes, for who looks at the process.
+void brume_name_thread(const char *name);
+
+/// Nanoseconds of the monotonic clock.
+int64_t brume_monotonic_nanoseconds(void);
 
 #endif

@@ -52,7 +52,7 @@ struct PauseTests {
             subject.waitForLine()
             #expect(limits.set(.memory, to: left) == left)
             let (pauses, paused) = AsyncStream.makeStream(of: Void.self)
-            let watcher = UsageWatcher { _ in }
+            let watcher = try UsageWatcher { _ in }
             watcher.begin(ReplicaID(1), files) { bytes in
                 guard limits.holdBack(using: bytes) else { return false }
                 paused.yield()

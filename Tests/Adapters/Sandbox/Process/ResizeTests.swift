@@ -164,7 +164,7 @@ struct ResizeTests {
         let files = try LimitFiles(group, limits)
         let usage = try UsageFiles(group)
         let looks = Mutex<[ReplicaUse]>([])
-        let watcher = UsageWatcher { uses in looks.withLock { $0 += uses } }
+        let watcher = try UsageWatcher { uses in looks.withLock { $0 += uses } }
         watcher.begin(ReplicaID(1), usage)
         await group.remove()
         tree.remove()
@@ -202,7 +202,7 @@ struct ResizeTests {
             sys.stdin.readline()
             """
         let looks = Mutex<[ReplicaUse]>([])
-        let watcher = UsageWatcher { uses in looks.withLock { $0 += uses } }
+        let watcher = try UsageWatcher { uses in looks.withLock { $0 += uses } }
         try await Self.withSubject(Resources(millicores: 2000, memoryBytes: 128 << 20), python: python) { subject in
             let files = try UsageFiles(subject.group)
             subject.waitForLine()

@@ -47,6 +47,11 @@ package struct CgroupTree: Sendable {
         }
     }
 
+    /// What the kernel tells of the stalls of all replicas for want of memory; only where it is also the kernel that slows them down.
+    var memoryPressure: String? {
+        if case .unified(let parent) = kind { "\(parent)/memory.pressure" } else { nil }
+    }
+
     /// Finds the best kind that this process may use, and makes the parent group `name` in it.
     static func make(name: String, mounts: MountTable = .current()) -> CgroupTree {
         let cores = max(1, Int(sysconf(CInt(_SC_NPROCESSORS_ONLN))))

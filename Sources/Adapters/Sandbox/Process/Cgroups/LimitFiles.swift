@@ -12,9 +12,10 @@ import Synchronization
 /// A lender that works in bursts would be slowed by what it needs on average. So what it leaves of a lowered quota is saved up, as much as
 /// one more quota, and never so much that it had more than its own allocation within one period.
 ///
-/// Memory below the allocation is a limit that the kernel does not know. Programs outrun every watcher, and at the kernel's limit they are
-/// killed; where v1 lets them be paused instead, that holds for their own page faults only, and system calls fail. So the kernel keeps the
-/// allocation, and whoever goes beyond what is left to it is paused by ``holdBack(using:)``.
+/// Memory below the allocation is no limit at which the kernel may kill. Programs outrun every watcher, and where v1 lets them be paused
+/// at the kernel's limit instead, that holds for their own page faults only, and system calls fail. So that limit stays the allocation.
+/// What is left to a lender is where v2 slows it down (`memory.high`), by itself and whoever is late, and whoever goes beyond it all the
+/// same is paused by ``holdBack(using:)``: the kernel's brake makes a program sleep up to two seconds at a time, and no raise wakes it.
 final class LimitFiles: Sendable {
     /// A throttled replica waits this long at most, and a quota below a core is still exact.
     static let periodMicroseconds = 20_000
@@ -24,16 +25,20 @@ final class LimitFiles: Sendable {
     static let memoryMarginBytes = 4 << 20
 
     private struct State {
-        /// In force; memory below the allocation by pausing.
+        /// In force; memory below the allocation by slowing down and pausing.
         var limits: Resources
         /// What the kernel's own file says.
         var kernelMemory: Int
+        /// Where the kernel slows it down; nil: nowhere.
+        var brake: Int?
         var isPaused = false
         /// What may be saved up, in microseconds.
         var burst = 0
         var cpu: CInt
         var burstFile: CInt
         var memory: CInt
+        /// -1 where the kernel has no such brake.
+        var high: CInt
         var freeze: CInt
     }
 
@@ -44,6 +49,7 @@ final class LimitFiles: Sendable {
     private let group: ReplicaCgroup
     private let hold: MemoryHold
     private let hasQuota: Bool
+    private let refused: RefusedWrites
     private let state: Mutex<State>
 
     /// Opens the files of a group that has its limits, and gives its CPU limit the period for changing it.
@@ -52,12 +58,15 @@ final class LimitFiles: Sendable {
     ///   - limits: what it has by right.
     ///   - hold: what becomes of it beyond a lower limit of memory.
     ///   - control: without quotas a limit of CPU is what the books say, and weights alone share the CPU.
+    ///   - refused: counts what the kernel does not take.
     /// - Throws: `BrumeError` where the group is gone or has no such files; its limits are then as they were.
     init(
-        _ group: ReplicaCgroup, _ limits: Resources, _ hold: MemoryHold = .pause, _ control: CPUControl = .quota
+        _ group: ReplicaCgroup, _ limits: Resources, _ hold: MemoryHold = .pause, _ control: CPUControl = .quota,
+        refused: RefusedWrites = RefusedWrites()
     ) throws(BrumeError) {
         self.group = group
         self.hold = hold
+        self.refused = refused
         hasQuota = control.hasQuota
         allocation = limits
         cores = group.tree.cores
@@ -66,8 +75,11 @@ final class LimitFiles: Sendable {
         let cpu = unsafe open(paths.cpu, O_WRONLY | O_CLOEXEC)
         let burst = unsafe open(paths.burst, O_WRONLY | O_CLOEXEC)
         let memory = unsafe open(paths.memory, O_WRONLY | O_CLOEXEC)
+        let high = hold == .pause ? (paths.memoryHigh.map { unsafe open($0, O_WRONLY | O_CLOEXEC) } ?? -1) : -1
         let freeze = hold == .pause ? (paths.freeze.map { unsafe open($0, O_WRONLY | O_CLOEXEC) } ?? -1) : -1
-        state = Mutex(State(limits: limits, kernelMemory: limits.memoryBytes, cpu: cpu, burstFile: burst, memory: memory, freeze: freeze))
+        state = Mutex(
+            State(
+                limits: limits, kernelMemory: limits.memoryBytes, cpu: cpu, burstFile: burst, memory: memory, high: high, freeze: freeze))
         guard cpu >= 0, memory >= 0 else {
             let error = errno
             close()
@@ -113,7 +125,7 @@ final class LimitFiles: Sendable {
             let burst = burst(at: millicores)
             // The kernel takes no burst above its quota: it sinks before the quota and rises after it.
             if burst < state.burst { setBurst(burst, &state) }
-            if Self.write(Self.cpuText(millicores, cores, isUnified), to: state.cpu) == 0 { state.limits.millicores = millicores }
+            if accepts(Self.cpuText(millicores, cores, isUnified), state.cpu) { state.limits.millicores = millicores }
             if burst > state.burst { setBurst(burst, &state) }
             return state.limits.millicores
         }
@@ -127,36 +139,59 @@ final class LimitFiles: Sendable {
 
     /// Where the kernel cannot do it, lenders do without.
     private func setBurst(_ microseconds: Int, _ state: inout State) {
-        guard state.burstFile >= 0, Self.write("\(microseconds)", to: state.burstFile) == 0 else { return }
+        guard state.burstFile >= 0, accepts("\(microseconds)", state.burstFile) else { return }
         state.burst = microseconds
     }
 
     private func setMemory(_ amount: Int, _ state: inout State) -> Int {
         var bytes = amount
-        // Who cannot be paused does not lend.
-        if hold == .pause, state.freeze < 0 { bytes = max(bytes, allocation.memoryBytes) }
-        if bytes < state.limits.memoryBytes {
-            let floor = (group.memoryInUse ?? state.limits.memoryBytes) + Self.memoryMarginBytes
-            bytes = min(state.limits.memoryBytes, max(bytes, floor))
+        // Who cannot be held does not lend.
+        if hold == .pause, state.freeze < 0, state.high < 0 { bytes = max(bytes, allocation.memoryBytes) }
+        let before = state.limits.memoryBytes
+        if bytes < before {
+            let floor = (group.memoryInUse ?? before) + Self.memoryMarginBytes
+            bytes = min(before, max(bytes, floor))
         }
-        guard bytes != state.limits.memoryBytes else { return bytes }
+        guard bytes != before else { return bytes }
         let kernel = hold == .pause ? max(bytes, allocation.memoryBytes) : bytes
         if kernel != state.kernelMemory {
-            guard state.memory >= 0, Self.write("\(kernel)", to: state.memory) == 0 else { return state.limits.memoryBytes }
+            guard state.memory >= 0, accepts("\(kernel)", state.memory) else { return before }
             state.kernelMemory = kernel
         }
         state.limits.memoryBytes = bytes
-        if state.isPaused, bytes >= allocation.memoryBytes || (group.memoryInUse ?? 0) < bytes { resume(&state) }
-        return bytes
+        // What the kernel does not hold is not lent; a brake that it does not loosen is no limit of ours, and tried again.
+        if !fitBrake(&state), bytes < before { state.limits.memoryBytes = min(before, kernel) }
+        if state.isPaused { goOn(&state, using: group.memoryInUse) }
+        return state.limits.memoryBytes
     }
 
-    /// Pauses the replica if it uses all that is left to it of its allocation.
+    /// Has the kernel slow the replica down at what is left of its allocation, if something is lent of it, and nowhere else.
+    ///
+    /// - Returns: false where it should and does not, or the other way round.
+    @discardableResult
+    private func fitBrake(_ state: inout State) -> Bool {
+        let wanted = hold == .pause && state.limits.memoryBytes < allocation.memoryBytes ? state.limits.memoryBytes : nil
+        guard state.high >= 0, wanted != state.brake else { return true }
+        guard accepts(wanted.map { "\($0)" } ?? "max", state.high) else { return false }
+        state.brake = wanted
+        return true
+    }
+
+    /// A paused replica goes on if it has its own again, or uses less than is left to it.
+    private func goOn(_ state: inout State, using bytes: Int?) {
+        guard state.isPaused, state.limits.memoryBytes >= allocation.memoryBytes || (bytes ?? 0) < state.limits.memoryBytes else { return }
+        state.isPaused = !accepts("0", state.freeze)
+    }
+
+    /// Pauses the replica if it uses all that is left to it of its allocation, and does again what the kernel refused before.
     ///
     /// - Returns: whether it was paused just now.
     func holdBack(using bytes: Int) -> Bool {
         state.withLock { state in
+            fitBrake(&state)
+            goOn(&state, using: bytes)
             guard !state.isPaused, state.freeze >= 0, state.limits.memoryBytes < allocation.memoryBytes,
-                bytes >= state.limits.memoryBytes, Self.write("1", to: state.freeze) == 0
+                bytes >= state.limits.memoryBytes, accepts("1", state.freeze)
             else { return false }
             state.isPaused = true
             return true
@@ -166,22 +201,20 @@ final class LimitFiles: Sendable {
     /// The replica lends no memory any more: it may use its allocation, and goes on if it was paused.
     func releaseMemory() {
         state.withLock { state in
-            if state.isPaused { resume(&state) }
-            // Only what the kernel does not hold; else it would have to be written.
+            // Only what the kernel does not hold at once; else its limit would have to be written.
             if hold == .pause { state.limits.memoryBytes = max(state.limits.memoryBytes, allocation.memoryBytes) }
+            fitBrake(&state)
+            goOn(&state, using: nil)
         }
-    }
-
-    private func resume(_ state: inout State) {
-        _ = Self.write("0", to: state.freeze)
-        state.isPaused = false
     }
 
     func close() {
         state.withLock { state in
-            if state.isPaused { resume(&state) }
-            for file in [state.cpu, state.burstFile, state.memory, state.freeze] where file >= 0 { _ = Glibc.close(file) }
-            (state.cpu, state.burstFile, state.memory, state.freeze) = (-1, -1, -1, -1)
+            if state.isPaused { _ = Self.write("0", to: state.freeze) }
+            if state.brake != nil { _ = Self.write("max", to: state.high) }
+            for file in [state.cpu, state.burstFile, state.memory, state.high, state.freeze] where file >= 0 { _ = Glibc.close(file) }
+            (state.cpu, state.burstFile, state.memory, state.high, state.freeze) = (-1, -1, -1, -1, -1)
+            (state.isPaused, state.brake) = (false, nil)
         }
     }
 
@@ -201,6 +234,13 @@ final class LimitFiles: Sendable {
         _ = write("\(period.microseconds * amount / quota.periodMicroseconds)", to: cpu)
     }
 
+    /// Writes, and counts what the kernel does not take.
+    private func accepts(_ text: String, _ file: CInt) -> Bool {
+        if Self.write(text, to: file) == 0 { return true }
+        refused.add()
+        return false
+    }
+
     /// - Returns: 0 or an errno.
     private static func write(_ text: String, to file: CInt) -> CInt {
         var text = text
@@ -209,4 +249,14 @@ final class LimitFiles: Sendable {
             return written == bytes.count ? 0 : errno
         }
     }
+}
+
+/// Writes of limits that the kernel did not take, of all replicas of a node.
+final class RefusedWrites: Sendable {
+    private let count = Atomic(0)
+
+    /// So many so far.
+    var total: Int { count.load(ordering: .relaxed) }
+
+    func add() { count.wrappingAdd(1, ordering: .relaxed) }
 }

@@ -89,6 +89,10 @@ struct ReplicaCgroup: Sendable {
         /// Only v1 has the period in a file of its own.
         let period: String?
         let memory: String
+        /// Where the kernel slows a group down that uses more, without killing; only v2 has it.
+        let memoryHigh: String?
+        /// Words and numbers, of which `high` counts how often it came that far; tells of each change. Only v2 has it.
+        let memoryEvents: String?
         let cpuUsage: String
         /// Words and numbers, of which `nr_throttled` counts.
         let throttling: String
@@ -107,6 +111,7 @@ struct ReplicaCgroup: Sendable {
             return LimitPaths(
                 isUnified: true,
                 cpu: "\(group)/cpu.max", burst: "\(group)/cpu.max.burst", period: nil, memory: "\(group)/memory.max",
+                memoryHigh: "\(group)/memory.high", memoryEvents: "\(group)/memory.events",
                 cpuUsage: "\(group)/cpu.stat",
                 throttling: "\(group)/cpu.stat",
                 memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak", freeze: "\(group)/cgroup.freeze")
@@ -114,7 +119,7 @@ struct ReplicaCgroup: Sendable {
             guard let cpu = legacy("cpu"), let memory = legacy("memory"), let account = legacy("cpuacct") else { return nil }
             return LimitPaths(
                 isUnified: false, cpu: "\(cpu)/cpu.cfs_quota_us", burst: "\(cpu)/cpu.cfs_burst_us", period: "\(cpu)/cpu.cfs_period_us",
-                memory: "\(memory)/memory.limit_in_bytes", cpuUsage: "\(account)/cpuacct.usage",
+                memory: "\(memory)/memory.limit_in_bytes", memoryHigh: nil, memoryEvents: nil, cpuUsage: "\(account)/cpuacct.usage",
                 throttling: "\(cpu)/cpu.stat",
                 memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes",
                 freeze: unified.map { "\($0)/cgroup.freeze" })

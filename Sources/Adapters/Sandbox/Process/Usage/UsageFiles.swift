@@ -12,6 +12,9 @@ final class UsageFiles: Sendable {
     private let memory: CInt
     /// Highest memory use; -1 where the kernel keeps none that can begin anew.
     private let peak: CInt
+    /// Where the kernel counts, and tells, how often the group came to `memory.high`; -1 where it does not.
+    private let events: CInt
+    private let isHeard = Atomic(false)
 
     /// - Throws: `BrumeError` where the group is gone or has no such files.
     init(_ group: ReplicaCgroup) throws(BrumeError) {
@@ -28,10 +31,11 @@ final class UsageFiles: Sendable {
         } else {
             self.peak = peak
         }
+        events = paths.memoryEvents.map { unsafe open($0, O_RDONLY | O_CLOEXEC) } ?? -1
         guard cpu >= 0, memory >= 0 else { throw HostFiles.failure("open the counters of", paths.cpuUsage, errno) }
     }
 
-    deinit { for file in [cpu, throttling, memory, peak] where file >= 0 { _ = close(file) } }
+    deinit { for file in [cpu, throttling, memory, peak, events] where file >= 0 { _ = close(file) } }
 
     /// CPU time used since the group was made, in nanoseconds, or nil if the group is gone.
     var cpuNanoseconds: Int64? {
@@ -40,24 +44,19 @@ final class UsageFiles: Sendable {
     }
 
     /// Periods of the CPU quota in which the group had to wait.
-    var throttledPeriods: Int? {
-        guard throttling >= 0 else { return nil }
-        var bytes = InlineArray<512, UInt8>(repeating: 0)
-        var span = bytes.mutableSpan
-        let count = unsafe span.withUnsafeMutableBytes { unsafe pread(throttling, $0.baseAddress, $0.count, 0) }
-        let word: StaticString = "nr_throttled "
-        let length = word.utf8CodeUnitCount
-        for start in 0..<max(0, count - length) where start == 0 || bytes[start - 1] == UInt8(ascii: "\n") {
-            guard (0..<length).allSatisfy({ unsafe bytes[start + $0] == word.utf8Start[$0] }) else { continue }
-            var value = 0
-            var index = start + length
-            while index < count, bytes[index] >= 0x30, bytes[index] <= 0x39, value < 1 << 50 {
-                value = value * 10 + Int(bytes[index] - 0x30)
-                index += 1
-            }
-            return value
-        }
-        return nil
+    var throttledPeriods: Int? { Self.number(behind: "nr_throttled ", in: throttling) }
+
+    /// How often the group came to `memory.high`, or nil where the kernel does not count it. Reading it makes the file tell of the next.
+    var crossings: Int? { Self.number(behind: "high ", in: events) }
+
+    /// Has the kernel tell `token` when the group comes to `memory.high`, from the first time that this is asked.
+    ///
+    /// - Returns: false where the kernel would tell, but not this way.
+    func tell(_ token: UInt64, to kernel: KernelEvents) -> Bool {
+        guard events >= 0, !isHeard.exchange(true, ordering: .relaxed) else { return true }
+        // A file that was never read has something to tell.
+        _ = crossings
+        return kernel.add(events, token)
     }
 
     var memoryBytes: Int? { Self.number(in: memory, after: 0).map { Int($0) } }
@@ -71,6 +70,26 @@ final class UsageFiles: Sendable {
     private static func reset(_ file: CInt) -> Bool {
         var byte = UInt8(ascii: "0")
         return unsafe pwrite(file, &byte, 1, 0) == 1
+    }
+
+    /// Reads the number behind a word that begins a line.
+    private static func number(behind word: StaticString, in file: CInt) -> Int? {
+        guard file >= 0 else { return nil }
+        var bytes = InlineArray<512, UInt8>(repeating: 0)
+        var span = bytes.mutableSpan
+        let count = unsafe span.withUnsafeMutableBytes { unsafe pread(file, $0.baseAddress, $0.count, 0) }
+        let length = word.utf8CodeUnitCount
+        for start in 0..<max(0, count - length) where start == 0 || bytes[start - 1] == UInt8(ascii: "\n") {
+            guard (0..<length).allSatisfy({ unsafe bytes[start + $0] == word.utf8Start[$0] }) else { continue }
+            var value = 0
+            var index = start + length
+            while index < count, bytes[index] >= 0x30, bytes[index] <= 0x39, value < 1 << 50 {
+                value = value * 10 + Int(bytes[index] - 0x30)
+                index += 1
+            }
+            return value
+        }
+        return nil
     }
 
     /// Reads the decimal number that begins `offset` bytes into a kernel file.

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import BrumeModel
+import BrumeModel
+import Dispatch
 package import NIOCore
-import NIOPosix
 import Synchronization
 
-/// What a watcher has done since it was made.
+/// What the watching of running calls, and what follows from it, has come to since the node's start.
 package struct WatchCounts: Hashable, Sendable {
     /// Looks at one replica.
     package var looks = 0
-    /// Looks of which a counter could not be read, because the group was just going.
+    /// Looks of which a counter could not be read, because the group was just going, and groups that cannot tell of crossings.
     package var skipped = 0
     /// Replicas that were paused because memory that they lent could not be had back in time.
     package var pauses = 0
+    /// Times that the kernel told of a replica that came to its lowered limit of memory, and that it was looked at for that.
+    package var crossings = 0
+    /// Limits that the kernel did not take.
+    package var refused = 0
+    /// Times that the kernel told that replicas stall for want of memory, and that all were looked at for that.
+    package var pressures = 0
 }
 
-/// Looks at what replicas with running calls use, from one thread for the whole node.
+/// Looks at what replicas with running calls use, from one thread for the whole node: every few milliseconds, and at once where the
+/// kernel tells that one came to its lowered limit of memory.
 ///
 /// Nothing is looked at while nothing runs.
 package final class UsageWatcher: Sendable {
@@ -40,21 +47,35 @@ package final class UsageWatcher: Sendable {
     private struct State {
         var watched: [ReplicaID: WatchedCall] = [:]
         var counts = WatchCounts()
-        var ticking = false
+        /// When all are looked at again, in nanoseconds of a clock that does not jump; nil while nobody is watched.
+        var nextLook: Int64?
         var closed = false
     }
 
+    /// What tells of all replicas at once.
+    static let pressureToken = KernelEvents.woken - 1
+
     private let settings: Settings
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    private let loop: any EventLoop
+    private let kernel: KernelEvents
+    private let pressure: PressureTrigger?
     private let state = Mutex(State())
+    private let ended = OneShot<Void>()
     private let looked: @Sendable ([ReplicaUse]) -> Void
 
-    /// - Parameter looked: told on the watcher's own thread; must not block.
-    package init(_ settings: Settings = Settings(), looked: @escaping @Sendable ([ReplicaUse]) -> Void) {
+    /// Starts the thread, which lives until ``close()``.
+    ///
+    /// - Parameters:
+    ///   - pressure: heard as long as the watcher lives.
+    ///   - looked: told on the watcher's own thread; must not block.
+    /// - Throws: `BrumeError` where this process may open no more files.
+    init(
+        _ settings: Settings = Settings(), pressure: PressureTrigger? = nil, looked: @escaping @Sendable ([ReplicaUse]) -> Void
+    ) throws(BrumeError) {
         self.settings = settings
         self.looked = looked
-        loop = group.next()
+        kernel = try KernelEvents()
+        self.pressure = pressure.flatMap { [kernel] in kernel.add($0.file, Self.pressureToken) ? $0 : nil }
+        DispatchQueue(label: "brume.watch").async { [self] in run() }
     }
 
     /// Ends the thread.
@@ -63,7 +84,8 @@ package final class UsageWatcher: Sendable {
             state.closed = true
             state.watched = [:]
         }
-        try? await group.shutdownGracefully()
+        kernel.wake()
+        _ = await ended.wait()
     }
 
     /// What has been done so far.
@@ -79,13 +101,17 @@ package final class UsageWatcher: Sendable {
             return
         }
         files.resetPeak()
-        let wantsTick = state.withLock { state in
+        let isHeard = files.tell(replica.number, to: kernel)
+        let isFirst = state.withLock { state in
             guard !state.closed else { return false }
-            state.watched[replica] = WatchedCall(files, at: Self.now, cpu: cpu, window: settings.window.nanoseconds, hold: hold)
-            defer { state.ticking = true }
-            return !state.ticking
+            if !isHeard { state.counts.skipped += 1 }
+            let now = Self.now
+            state.watched[replica] = WatchedCall(files, at: now, cpu: cpu, window: settings.window.nanoseconds, hold: hold)
+            guard state.nextLook == nil else { return false }
+            state.nextLook = now + interval(among: 1)
+            return true
         }
-        if wantsTick { schedule(among: 1) }
+        if isFirst { kernel.wake() }
     }
 
     /// It runs none any more.
@@ -98,30 +124,72 @@ package final class UsageWatcher: Sendable {
 
     private static var now: Int64 { Int64(NIODeadline.now().uptimeNanoseconds) }
 
-    private func schedule(among count: Int) {
-        let interval = max(settings.interval, .nanoseconds(settings.intervalOfEach.nanoseconds * Int64(count)))
-        loop.scheduleTask(in: interval) { self.tick() }
+    private func interval(among count: Int) -> Int64 {
+        max(settings.interval.nanoseconds, settings.intervalOfEach.nanoseconds * Int64(count))
     }
 
-    private func tick() {
-        let looks = state.withLock { state in
+    // MARK: The thread
+
+    private func run() {
+        while true {
+            let (closed, next) = state.withLock { ($0.closed, $0.nextLook) }
+            if closed { break }
+            let told = kernel.wait(atMost: next.map { max(0, $0 - Self.now) })
+            // What the kernel tells of is urgent; a look at everybody can wait for it.
+            if !told.isEmpty { hear(told) }
+            lookAtAll()
+        }
+        ended.set(())
+    }
+
+    /// Looks at who crossed its limit, or at everybody where all are said to stall.
+    func hear(_ tokens: [UInt64]) {
+        look { state in
+            let crossed = tokens.sorted().map { ReplicaID($0) }.filter { state.watched[$0]?.hasCrossed() ?? false }
+            state.counts.crossings += crossed.count
+            guard tokens.contains(Self.pressureToken) else { return crossed }
+            state.counts.pressures += 1
+            return state.watched.keys.sorted()
+        }
+    }
+
+    /// Looks at everybody, if it is time.
+    private func lookAtAll() {
+        let isTime = look { state in
+            guard let next = state.nextLook, Self.now >= next else { return nil }
+            return state.watched.keys.sorted()
+        }
+        guard isTime else { return }
+        state.withLock { state in
+            state.nextLook = state.watched.isEmpty ? nil : Self.now + interval(among: state.watched.count)
+        }
+    }
+
+    /// Looks at some replicas, and lets everybody react to what was seen.
+    ///
+    /// - Parameter choose: at which; nil for no look at all. Called under the lock.
+    /// - Returns: whether there was a look.
+    @discardableResult
+    private func look(at choose: (inout State) -> [ReplicaID]?) -> Bool {
+        let looks: [Look]? = state.withLock { state in
+            guard let replicas = choose(&state) else { return nil }
             let now = Self.now
             var looks: [Look] = []
-            looks.reserveCapacity(state.watched.count)
-            for replica in state.watched.keys.sorted() {
+            looks.reserveCapacity(replicas.count)
+            for replica in replicas {
                 guard let use = state.watched[replica]?.look(replica, at: now), let hold = state.watched[replica]?.hold else { continue }
                 looks.append(Look(use: use, hold: hold))
                 state.counts.looks += 1
                 if use.cpuTime == nil || use.memoryBytes == nil { state.counts.skipped += 1 }
             }
-            state.ticking = !looks.isEmpty
             return looks
         }
-        guard !looks.isEmpty else { return }
+        guard let looks else { return false }
+        guard !looks.isEmpty else { return true }
         looked(looks.map(\.use))
         // Limits that follow from this look are written by now.
         let paused = looks.count { look in look.use.memoryBytes.map(look.hold) ?? false }
         if paused > 0 { state.withLock { $0.counts.pauses += paused } }
-        schedule(among: looks.count)
+        return true
     }
 }

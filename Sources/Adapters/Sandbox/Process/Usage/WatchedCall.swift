@@ -10,6 +10,8 @@ struct WatchedCall {
     private let began: Int64
     private let cpuAtStart: Int64
     private let windowLength: Int64
+    /// How often the group had come to `memory.high` when that was looked at last.
+    private var crossings: Int
     private var window: UsageWindow
     private var peakMillicores = 0
     private var peakMemory = 0
@@ -25,6 +27,7 @@ struct WatchedCall {
         began = at
         cpuAtStart = cpu
         windowLength = window
+        crossings = files.crossings ?? 0
         self.window = UsageWindow(length: window, at: at, cpu: cpu)
     }
 
@@ -38,6 +41,14 @@ struct WatchedCall {
         }
         return ReplicaUse(
             replica: replica, cpuTime: cpu.map { .nanoseconds($0) }, throttledPeriods: files.throttledPeriods, memoryBytes: memory)
+    }
+
+    /// Whether it has come to `memory.high` since this was asked last.
+    mutating func hasCrossed() -> Bool {
+        // A group that is just going is no reason to look.
+        guard let now = files.crossings, now > crossings else { return false }
+        crossings = now
+        return true
     }
 
     /// What was used until the end; nil if the group is gone.

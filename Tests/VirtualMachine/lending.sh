@@ -1,0 +1,150 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What must hold on cgroup v2 for memory that is lent. Part of checks.sh, which has the words used here.
+
+# call FUNCTION MEBIBYTES [MILLISECONDS-BEFORE WAY MILLISECONDS-AFTER]: all inputs have one size, so that none foretells anything.
+call() {
+    input=$(printf '%-4s %-5s %-2s %-5s' "$2" "${3:-0}" "${4:-0}" "${5:-0}")
+    reply=$(wget -q -O - --post-data "$input" "http://127.0.0.1:8080/function/$1" 2>&1)
+    [ "$reply" = done ] || { echo "$1 $input: $reply"; return 1; }
+}
+# calls COUNT FUNCTION MEBIBYTES: one after the other.
+calls() {
+    for _ in $(seq "$1"); do call "$2" "$3" || return 1; done
+}
+# refusals COUNT FUNCTION MEBIBYTES: all of them must fail.
+refusals() {
+    for _ in $(seq "$1"); do call "$2" "$3" >/dev/null && { echo "did not fail"; return 1; }; done
+    return 0
+}
+# jumps SEED COUNT: the inputs of so many calls, most of which use next to nothing, so that nearly everything is lent, and some jump to a
+# random height at a random moment. Oftener, and the safeguard would leave the function alone.
+jumps() {
+    awk -v seed="$1" -v count="$2" 'BEGIN {
+        srand(seed)
+        jump = 8 + int(rand() * 12)
+        for (call = 0; call < count; call++) {
+            if (call != jump) { print 1, int(rand() * 5), int(rand() * 2); continue }
+            print 40 + int(rand() * 56), int(rand() * 60), int(rand() * 2)
+            jump = call + 20 + int(rand() * 10)
+        }
+    }'
+}
+# lane FUNCTION SEED COUNT: makes these calls and tells of those that fail.
+lane() { jumps "$2" "$3" | while read -r mebibytes wait way; do call "$1" "$mebibytes" "$wait" "$way"; done; }
+# lanes COUNT: four functions at once, so many calls each; fails with the calls that failed.
+lanes() {
+    for lane in 1 2 3 4; do lane "jump$lane" $((seed + lane)) "$1" >"/tmp/lane$lane" & done
+    wait
+    [ -z "$(cat /tmp/lane?)" ] || { cat /tmp/lane?; return 1; }
+}
+some_fail() { if lanes "$1"; then echo "seed $seed: not one call failed"; return 1; fi; }
+deploy_jump() { b deploy "$1" --command 'sh jump.sh' --directory /checks/functions --memory "${2:-128Mi}" --cpu 1 --min 1 --max 1; }
+deploy_lanes() { for lane in 2 3 4; do deploy_jump "jump$lane" || return 1; done; }
+sum() { cat /sys/fs/cgroup/brume*/r*/memory.events | awk -v word="$1" '$1 == word {sum += $2} END {print sum + 0}'; }
+nobody_killed() { [ "$(sum oom_kill)" = 0 ] || { cat /sys/fs/cgroup/brume*/r*/memory.events; return 1; }; }
+own_limits() { for file in /sys/fs/cgroup/brume*/r*/memory.max; do [ "$(cat "$file")" = "$1" ] || { cat "$file"; return 1; }; done; }
+# How often a limit of memory was lowered below the function's own.
+loans() { grep 'limit written' $log | grep 'kind=memory' | grep -cvE "to=$1 "; }
+lent_often() { [ "$(loans 134217728)" -ge "$1" ] || { echo "seed $seed: only $(loans 134217728) loans"; return 1; }; }
+metric() { wget -q -O - http://127.0.0.1:8080/metrics | awk -v series="$1" '$1 == series {print $2; found = 1} END {exit !found}'; }
+# at_least COUNT SERIES: the node has counted so much.
+at_least() {
+    found=$(metric "$2") && [ "${found%.*}" -ge "$1" ] || { echo "$2 is '$found'"; return 1; }
+}
+crossed_since() { [ "$(sum high)" -gt "$1" ]; }
+is_braked() { found=$(cat "$(group)/memory.high") && [ "$found" != max ] && [ "$found" -lt 134217728 ]; }
+exactly() {
+    found=$(metric "$2") && [ "${found%.*}" -eq "$1" ] || { echo "$2 is '$found'"; return 1; }
+}
+crossings='brume_watch_events{source="memory.events"}'
+stalls='brume_watch_events{source="memory.pressure"}'
+doctor_tells() { brume doctor --data-dir $data | grep -q 'memory.high.*memory.pressure.*cgroup.freeze'; }
+told_limit() { grep 'limit written' $log | grep 'kind=memory' | tail -n 1 | grep -q "to=$(cat "$(group)/memory.high") "; }
+# While the node stands still nobody looks, and a lender takes what it can: what is left to it, and hardly more.
+kernel_holds() {
+    call jump1 100 2000 "$1" >/tmp/held-call &
+    caller=$!
+    wait_for is_braked || return 1
+    told_limit || { echo "memory.high is not what the node decided"; return 1; }
+    before=$(sum high)
+    kill -STOP "$(cat $pid_file)"
+    wait_for crossed_since "$before" || { kill -CONT "$(cat $pid_file)"; return 1; }
+    sleep 2
+    used=$(cat "$(group)/memory.current")
+    high=$(cat "$(group)/memory.high")
+    kill -CONT "$(cat $pid_file)"
+    wait $caller || { cat /tmp/held-call; return 1; }
+    [ "$used" -lt $((high + 16777216)) ] || { echo "it used $used of $high"; return 1; }
+}
+is_frozen() { [ "$(sort -r /sys/fs/cgroup/brume*/r*/cgroup.freeze | head -n 1)" = 1 ]; }
+# Its borrower uses what it lent, for a while: the lender is paused until then, and both end well.
+waits_paused() {
+    call jump1 115 3000 0 >/tmp/lender-call &
+    lender=$!
+    wait_for is_braked_somewhere || return 1
+    call borrower 70 0 0 7000 >/tmp/borrower-call &
+    borrower=$!
+    wait_for is_frozen || return 1
+    wait $borrower || { cat /tmp/borrower-call; return 1; }
+    wait $lender || { cat /tmp/lender-call; return 1; }
+    ! is_frozen || { echo "it is still paused"; return 1; }
+}
+is_braked_somewhere() { cat /sys/fs/cgroup/brume*/r*/memory.high | grep -qv max; }
+no_brakes() { ! is_braked_somewhere; }
+
+# The most of the latest five calls is what is expected: the worst profiler there is.
+echo "note: seed $seed"
+sharing=harvest
+level=trace
+options="--cpu 4 --sharing-without profiler"
+: >$log
+check "a node that lends starts" start_node
+b remove weigh >/dev/null 2>&1
+b remove where >/dev/null 2>&1
+b remove spin >/dev/null 2>&1
+wait_for group_count 0
+check "the doctor tells how lent memory is guarded" doctor_tells
+check "so does the node" at_least 1 'brume_memory_guard{way="memory.events"}'
+check "a function that lends is deployed" deploy_jump jump1
+check "calls that use little pass" calls 3 jump1 1
+check "an idle replica is not slowed down" limit memory.high max
+check "the kernel holds a lender of file memory at what is left to it, while nobody looks" kernel_holds 0
+check "and is loosened with the end" limit memory.high max
+check "calls that use little pass again" calls 6 jump1 1
+check "the kernel holds a lender of its own memory too" kernel_holds 1
+check "the crossings were heard by events" at_least 2 "$crossings"
+check "and the stalls by PSI" at_least 1 "$stalls"
+check "three more functions are deployed" deploy_lanes
+: >$log
+check "calls that jump at random moments to random heights all pass" lanes 60
+check "they lent memory" lent_often 150
+check "memory.max has always been the functions' own" own_limits 134217728
+check "nobody was killed" nobody_killed
+check "nobody is slowed down any more" no_brakes
+check "no limit was refused" exactly 0 brume_watch_refused_writes
+echo "note: $(loans 134217728) loans, $(metric "$crossings") crossings and $(metric "$stalls") stalls heard"
+echo "note: $(metric brume_watch_looks) looks, $(metric brume_watch_pauses) pauses"
+kill -TERM "$(cat $pid_file)"
+check "the node that lends stops" wait_for no_process 'brume|bwrap'
+
+options="--cpu 4 --sharing-without profiler --sharing-without safeguard"
+check "a node without the safeguard starts" start_node
+check "of the same calls some are killed" some_fail 30
+check "for want of memory that they had lent" at_least 1 'brume_harvest_out_of_memory_total{limit="lowered"}'
+kill -TERM "$(cat $pid_file)"
+check "the node without the safeguard stops" wait_for no_process 'brume|bwrap'
+
+options="--cpu 4 --memory 184Mi"
+: >$log
+check "a node with little memory starts" start_node
+for lane in 2 3 4; do b remove jump$lane >/dev/null 2>&1; done
+check "a function that borrows is deployed" deploy_jump borrower 48Mi
+check "the lender's calls use little" calls 12 jump1 1
+check "and so do the borrower's" calls 10 borrower 1
+check "by its own memory alone it is killed" refusals 4 borrower 70
+check "a lender waits, paused, for what its borrower uses" waits_paused
+check "the pause was counted" at_least 1 brume_watch_pauses
+check "nothing is left of it" no_brakes
+kill -TERM "$(cat $pid_file)"
+check "the node with little memory stops" wait_for no_process 'brume|bwrap'
