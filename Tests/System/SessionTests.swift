@@ -54,7 +54,7 @@ struct SessionTests {
         await lab.stop()
     }
 
-    @Test("in Swift, a session that goes from node to node by its token reads its writes and never less than before", .timeLimit(.minutes(2)))
+    @Test("in Swift, a session that goes from node to node by its token reads its writes, and never less", .timeLimit(.minutes(2)))
     func swift() async throws {
         try await withLab { urls in
             var strangers: [State] = []

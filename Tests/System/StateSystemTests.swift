@@ -86,7 +86,7 @@ struct StateSystemTests {
             let steps = try JSONSerialization.jsonObject(with: Data(ids.utf8)) as? [String: Any]
             let id = try #require((steps?["ids"] as? [String])?.last)
             #expect(try await brume("insert", "steps", "four", "--after", id) == "4\n")
-            let late = try await node.brume(["state", "cut", "steps", "--version", steps?["version"] as? String ?? "", "--quiet"])
+            let late = try await node.brume(["state", "cut", "steps", "--if-version", steps?["version"] as? String ?? "", "--quiet"])
             #expect(late.exitCode == 1 && late.complaint.contains("If-Match"), "\(late.complaint)")
             #expect(try await brume("cut", "steps", "--at", "1", "--count", "2") == "two\nTHREE\n")
             let outside = try await node.brume(["state", "cut", "steps", "--at", "2", "--quiet"])

@@ -32,7 +32,8 @@ extension NodeClient {
 
     /// One page of an object.
     func stateObject(
-        _ place: StatePlace, _ name: String, from cursor: String? = nil, query: [(name: String, value: String?)] = [], headers: [HeaderField] = []
+        _ place: StatePlace, _ name: String, from cursor: String? = nil, query: [(name: String, value: String?)] = [],
+        headers: [HeaderField] = []
     ) async throws -> StateObjectReport {
         let path = place.path(name)
         let response = try await api(

@@ -10,10 +10,12 @@ struct PlaceOptions: ParsableArguments {
     var at: Int?
     @Option(help: ArgumentHelp("Before the element with this ID.", valueName: "id")) var before: String?
     @Option(help: ArgumentHelp("Behind the element with this ID.", valueName: "id")) var after: String?
-    @Option(help: ArgumentHelp("Only if the object's version is this one, as get --json says it.", valueName: "version"))
-    var version: String?
+    @Option(
+        name: .customLong("if-version"),
+        help: ArgumentHelp("Only if the object's version is this one, as get --json says it.", valueName: "version"))
+    var versionWanted: String?
 
-    var headers: [HeaderField] { version.map { [HeaderField("if-match", $0)] } ?? [] }
+    var headers: [HeaderField] { versionWanted.map { [HeaderField("if-match", $0)] } ?? [] }
 
     func place(_ operation: inout StateOperation) {
         (operation.at, operation.before, operation.after) = (at, before, after)

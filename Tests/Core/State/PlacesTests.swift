@@ -37,7 +37,9 @@ struct PlacesTests {
             let result = try outcome.get()
             #expect(result.removed == removed && result.count == model.count, "step \(step)")
             #expect(try same.get().count == model.count)
-            if let first = result.first { #expect(try net.act(0) { try $0.listPlace(list, .element(first), $1) }.index == range.lowerBound) }
+            if let first = result.first {
+                #expect(try net.act(0) { try $0.listPlace(list, .element(first), $1) }.index == range.lowerBound)
+            }
             #expect(try net.act(0) { try $0.listRange(list, start: 0, end: -1, $1) } == model, "step \(step)")
         }
         #expect(try net.act(0) { try $0.textValue(text, $1) } == model.map { String($0.text.prefix(1)) }.joined())

@@ -64,7 +64,9 @@ struct StateElement: Sendable {
     let dot: Dot
     let value: Bytes
 
-    init(of key: ObjectKey, _ kind: ObjectKind, at place: SequencePlace, in replica: borrowing Replica, _ now: StateTime) throws(StateError) {
+    init(
+        of key: ObjectKey, _ kind: ObjectKind, at place: SequencePlace, in replica: borrowing Replica, _ now: StateTime
+    ) throws(StateError) {
         switch kind {
         case .text:
             let found = try replica.textPlace(key, place, now)
@@ -78,7 +80,7 @@ struct StateElement: Sendable {
         of key: ObjectKey, _ kind: ObjectKind, _ page: StatePage, in replica: borrowing Replica, _ now: StateTime
     ) throws(StateError) -> [String] {
         guard kind == .list else {
-            throw StateError(.invalid, "A \(kind.word) has no list of element IDs; leave out 'ids'. Of a text, ask for one place with 'at'.")
+            throw StateError(.invalid, "A \(kind.word) has no list of element IDs; leave 'ids' out. Of a text, ask for one place: 'at'.")
         }
         let (start, end, _) = StateContent.ranks(page, of: try replica.listLength(key, now))
         return start > end ? [] : try replica.listDots(key, start: start, end: end, now).map(\.elementID)

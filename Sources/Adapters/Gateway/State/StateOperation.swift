@@ -34,7 +34,8 @@ enum StateOperation: Sendable {
         switch try fields.string("op") {
         case "replace":
             if let place = try Self.place(fields, isInsertion: false) {
-                self = .splice(kind: kind, StateEdit(place: place, count: try fields.integer("count") ?? 1, content: try Self.items(fields)))
+                let edit = StateEdit(place: place, count: try fields.integer("count") ?? 1, content: try Self.items(fields))
+                self = .splice(kind: kind, edit)
             } else {
                 self = .replace(kind ?? .string, try Self.operand(fields, "value"))
             }

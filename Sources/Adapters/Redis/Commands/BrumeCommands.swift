@@ -7,8 +7,8 @@ import BrumeState
 enum BrumeCommands {
     /// `BRUME.CONSISTENCY [local | session | quorum N | exclusive]`
     ///
-    /// On one connection, which stays at one node, `session` is what `local` is: a node never shows less than before. What makes a session of
-    /// several connections is the token.
+    /// On one connection, which stays at one node, `session` is what `local` is: a node never shows less than before. What makes a session
+    /// of several connections is the token.
     static func consistency(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) {
         switch turn.count {
         case 1:
@@ -25,7 +25,7 @@ enum BrumeCommands {
                 return turn.reply.error("ERR the number of nodes of a quorum must be between 1 and 1000")
             }
             session.consistency = .quorum(Int(nodes))
-        default: return turn.reply.error("ERR use BRUME.CONSISTENCY local, session, quorum N, or exclusive; a session goes on with BRUME.SESSION TOKEN")
+        default: return turn.reply.error("ERR use BRUME.CONSISTENCY local, session, quorum N, or exclusive; go on with BRUME.SESSION TOKEN")
         }
         turn.endsRun = true
         turn.reply.ok()

@@ -57,7 +57,8 @@ private struct Status {
         interest = parts & Self.tellsInterest > 0 ? try PeerInterest(from: &reader) : nil
         last = parts & Self.tellsLast > 0 ? try reader.varint() : nil
         try reader.finish()
-        guard max(received, durable, tip, gapEnd ?? 0, last ?? 0) <= CausalContext.sequenceMax else { throw reader.failure(.numberTooLarge) }
+        let highest = max(received, durable, tip, gapEnd ?? 0, last ?? 0)
+        guard highest <= CausalContext.sequenceMax else { throw reader.failure(.numberTooLarge) }
     }
 
     init(to peer: Peer, in replica: borrowing Replica, origin: Origin?) {

@@ -161,7 +161,8 @@ extension Replica {
         // Whoever counts other members than this node does may find another majority.
         let isGranted = peer.isMember && view == membership.view && grant(subject, to: peer.node, .nanoseconds(Int64(length)), now)
         if isDirty { flush(now) }
-        var writer = Frame.writer(head.kind == .leaseWanted ? .leaseGiven : .leaseAnswered, site: site, time: clock.now(wall: now.wallMilliseconds))
+        let kind = head.kind == .leaseWanted ? Frame.Kind.leaseGiven : .leaseAnswered
+        var writer = Frame.writer(kind, site: site, time: clock.now(wall: now.wallMilliseconds))
         writer.varint(nonce)
         writer.spaceName(space)
         writer.string(name)
