@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import BrumeModel
-package import Logging
 
 /// What a link tells the composition root beside ``LinkEvent``s: for logs, for the list of members, and for whoever watches.
 package enum LinkNotice: Sendable, Equatable {
@@ -27,17 +26,6 @@ package enum LinkNotice: Sendable, Equatable {
     case renewed(expires: Int64)
     /// Nobody who holds the cluster's key answered, or it refused; the link tries again.
     case renewalFailed(reason: String)
-}
-
-extension LinkNotice {
-    /// How loud it is told: what an operator may have to do something about, what he may want to know, and what happens all the time.
-    package var level: Logger.Level {
-        switch self {
-        case .listening, .joined, .renewed: .info
-        case .address, .unneeded: .debug
-        case .joinRefused, .refused, .unreachable, .duplicateIdentity, .removed, .renewalFailed: .warning
-        }
-    }
 }
 
 /// A member as enrolment tells of it.

@@ -261,9 +261,9 @@ final class LinkNotices: Sendable {
 
     func take(_ notice: LinkNotice) {
         switch notice {
-        case .listening(let port): listens(port, notice.level)
+        case .listening(let port): listens(port)
         case .joined(let node, let address):
-            logger.log(level: notice.level, "a node was admitted", metadata: ["node": "\(node)", "address": "\(address ?? "")"])
+            logger.info("a node was admitted", metadata: ["node": "\(node)", "address": "\(address ?? "")"])
         case .joinRefused(let remote, let reason): complain("join", "a node may not join", ["from": "\(remote)", "reason": "\(reason)"])
         case .address: break
         case .refused(let node, let remote, let reason):
@@ -273,20 +273,19 @@ final class LinkNotices: Sendable {
             complain(
                 "to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
         case .unneeded(let node, let address):
-            logger.log(
-                level: notice.level, "a connection to a node was not needed", metadata: ["node": "\(node)", "address": "\(address)"])
+            logger.debug("a connection to a node was not needed", metadata: ["node": "\(node)", "address": "\(address)"])
         case .duplicateIdentity(let node, let remote):
             complain(
                 "twin", "two processes have one identity; the second was refused: its data directory is a copy",
                 ["node": "\(node)", "from": "\(remote)"])
         case .removed(let node): removed(node)
-        case .renewed(let expires): logger.log(level: notice.level, "the certificate was renewed", metadata: ["expires": "\(expires)"])
+        case .renewed(let expires): logger.info("the certificate was renewed", metadata: ["expires": "\(expires)"])
         case .renewalFailed(let reason): complain("renewal", "the certificate was not renewed", ["reason": "\(reason)"])
         }
     }
 
-    private func listens(_ port: Int, _ level: Logger.Level) {
-        logger.log(level: level, "the link listens", metadata: ["host": "\(settings.host)", "port": "\(port)"])
+    private func listens(_ port: Int) {
+        logger.info("the link listens", metadata: ["host": "\(settings.host)", "port": "\(port)"])
         guard profile.address.isEmpty, let address = Machine.reachableAddress(host: settings.host, port: port) else { return }
         profile.setAddress(address)
         do {

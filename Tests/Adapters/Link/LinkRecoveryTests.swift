@@ -60,34 +60,6 @@ struct LinkRecoveryTests {
         }
     }
 
-    @Test("Two that dial each other at the same moment get one link, and nobody is told of a failure")
-    func crossedDials() async throws {
-        let founder = try TestNode.founder()
-        let authority = try #require(founder.authority)
-        try await running([founder]) {
-            for round in 0..<12 {
-                let node = try TestNode.member(of: authority)
-                try await running([node]) {
-                    let addresses = (try await founder.address, try await node.address)
-                    node.link.connect(to: founder.id, at: addresses.0)
-                    founder.link.connect(to: node.id, at: addresses.1)
-                    await node.sawUp(founder)
-                    await founder.sawUp(node)
-                    #expect(node.downs(founder).isEmpty && founder.downs(node).isEmpty, "round \(round)")
-                }
-                let loud = (node.notices.all + founder.notices.all).filter { notice in
-                    if case .unreachable(let peer, _, _) = notice { return peer == founder.id || founder.downs(node).isEmpty }
-                    return false
-                }
-                #expect(loud.isEmpty, "round \(round): \(loud)")
-            }
-        }
-        let id = founder.id
-        #expect("\(LinkNotice.unneeded(id, address: "").level)" == "debug")
-        #expect("\(LinkNotice.unreachable(id, address: "", reason: "").level)" == "warning")
-        #expect("\(LinkNotice.renewed(expires: 0).level)" == "info")
-    }
-
     @Test("A slow owner fills the queues of its peers, urgent frames pass bulk ones, and room is told")
     func backpressure() async throws {
         let gate = Gate()
