@@ -2,7 +2,7 @@
 import BrumeLoad
 import BrumeModel
 import BrumeWorkload
-import Glibc
+import FoundationEssentials
 import SystemPackage
 
 /// A file with a trace, read piece by piece. Standard input, pipes and devices are kept, because a trace is looked at twice.
@@ -30,8 +30,8 @@ struct LoadTraceFile {
 
     /// Whether it can be read again from its beginning, and ends.
     private static func isRegular(_ path: String) -> Bool {
-        var info = stat()
-        return unsafe stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG
+        let target = URL(filePath: path).resolvingSymlinksInPath().path
+        return (try? FileManager.default.attributesOfItem(atPath: target))?[.type] as? FileAttributeType == .typeRegular
     }
 
     private static func open(_ path: String) throws(CommandFailure) -> Descriptor {

@@ -161,7 +161,7 @@ struct StateRoutesTests {
                 Step(.post, "/t", #"{"op":"replace","at":1,"count":1,"value":"e"}"#, 200, "=11"),
                 Step(.post, "/t", #"{"op":"insert","at":-7,"value":","}"#, 200, "=12"),
                 Step(.post, "/t", #"{"op":"cut","at":-5,"count":99}"#, 200, "=5"),
-                Step(.post, "/t", #"{"op":"insert","items":["y","ou"]}"#, 200, "=9"), Step(.get, "/t", nil, 200, #"="hello, you""#),
+                Step(.post, "/t", #"{"op":"insert","items":["y","ou"]}"#, 200, "=10"), Step(.get, "/t", nil, 200, #"="hello, you""#),
                 Step(.get, "/t?at=1", nil, 200, #"="e""#),
             ]
         ),

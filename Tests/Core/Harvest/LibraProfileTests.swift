@@ -159,8 +159,8 @@ struct LibraProfileTests {
         #expect(mean(scores, \.cpu) >= 0.95 && mean(scores, \.memory) >= 0.99 && mean(related, \.r2) >= 0.94, "\(table)")
     }
 
-    /// What the paper has for functions of the table (its Table 2): "dh", "ip", "dv", "vp" and "ir" are its DH, TN, DV, VP and IR; "alu" and
-    /// "ms" stand in for UL and CP, of which no profiles were published.
+    /// What the paper has for functions of the table (its Table 2): "dh", "ip", "dv", "vp" and "ir" are its DH, TN, DV, VP and IR; "alu"
+    /// and "ms" stand in for UL and CP, of which no profiles were published.
     private static let paper: [String: (cpu: Double, memory: Double, r2: Double)] = [
         "dh": (0.95, 0.99, 0.92), "ip": (0.98, 0.97, 0.93), "dv": (1, 1, 0.95), "vp": (0.58, 0.63, -0.14), "ir": (0.65, 0.59, -4.4),
         "alu": (0.85, 1, 0.92), "ms": (0.95, 1, 0.97),
@@ -171,8 +171,8 @@ struct LibraProfileTests {
         func text(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
         let lines = zip(rows, scores).map { row, score in
             let libra = paper[row.name].map { "Libra \($0.cpu) \($0.memory) \($0.r2)" } ?? "Libra published nothing"
-            return
-                "\(row.name): CPU class \(text(score.cpu)), memory class \(text(score.memory)), R2 \(text(score.r2)) of \(text(score.attainable)); \(libra)"
+            let r2 = "R2 \(text(score.r2)) of \(text(score.attainable))"
+            return "\(row.name): CPU class \(text(score.cpu)), memory class \(text(score.memory)), \(r2); \(libra)"
         }
         return "seed \(seed)\n" + lines.joined(separator: "\n")
     }
