@@ -110,7 +110,7 @@ extension Engine {
 
     private func tooLarge(_ needs: Resources) -> Refusal {
         // Down to whole mebibytes: a capacity is a share of the machine, and its last digits help nobody.
-        let memory = ledger.capacity.memoryBytes >> 20 << 20
+        let memory = (ledger.capacity.memoryBytes >> 20) << 20
         return .neverFits(
             "A replica reserves \(Resources.describe(millicores: needs.millicores)) CPU and "
                 + "\(Resources.describe(bytes: needs.memoryBytes)) of memory; the node has "
