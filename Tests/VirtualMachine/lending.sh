@@ -64,7 +64,7 @@ told_limit() { grep 'limit written' $log | grep 'kind=memory' | tail -n 1 | grep
 # While the node stands still nobody looks, and a lender takes what it can: what is left to it, and hardly more. (By one system call it
 # may take more: the kernel slows it down at the end of it.)
 kernel_holds() {
-    call lender 56 2000 "$1" >/tmp/held-call &
+    call lender 56 5000 "$1" >/tmp/held-call &
     caller=$!
     wait_for is_braked || return 1
     told_limit || { echo "memory.high is not what the node decided"; return 1; }
