@@ -227,9 +227,8 @@ let package = Package(
         tests(
             "SystemTests", "System",
             [
-                "BrumeModel", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "brume", .argumentParser, .asyncHTTPClient, .nioCore,
-                .nioPosix,
-                .nioHTTP1, .subprocess, .systemPackage,
+                "BrumeModel", "BrumeFunctions", "BrumeWorkload", "BrumeSimulator", "BrumeTestbeds", "brume", .argumentParser,
+                .asyncHTTPClient, .nioCore, .nioPosix, .nioHTTP1, .subprocess, .systemPackage,
             ], exclude: ["Counting"]),
         tests("TidyTests", "Tidy", []),
     ],

@@ -172,8 +172,10 @@ struct BadInputTests {
         deploy("memory of one byte", "--command", "cat", "--memory", "1", says: ["memory", "at least"]),
         deploy("memory that is no amount", "--command", "cat", "--memory", "lots", says: ["lots", "128Mi"]),
         deploy("no CPU at all", "--command", "cat", "--cpu", "0", says: ["CPU", "500m"]),
-        deploy("more memory than the node has", "--command", "cat", "--memory", "10Ti", says: ["10Ti", "smaller limits"]),
-        deploy("more CPU and memory than the node has", "--command", "cat", "--memory", "10Ti", "--cpu", "64", says: ["the node has"]),
+        deploy("more memory than the node has", "--command", "cat", "--memory", "10Ti", says: ["10240Gi", "smaller limits"]),
+        deploy(
+            "more CPU and memory than the node has", "--command", "cat", "--memory", "10Ti", "--cpu", "64",
+            says: ["the node has", "of memory. Deploy it"]),
         deploy("no time at all", "--command", "cat", "--timeout", "0s", says: ["time"]),
         deploy("no concurrency", "--command", "cat", "--concurrency", "0", says: ["concurrency"]),
         deploy("a minimum over the maximum", "--command", "cat", "--min", "5", "--max", "2", says: ["5", "2"]),
@@ -215,6 +217,15 @@ struct BadInputTests {
                 #expect(try await Self.deployed(on: node) == before, "something changed")
                 #expect(try await node.call("good", "after").text == "after")
             }
+        }
+    }
+
+    @Test("a node that is to promise more CPU than the machine has says so, and works")
+    func moreCPU() async throws {
+        try await withNode(options: ["--cpu", "900", "--spares", "0"]) { node in
+            #expect(node.log.contains("what --cpu 900 promises beyond that, calls share"), "\(node.log.prefix(500))")
+            try await node.deployFork("good", "cat")
+            #expect(try await node.call("good", "shared").text == "shared")
         }
     }
 

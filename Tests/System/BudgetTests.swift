@@ -43,7 +43,7 @@ struct BudgetTests {
 
     @Test(
         "a write of a Redis client keeps to its budget of allocations and of system calls that read and write",
-        arguments: [["SET", "key", "value"], ["INCR", "hits"], ["SADD", "set", "member"]])
+        arguments: [["SET", "key", "value"], ["INCR", "hits"], ["SADD", "set", "member"], ["HSET", "hash", "field", "value"]])
     func stateWrite(words: [String]) async throws {
         let folder = NSTemporaryDirectory() + "brume-budget-" + UUID().uuidString.prefix(8).lowercased()
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

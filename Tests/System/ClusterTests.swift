@@ -270,6 +270,42 @@ struct LabClusterTests {
         #expect(try await Self.processes(in: root) == 0)
     }
 
+    @Test("with --redis any Redis client uses the nodes, also on two sides of a cut link", .timeLimit(.minutes(2)))
+    func redis() async throws {
+        let script = """
+            one() { redis-cli -u $BRUME_REDIS_1 "$@"; }
+            two() { redis-cli -u $BRUME_REDIS_2 "$@"; }
+            one incrby hits 1
+            for i in $(seq 200); do [ "$(two get hits)" = 1 ] && break; sleep 0.05; done
+            echo 'partition 1|2' > $BRUME_LAB/control
+            for i in $(seq 200); do one set probe $i > /dev/null; sleep 0.1; [ "$(two get probe)" = $i ] || break; done
+            one incrby hits 10; two incrby hits 100
+            echo "apart $(one get hits) $(two get hits)"
+            echo heal > $BRUME_LAB/control
+            for i in $(seq 400); do [ "$(one get hits)" = 111 ] && [ "$(two get hits)" = 111 ] && break; sleep 0.05; done
+            echo "together $(one get hits) $(two get hits)"
+            """
+        let outcome = try await NodeUnderTest.run(
+            NodeUnderTest.program, ["lab", "cluster", "2", "--isolation", "none", "--redis", "0", "--run", script])
+        #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+        let said = outcome.output
+        #expect(said.contains("apart 11 101") && said.contains("together 111 111"), "\(said)\(outcome.complaint)")
+    }
+
+    @Test("the table of nodes says where they serve Redis, and a node that is started again serves there again", .timeLimit(.minutes(2)))
+    func redisPorts() async throws {
+        let outcome = try await NodeUnderTest.run(
+            NodeUnderTest.program, ["lab", "cluster", "2", "--isolation", "none", "--redis", "0"], input: "kill 2\nstart 2\nexit\n")
+        #expect(outcome.exitCode == 0, "\(outcome.complaint)")
+        let rows = outcome.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(rows.first?.prefix(3) == ["NODE", "URL", "REDIS"], "\(outcome.output)")
+        let ports = rows.dropFirst().prefix(2).compactMap { $0.count > 2 ? Int($0[2].split(separator: ":").last ?? "") : nil }
+        #expect(ports.count == 2 && Set(ports).count == 2 && ports.allSatisfy { $0 > 0 }, "\(outcome.output)")
+        #expect(outcome.complaint.contains("Node 2 runs"), "\(outcome.complaint)")
+        let wrong = try await NodeUnderTest.run(NodeUnderTest.program, ["lab", "cluster", "2", "--redis", "65535"])
+        #expect(wrong.exitCode == 2 && wrong.complaint.contains("--redis"), "\(wrong.complaint)")
+    }
+
     @Test("orders part, heal, kill and start nodes", .timeLimit(.minutes(3)))
     func orders() async throws {
         let orders = """

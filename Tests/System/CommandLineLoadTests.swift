@@ -2,6 +2,7 @@
 import BrumeWorkload
 import FoundationEssentials
 import NIOHTTP1
+import Subprocess
 import SystemPackage
 import Testing
 
@@ -75,6 +76,26 @@ struct CommandLineLoadTests {
         #expect(records[0]["cold"] == "0")
         #expect(records[2]["failure"] == "overloaded")
         #expect(records.allSatisfy { ($0["completion_time"].flatMap(Double.init) ?? 0) > 0 })
+    }
+
+    @Test("while a trace is played a terminal shows how far it is, and a file gets plain lines")
+    func progress() async throws {
+        try await withTemporaryDirectory { root in
+            try write("at_ms,function\n0,merge-sort\n900,merge-sort\n1800,busy\n", to: "\(root)/trace.csv")
+            try await CommandLineServer.run(node) { server in
+                let words = ["load", "--trace", "\(root)/trace.csv"]
+                let seen = try await Subprocess.run(
+                    .name("script"), arguments: ["-qec", ([try CommandLineProgram.path] + words).joined(separator: " "), "/dev/null"],
+                    environment: .custom([
+                        "PATH": "/usr/bin:/bin", "TERM": "xterm", "BRUME_URL": server.url, "BRUME_USER": "\(CommandLineServer.user)",
+                        "BRUME_PASSWORD": "\(CommandLineServer.password)",
+                    ]), output: .string(limit: 1 << 20)
+                ).standardOutput
+                #expect(seen.contains("of 3 calls answered") && seen.contains("\r\u{1B}[K"), "\(seen)")
+                let file = try await CommandLineProgram.run(words, at: server)
+                #expect(!file.complaint.contains("\u{1B}") && !file.complaint.contains("\r"), "\(file.complaint)")
+            }
+        }
     }
 
     @Test("a trace from standard input is made faster, cut, and sent to other functions")

@@ -70,6 +70,44 @@ struct FunctionStateTests {
         }
     }
 
+    /// Sockets below the node's folder of sockets of state on which somebody listens, by their paths.
+    private func stateSockets(of node: NodeUnderTest) throws -> Set<String> {
+        let owned = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(node.pid)/fd").compactMap { entry in
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(node.pid)/fd/\(entry)")
+        }
+        let lines = try String(contentsOfFile: "/proc/net/unix", encoding: .utf8).split(separator: "\n").dropFirst()
+        // Num RefCount Protocol Flags Type St Inode Path; bit 16 of the flags says that it listens.
+        let open = lines.compactMap { line -> String? in
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count >= 8, words[3] == "00010000", owned.contains("socket:[\(words[6])]") else { return nil }
+            return words[7]
+        }
+        return Set(open.filter { $0.contains("/state/") })
+    }
+
+    @Test("the socket of a removed function closes, those of others stay, and it opens again with the state that was kept")
+    func closesSockets() async throws {
+        try await withNode(options: ["--spares", "0"]) { node in
+            #expect(try stateSockets(of: node).isEmpty)
+            try await deploy("first", on: node)
+            #expect(try await node.call("first", "add visits").text == "1")
+            let firsts = try stateSockets(of: node)
+            try await deploy("second", on: node)
+            #expect(try await node.call("second", "add visits").text == "1")
+            let both = try stateSockets(of: node)
+            #expect(firsts.count == 1 && both.count == 2 && both.isSuperset(of: firsts))
+            let removed = try await node.brume(["remove", "first"])
+            #expect(removed.exitCode == 0, "\(removed.complaint)")
+            let isClosed = try await eventually { try stateSockets(of: node) == both.subtracting(firsts) }
+            #expect(isClosed)
+            #expect(firsts.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
+            #expect(try await node.call("second", "add visits").text == "2")
+            try await deploy("first", on: node)
+            #expect(try await node.call("first", "add visits").text == "2")
+            #expect(try stateSockets(of: node) == both)
+        }
+    }
+
     @Test("what was answered at durability sync is there after kill -9")
     func survives() async throws {
         let node = try await NodeUnderTest(options: ["--state-durability", "sync"])

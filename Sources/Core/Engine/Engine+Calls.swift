@@ -109,11 +109,13 @@ extension Engine {
     }
 
     private func tooLarge(_ needs: Resources) -> Refusal {
-        .neverFits(
+        // Down to whole mebibytes: a capacity is a share of the machine, and its last digits help nobody.
+        let memory = (ledger.capacity.memoryBytes >> 20) << 20
+        return .neverFits(
             "A replica reserves \(Resources.describe(millicores: needs.millicores)) CPU and "
                 + "\(Resources.describe(bytes: needs.memoryBytes)) of memory; the node has "
-                + "\(Resources.describe(millicores: ledger.capacity.millicores)) and "
-                + "\(Resources.describe(bytes: ledger.capacity.memoryBytes)). Deploy it with smaller limits.")
+                + "\(Resources.describe(millicores: ledger.capacity.millicores)) CPU and "
+                + "\(Resources.describe(bytes: memory)) of memory. Deploy it with smaller limits.")
     }
 
     private func hasUsableReplica(_ function: FunctionState) -> Bool {

@@ -29,8 +29,9 @@ package struct StateServiceSettings: Sendable {
     /// The same while many write: each flush costs every node some wakings, whatever it holds. With what links and merging take, a write
     /// is still heard of everywhere within 15 ms.
     package var busyFlushSpacing = Duration.milliseconds(10)
-    /// Runs of operations between two flushes from which on many write: some ten thousand a second.
-    package var busyRuns = 40
+    /// Runs of operations between two flushes from which on many write: some six hundred a second. With functions on five nodes that
+    /// counted to one number, a thousand writes a second each, frames of 5 ms were a third of all the processors' work.
+    package var busyRuns = 3
     /// Bytes of records at which a snapshot is made, unless the snapshot itself is larger: bounds how much a start has to read again.
     package var recordBytesMax = 16 << 20
     /// How often it is looked whether a snapshot is due.

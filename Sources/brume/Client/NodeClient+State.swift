@@ -32,20 +32,24 @@ extension NodeClient {
 
     /// One page of an object.
     func stateObject(
-        _ place: StatePlace, _ name: String, from cursor: String? = nil, headers: [HeaderField] = []
+        _ place: StatePlace, _ name: String, from cursor: String? = nil, query: [(name: String, value: String?)] = [],
+        headers: [HeaderField] = []
     ) async throws -> StateObjectReport {
         let path = place.path(name)
         let response = try await api(
-            .GET, path, query: [("cursor", cursor), ("limit", "\(Self.statePage)")], headers: place.headers + headers)
+            .GET, path, query: [("cursor", cursor), ("limit", "\(Self.statePage)")] + query, headers: place.headers + headers)
         return try await decode(StateObjectReport.self, response, path)
     }
 
-    /// A whole object, page by page.
-    func wholeStateObject(_ place: StatePlace, _ name: String, headers: [HeaderField] = []) async throws -> StateObjectReport {
-        var object = try await stateObject(place, name, headers: headers)
+    /// A whole object, page by page, or the one element of it that the query asks for.
+    func wholeStateObject(
+        _ place: StatePlace, _ name: String, query: [(name: String, value: String?)] = [], headers: [HeaderField] = []
+    ) async throws -> StateObjectReport {
+        var object = try await stateObject(place, name, query: query, headers: headers)
         while let cursor = object.next {
-            let more = try await stateObject(place, name, from: cursor, headers: headers)
+            let more = try await stateObject(place, name, from: cursor, query: query, headers: headers)
             object.next = more.next
+            object.ids = object.ids.map { $0 + (more.ids ?? []) }
             switch (object.value, more.value) {
             case (.list(let items), .list(let further)): object.value = .list(items + further)
             case (.object(let fields), .object(let further)): object.value = .object(fields.merging(further) { _, new in new })

@@ -55,6 +55,11 @@ struct StateObjectReport: Codable, Equatable {
     var expires: String?
     /// Where the next page begins; missing on the last.
     var next: String?
+    /// What names the elements of a list, where it was asked for.
+    var ids: [String]?
+    /// Of one element: its index, and what names it.
+    var at: Int?
+    var id: String?
 }
 
 /// GET `/v1/state/NAMESPACE`.
@@ -80,6 +85,10 @@ struct StateOperation: Codable, Equatable {
     var fields: StateJSON?
     var items: StateJSON?
     var at: Int?
+    var element: String?
+    var before: String?
+    var after: String?
+    var count: Int?
     var seconds: Double?
 
     init(_ op: String, kind: String? = nil) {
@@ -91,6 +100,7 @@ struct StateOperation: Codable, Equatable {
 /// What an operation answers.
 struct StateResult: Codable, Equatable {
     var result: StateJSON?
+    var ids: [String]?
     var version: String?
 }
 

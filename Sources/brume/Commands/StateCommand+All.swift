@@ -213,11 +213,11 @@ enum StateText {
 
     static func change(
         _ name: String, _ operation: StateOperation, _ state: StateOptions, _ consistency: ConsistencyOption, _ node: NodeOptions,
-        prints: Bool
+        headers: [HeaderField] = [], prints: Bool
     ) async throws {
         try await node.withClient { client in
             let answer = try await node.asking {
-                try await client.changeState(state.place, name, operation, headers: consistency.headers)
+                try await client.changeState(state.place, name, operation, headers: consistency.headers + headers)
             }
             if prints, let result = answer.result { try Console.standard.print(value(result)) }
         }

@@ -17,8 +17,9 @@ struct StateCommand: AsyncParsableCommand {
               brume state ls
             """,
         subcommands: [
-            StateGet.self, StateSet.self, StateIncrement.self, StateAdd.self, StateRemove.self, StateDelete.self, StateList.self,
-            StateWatch.self, StateDump.self, StateRestore.self, StateStats.self,
+            StateGet.self, StateSet.self, StateIncrement.self, StateAdd.self, StateRemove.self, StateInsert.self,
+            StateReplace.self, StateCut.self, StateDelete.self, StateList.self, StateWatch.self, StateDump.self, StateRestore.self,
+            StateStats.self,
         ])
 }
 
@@ -47,23 +48,32 @@ struct StateGet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "get", abstract: "Print an object.",
         discussion: """
-            A string is printed as it is, a set one member a line, a hash and a zset in two columns.
+            A string is printed as it is, a set or a list one member a line, a hash and a zset in two columns.
 
             Example:
               brume state get greeting
               brume state get basket --json
+              brume state get steps --at -1
             """)
 
     @Argument(help: ArgumentHelp("Name of the object.", valueName: "name")) var name: String
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Only the element of a list, or the character of a text, at this index; -1 is the last.", valueName: "index")
+    )
+    var at: Int?
+    @Option(help: ArgumentHelp("Only the element, or the character, with this ID.", valueName: "id")) var element: String?
+    @Flag(help: "With --json, the IDs of a list's elements too.") var ids = false
     @OptionGroup var state: StateOptions
     @OptionGroup var consistency: ConsistencyOption
     @OptionGroup var format: FormatOption
     @OptionGroup(title: "Node") var node: NodeOptions
 
     func run() async throws {
+        let query: [(name: String, value: String?)] = [("at", at.map { String($0) }), ("element", element), ("ids", ids ? "true" : nil)]
         try await node.withClient { client in
             let object = try await node.asking {
-                try await client.wholeStateObject(state.place, name, headers: consistency.headers)
+                try await client.wholeStateObject(state.place, name, query: query, headers: consistency.headers)
             }
             try Console.standard.print(format.json ? JSONText.of(object) : StateText.value(object.value))
         }

@@ -77,7 +77,8 @@ struct Assembly {
         let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels, loop: peerLoop)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
-        let redis = try stateAssembly.makeRedis(state, onListening: announce)
+        let announcement = NodeAnnouncement(directory: directory, host: plan.host, isListed: plan.isListed, logger: logger)
+        let redis = try stateAssembly.makeRedis(state) { announce($0, in: announcement) }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
             settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
@@ -107,7 +108,7 @@ struct Assembly {
             },
             logger: Logger(label: "brume.gateway"),
             onListening: { _, port in
-                announce(port, in: directory, logger)
+                announcement.opened(port: port)
                 await welcome(port: port, directory: directory, isolation: node.driver.isolation, parts)
             })
         defer { directory.withdraw() }
@@ -144,16 +145,10 @@ struct Assembly {
     }
 
     /// The sockets of functions are nobody's to type.
-    private func announce(_ address: RedisListener.Address) {
-        if case .tcp(_, _) = address { console.note("  redis      \(address)") }
-    }
-
-    private func announce(_ port: Int, in directory: NodeDirectory, _ logger: Logger) {
-        do {
-            try directory.announce(host: plan.host, port: port, isListed: plan.isListed)
-        } catch {
-            logger.warning("node.json not written; clients need --url", metadata: ["error": "\(error)"])
-        }
+    private func announce(_ address: RedisListener.Address, in announcement: NodeAnnouncement) {
+        guard case .tcp(_, _) = address else { return }
+        announcement.opened(redis: "\(address)")
+        console.note("  redis      \(address)")
     }
 
     private func welcome(port: Int, directory: NodeDirectory, isolation: String, _ parts: ClusterAssembly.Parts?) async {

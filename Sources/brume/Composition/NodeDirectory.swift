@@ -59,9 +59,11 @@ struct NodeDirectory {
 
     /// Tells clients on this machine where the node listens. The registry of the machine is written where that is allowed.
     ///
-    /// - Parameter isListed: whether the machine's registry leads here; one of several nodes on a machine better stays out of it.
-    func announce(host: String, port: Int, isListed: Bool) throws {
-        let file = NodeFile(pid: getpid(), address: host, port: port, dataDirectory: path.string)
+    /// - Parameters:
+    ///   - isListed: whether the machine's registry leads here; one of several nodes on a machine better stays out of it.
+    ///   - redis: where Redis clients are served over TCP.
+    func announce(host: String, port: Int, redis: String?, isListed: Bool) throws {
+        let file = NodeFile(pid: getpid(), address: host, port: port, dataDirectory: path.string, redis: redis)
         try file.write(to: nodeFilePath)
         guard isListed else { return }
         try? FileManager.default.createDirectory(

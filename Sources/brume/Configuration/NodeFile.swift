@@ -16,6 +16,8 @@ struct NodeFile: Codable, Equatable {
     var port: Int
     /// Absolute path of the data directory.
     var dataDirectory: String?
+    /// Where it serves Redis' protocol over TCP, as HOST:PORT; nil where it does not.
+    var redis: String?
 
     /// The URL for a client on the same machine: a wildcard address is reached over loopback.
     var url: String {
@@ -37,11 +39,12 @@ struct NodeFile: Codable, Equatable {
         self = file
     }
 
-    init(pid: Int32, address: String, port: Int, dataDirectory: String?) {
+    init(pid: Int32, address: String, port: Int, dataDirectory: String?, redis: String? = nil) {
         self.pid = pid
         self.address = address
         self.port = port
         self.dataDirectory = dataDirectory
+        self.redis = redis
     }
 
     /// Writes the file in one step, so that a reader never sees half of it.

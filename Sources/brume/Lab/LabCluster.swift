@@ -24,10 +24,13 @@ struct LabCluster: Sendable {
     let options: [String]
     private let console = Console.standard
 
-    init(count: Int, root: FilePath, options: [String]) throws {
+    /// - Parameter redis: the port at which the first node serves Redis clients, the others behind it; 0 for free ones, nil for none.
+    init(count: Int, root: FilePath, options: [String], redis: Int?) throws {
         self.root = root
         self.options = options
-        members = try (1...count).map { try LabMember(number: $0, in: root) }
+        members = try (1...count).map { number in
+            try LabMember(number: number, in: root, redis: redis.map { "127.0.0.1:\($0 == 0 ? 0 : $0 + number - 1)" })
+        }
     }
 
     /// Starts the nodes, joins them, and carries out what `lines` say (or runs `command`), then stops everything.
@@ -131,9 +134,11 @@ struct LabCluster: Sendable {
     }
 
     private func present() async throws {
-        var table = Table([.init("NODE"), .init("URL"), .init("IDENTITY"), .init("DATA")])
+        let servesRedis = members.contains(where: \.servesRedis)
+        var table = Table([.init("NODE"), .init("URL")] + (servesRedis ? [.init("REDIS")] : []) + [.init("IDENTITY"), .init("DATA")])
         for member in members {
-            table.add([member.name, member.url, String((member.id?.description ?? "").prefix(12)), member.dataDirectory])
+            let redis = servesRedis ? [member.redis ?? "-"] : []
+            table.add([member.name, member.url] + redis + [String((member.id?.description ?? "").prefix(12)), member.dataDirectory])
         }
         try console.print(table.rendered(style: console.outputStyle))
         let way = console.inputIsTerminal ? "type them here, or write" : "write"
@@ -150,6 +155,7 @@ struct LabCluster: Sendable {
         for member in members {
             words[Environment.Key(stringLiteral: "BRUME_NODE_\(member.number)")] = member.url
             words[Environment.Key(stringLiteral: "BRUME_DATA_\(member.number)")] = member.dataDirectory
+            if let redis = member.redis { words[Environment.Key(stringLiteral: "BRUME_REDIS_\(member.number)")] = "redis://\(redis)" }
         }
         var platform = PlatformOptions()
         platform.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(5))]

@@ -19,16 +19,23 @@ final class LabMember: Sendable {
     private struct State {
         var pid: pid_t?
         var port: Int?
+        /// Where it serves Redis clients; it comes back there.
+        var redis: String?
         var id: NodeID?
     }
 
     /// From 1.
     let number: Int
     let dataDirectory: String
-    private let state = Mutex(State())
+    /// Whether it serves Redis clients.
+    let servesRedis: Bool
+    private let state: Mutex<State>
 
-    init(number: Int, in root: FilePath) throws {
+    /// - Parameter redis: where it serves Redis clients, with port 0 for any; nil for nowhere.
+    init(number: Int, in root: FilePath, redis: String?) throws {
         self.number = number
+        servesRedis = redis != nil
+        state = Mutex(State(redis: redis))
         dataDirectory = root.appending("node\(number)").string
         try FileManager.default.createDirectory(
             atPath: dataDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
@@ -38,6 +45,9 @@ final class LabMember: Sendable {
     var isRunning: Bool { state.withLock { $0.pid != nil } }
     var id: NodeID? { state.withLock { $0.id } }
     var url: String { "http://127.0.0.1:\(state.withLock { $0.port } ?? 0)" }
+
+    /// Where it serves Redis clients, once it was seen listening.
+    var redis: String? { state.withLock { $0.redis } }
 
     func remember(_ id: NodeID) { state.withLock { $0.id = id } }
 
@@ -52,8 +62,9 @@ final class LabMember: Sendable {
     /// - Parameter life: the reading end of a pipe whose other end this program holds: when that is gone, so is the node.
     func run(_ options: [String], environment: [String: String], life: Descriptor) async throws {
         let program = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let port = state.withLock { $0.port } ?? 0
-        let words = ["up", "--port", "\(port)", "--data-dir", dataDirectory, "--name", name, "--unlisted", "--lab"] + options
+        let (port, redis) = state.withLock { ($0.port ?? 0, $0.redis) }
+        var words = ["up", "--port", "\(port)", "--data-dir", dataDirectory, "--name", name, "--unlisted", "--lab"] + options
+        if let redis { words += ["--redis", redis] }
         let output = try Descriptor.open(log, .writeOnly, options: [.create, .append], permissions: [.ownerReadWrite])
         defer { try? output.close() }
         var platform = PlatformOptions()
@@ -98,8 +109,11 @@ final class LabMember: Sendable {
         let started = ContinuousClock.now
         var hasRun = false
         while true {
-            if let file = NodeFile(path: file) {
-                state.withLock { $0.port = file.port }
+            if let file = NodeFile(path: file), !servesRedis || file.redis != nil {
+                state.withLock { state in
+                    state.port = file.port
+                    state.redis = file.redis
+                }
                 return try NodeSearch(environment: [:]).find(NodeSearch.Wishes(dataDirectory: dataDirectory))
             }
             hasRun = hasRun || isRunning

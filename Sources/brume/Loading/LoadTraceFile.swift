@@ -2,13 +2,14 @@
 import BrumeLoad
 import BrumeModel
 import BrumeWorkload
+import FoundationEssentials
 import SystemPackage
 
-/// A file with a trace, read piece by piece. Standard input is kept, because it is looked at twice.
+/// A file with a trace, read piece by piece. Standard input, pipes and devices are kept, because a trace is looked at twice.
 struct LoadTraceFile {
     /// One read.
     private static let pieceBytes = 256 << 10
-    /// Largest trace on standard input, which has to be kept; a file of any size is read in pieces.
+    /// Largest trace that has to be kept; a file of any size is read in pieces.
     private static let inputBytesMax = 1 << 30
 
     let path: String
@@ -17,22 +18,43 @@ struct LoadTraceFile {
     /// - Throws: `CommandFailure` (words) where there is no such file, or it cannot be read.
     init(path: String) throws {
         self.path = path
-        guard path == "-" else {
+        if path == "-" {
+            kept = try Self.keep(.standardInput, path)
+        } else if Self.isRegular(path) {
             kept = nil
-            return
+        } else {
+            let descriptor = try Self.open(path)
+            kept = try descriptor.closeAfter { try Self.keep(descriptor, path) }
         }
-        let pieces = FilePieces(.standardInput, pieceBytes: Self.pieceBytes)
+    }
+
+    /// Whether it can be read again from its beginning, and ends.
+    private static func isRegular(_ path: String) -> Bool {
+        let target = URL(filePath: path).resolvingSymlinksInPath().path
+        return (try? FileManager.default.attributesOfItem(atPath: target))?[.type] as? FileAttributeType == .typeRegular
+    }
+
+    private static func open(_ path: String) throws(CommandFailure) -> Descriptor {
+        do {
+            return try Descriptor.open(FilePath(path), .readOnly)
+        } catch {
+            throw .words("The file '\(path)' cannot be read (\(error)); check its path and its permissions.")
+        }
+    }
+
+    private static func keep(_ descriptor: Descriptor, _ path: String) throws -> [[UInt8]] {
+        let pieces = FilePieces(descriptor, pieceBytes: pieceBytes)
         var all: [[UInt8]] = []
         var bytes = 0
         for piece in pieces {
             all.append(piece)
             bytes += piece.count
-            guard bytes <= Self.inputBytesMax else {
-                throw CommandFailure.words("The trace is larger than \(Wording.bytes(Self.inputBytesMax)); give it as a file.")
+            guard bytes <= inputBytesMax else {
+                throw CommandFailure.words("The trace is larger than \(Wording.bytes(inputBytesMax)); give it as a file.")
             }
         }
         try pieces.check(path)
-        kept = all
+        return all
     }
 
     /// Hands the lines to a reader.
@@ -40,12 +62,7 @@ struct LoadTraceFile {
     /// - Throws: what the reader throws with the file's name in front, `CommandFailure` (words) for a file that cannot be read.
     func read<Value>(_ body: (any Sequence<Substring>) throws(BrumeError) -> Value) throws -> Value {
         if let kept { return try named { () throws(BrumeError) in try body(TextLines(kept)) } }
-        let descriptor: Descriptor
-        do {
-            descriptor = try Descriptor.open(FilePath(path), .readOnly)
-        } catch {
-            throw CommandFailure.words("The file '\(path)' cannot be read (\(error)); check its path and its permissions.")
-        }
+        let descriptor = try Self.open(path)
         return try descriptor.closeAfter {
             let pieces = FilePieces(descriptor, pieceBytes: Self.pieceBytes)
             let value = Result { () throws(BrumeError) in try body(TextLines(pieces)) }

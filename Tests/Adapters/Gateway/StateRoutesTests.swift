@@ -135,6 +135,64 @@ struct StateRoutesTests {
             ]
         ),
         (
+            "list in its middle",
+            [
+                Step(.put, "/l", #"{"kind":"list","value":["a","b","c"]}"#, 201),
+                Step(.post, "/l", #"{"op":"insert","at":1,"items":["x","y"]}"#, 200, "=5"),
+                Step(.get, "/l", nil, 200, #"=["a","x","y","b","c"]"#),
+                Step(.post, "/l", #"{"op":"insert","at":-2,"value":"z"}"#, 200, "=6"),
+                Step(.get, "/l", nil, 200, #"=["a","x","y","b","z","c"]"#),
+                Step(.post, "/l", #"{"op":"cut","at":1,"count":2}"#, 200, #"=["x","y"]"#),
+                Step(.post, "/l", #"{"op":"replace","at":-1,"value":"C"}"#, 200, "=4"),
+                Step(.post, "/l", #"{"op":"replace","at":1,"count":2,"items":["1","2","3"]}"#, 200, "=5"),
+                Step(.get, "/l", nil, 200, #"=["a","1","2","3","C"]"#),
+                Step(.post, "/l", #"{"op":"cut","at":3,"count":9}"#, 200, #"=["3","C"]"#),
+                Step(.get, "/l?at=-1", nil, 200, #"="2""#), Step(.get, "/l?at=0", nil, 200, #"="a""#),
+                Step(.post, "/l", #"{"op":"cut","count":0}"#, 200, "=[]"), Step(.post, "/l", #"{"op":"cut","at":-3,"count":3}"#, 200),
+                Step(.get, "/l", nil, 404), Step(.post, "/l", #"{"op":"cut"}"#, 200, "=[]"),
+                Step(.post, "/l", #"{"op":"cut","at":-1}"#, 200, "=[]"),
+                Step(.post, "/l", #"{"op":"insert","at":0,"value":"again"}"#, 200, "=1"),
+            ]
+        ),
+        (
+            "text in its middle",
+            [
+                Step(.put, "/t", #"{"kind":"text","value":"h\u00e9llo world"}"#, 201),
+                Step(.post, "/t", #"{"op":"replace","at":1,"count":1,"value":"e"}"#, 200, "=11"),
+                Step(.post, "/t", #"{"op":"insert","at":-7,"value":","}"#, 200, "=12"),
+                Step(.post, "/t", #"{"op":"cut","at":-5,"count":99}"#, 200, "=5"),
+                Step(.post, "/t", #"{"op":"insert","items":["y","ou"]}"#, 200, "=10"), Step(.get, "/t", nil, 200, #"="hello, you""#),
+                Step(.get, "/t?at=1", nil, 200, #"="e""#),
+            ]
+        ),
+        (
+            "indices that are not there",
+            [
+                Step(.put, "/l", #"{"kind":"list","value":["a","b","c"]}"#, 201),
+                Step(
+                    .post, "/l", #"{"op":"insert","at":4,"value":"x"}"#, 400,
+                    "The index 4 is out of range: with 3 elements it is 0 to 3, or from the end -1 to -4."),
+                Step(.post, "/l", #"{"op":"insert","at":-5,"value":"x"}"#, 400),
+                Step(
+                    .post, "/l", #"{"op":"cut","at":3}"#, 400,
+                    "The index 3 is out of range: with 3 elements it is 0 to 2, or from the end -1 to -3."),
+                Step(.post, "/l", #"{"op":"replace","at":-4,"value":"x"}"#, 400), Step(.get, "/l?at=3", nil, 400),
+                Step(.post, "/l", #"{"op":"cut","at":-9223372036854775808}"#, 400),
+                Step(.post, "/l", #"{"op":"cut","at":0,"count":-1}"#, 400, "The count is -1; write 0 or more."),
+                Step(.post, "/l", #"{"op":"cut","at":0,"count":9223372036854775807}"#, 200, #"=["a","b","c"]"#),
+                Step(
+                    .post, "/l", #"{"op":"replace","at":0,"value":"x"}"#, 400,
+                    "The index 0 is out of range: there are no elements."),
+                Step(.post, "/l", #"{"op":"insert","at":1,"value":"x"}"#, 400), Step(.get, "/l", nil, 404),
+                Step(.put, "/s", #"{"kind":"set","value":["a"]}"#, 201), Step(.post, "/s", #"{"op":"cut","at":0}"#, 409),
+                Step(.post, "/s", #"{"op":"insert","at":0,"value":"x"}"#, 409), Step(.get, "/s?at=0", nil, 409),
+                Step(.get, "/s?ids=true", nil, 400), Step(.post, "/l", #"{"op":"insert","at":0,"after":"1-1","value":"x"}"#, 400),
+                Step(.post, "/l", #"{"op":"insert","element":"1-1","value":"x"}"#, 400),
+                Step(.post, "/l", #"{"op":"cut","element":"x"}"#, 400),
+                Step(.post, "/l", #"{"op":"insert","after":"1-1","value":"x"}"#, 404), Step(.get, "/l?element=-", nil, 400),
+            ]
+        ),
+        (
             "flags and registers",
             [
                 Step(.put, "/f", #"{"kind":"flag","value":true}"#, 201), Step(.get, "/f", nil, 200, "=true"),
@@ -228,6 +286,70 @@ struct StateRoutesTests {
             #expect(now.status == .ok && now.text.contains(#""value":"3""#))
             let last = try #require(now.field("ETag"))
             #expect(try await send(.delete, ["If-Match": last]).status == .noContent)
+        }
+    }
+
+    @Test("An element keeps its ID wherever edits move it, and is edited by it")
+    func elementIDs() async throws {
+        try await withState { client in
+            func document(_ reply: TestResponse) throws -> [String: Any] {
+                try #require(try JSONSerialization.jsonObject(with: Data(reply.body.readableBytesView)) as? [String: Any])
+            }
+            func post(_ body: String, _ path: String = "/v1/state/shop/l") async throws -> TestResponse {
+                try await client.send(.post, path, body)
+            }
+            let made = try document(try await post(#"{"op":"insert","kind":"list","items":["a","b","c"]}"#))
+            let ids = try #require(made["ids"] as? [String])
+            try #require(ids.count == 3 && Set(ids).count == 3)
+            #expect(try document(try await client.send(.get, "/v1/state/shop/l?ids=true"))["ids"] as? [String] == ids)
+            let page = try document(try await client.send(.get, "/v1/state/shop/l?ids=true&limit=2&cursor=1"))
+            #expect(page["ids"] as? [String] == Array(ids[1...]))
+            // Others edit before it; the ID still means b.
+            _ = try await post(#"{"op":"insert","at":0,"items":["x","y"]}"#)
+            let found = try document(try await client.send(.get, "/v1/state/shop/l?element=\(ids[1])"))
+            #expect(found["at"] as? Int == 3 && found["value"] as? String == "b" && found["id"] as? String == ids[1])
+            let added = try document(try await post(#"{"op":"insert","after":"\#(ids[1])","value":"b2"}"#))
+            #expect(added["result"] as? Int == 6 && (added["ids"] as? [String])?.count == 1)
+            _ = try await post(#"{"op":"insert","before":"\#(ids[0])","value":"a0"}"#)
+            _ = try await post(#"{"op":"replace","element":"\#(ids[2])","value":"C"}"#)
+            #expect(try Self.value(try await client.send(.get, "/v1/state/shop/l")) == #"["x","y","a0","a","b","b2","C"]"#)
+            #expect(try Self.value(try await post(#"{"op":"cut","element":"\#(ids[1])"}"#)) == #"["b"]"#)
+            // What is removed is not edited any more, and what stands in its place now is spared.
+            for body in [#"{"op":"cut","element":"\#(ids[1])"}"#, #"{"op":"replace","element":"\#(ids[2])","value":"D"}"#] {
+                let refused = try await post(body)
+                #expect(refused.status == .notFound && refused.text.hasPrefix("The element is not there"), "\(refused.text)")
+            }
+            #expect(try await client.send(.get, "/v1/state/shop/l?element=\(ids[1])").status == .notFound)
+            // Its place is known as long as it is remembered.
+            _ = try await post(#"{"op":"insert","after":"\#(ids[1])","value":"after b"}"#)
+            #expect(try Self.value(try await client.send(.get, "/v1/state/shop/l")) == #"["x","y","a0","a","after b","b2","C"]"#)
+
+            _ = try await client.send(.put, "/v1/state/shop/t", #"{"kind":"text","value":"hello"}"#)
+            let cursor = try #require(try document(try await client.send(.get, "/v1/state/shop/t?at=4"))["id"] as? String)
+            _ = try await post(#"{"op":"insert","at":0,"value":"oh, "}"#, "/v1/state/shop/t")
+            _ = try await post(#"{"op":"insert","after":"\#(cursor)","value":" you"}"#, "/v1/state/shop/t")
+            #expect(try Self.value(try await client.send(.get, "/v1/state/shop/t")) == #""oh, hello you""#)
+        }
+    }
+
+    @Test("An edit by index under the version of a reading is refused once somebody else was there")
+    func editsUnderVersions() async throws {
+        try await withState { client in
+            _ = try await client.send(.put, "/v1/state/shop/l", #"{"kind":"list","value":["a","b"]}"#)
+            let tag = try #require(try await client.send(.get, "/v1/state/shop/l").field("ETag"))
+            func edit(_ tag: String, _ body: String) async throws -> TestResponse {
+                var headers = GatewayHarness.authorization
+                headers[.ifMatch] = tag
+                return try await client.execute(uri: "/v1/state/shop/l", method: .post, headers: headers, body: ByteBuffer(string: body))
+            }
+            let first = try await edit(tag, #"{"op":"insert","at":1,"value":"x"}"#)
+            #expect(first.status == .ok)
+            #expect(try await edit(tag, #"{"op":"cut","at":1}"#).status == .preconditionFailed)
+            #expect(try await edit(try #require(first.field("ETag")), #"{"op":"cut","at":1}"#).status == .ok)
+            #expect(try Self.value(try await client.send(.get, "/v1/state/shop/l")) == #"["a","b"]"#)
+            let batch = #"{"operations":[{"name":"l","op":"insert","at":1,"value":"y"},{"name":"l","op":"replace","at":0,"value":"A"}]}"#
+            #expect(try await client.send(.post, "/v1/state/shop", batch).text == #"{"results":[3,3]}"#)
+            #expect(try Self.value(try await client.send(.get, "/v1/state/shop/l")) == #"["A","y","b"]"#)
         }
     }
 

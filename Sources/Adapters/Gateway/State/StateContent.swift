@@ -14,13 +14,22 @@ enum StateContent: Sendable {
     case fields([(field: Bytes, value: Bytes)], next: UInt64?)
     case scored([ScoredMember], next: UInt64?)
     case tree(StateTree)
+    /// How long a list or a text is after an edit, and what names the elements that were put in; of a text only the first is told.
+    case edited(count: Int, first: Dot?, inserted: Int)
 
     /// Where the next page begins; nil where this is all.
     var next: UInt64? {
         switch self {
         case .list(_, let next), .fields(_, let next), .scored(_, let next): next
-        case .none, .truth, .integer, .number, .bytes, .tree: nil
+        case .none, .truth, .integer, .number, .bytes, .tree, .edited: nil
         }
+    }
+
+    /// Writes, beside the result of an operation, the IDs of what it put into a list or a text.
+    func writeIDs(into writer: inout StateJSONWriter) {
+        guard case .edited(_, let first?, let count) = self else { return }
+        writer.key("ids")
+        writer.list { writer in for id in Dot.elementIDs(from: first, count: count) { writer.value(id) } }
     }
 
     func write(into writer: inout StateJSONWriter) {
@@ -31,6 +40,7 @@ enum StateContent: Sendable {
         case .number(let number): writer.value(number)
         case .bytes(let bytes): writer.value(bytes)
         case .tree(let tree): tree.write(into: &writer)
+        case .edited(let count, _, _): writer.value(count)
         case .list(let items, _): writer.list { writer in for item in items { writer.value(item) } }
         case .fields(let fields, _):
             writer.object { writer in

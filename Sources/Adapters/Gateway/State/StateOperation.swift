@@ -13,9 +13,8 @@ enum StateOperation: Sendable {
     case remove(StateOperand)
     /// Fields of a hash, the value of a register or a flag.
     case set(kind: ObjectKind?, StateOperand)
-    /// Elements of a list, or characters of a text, at an index; a negative one counts from the end.
-    case insert(kind: ObjectKind?, at: Int, StateOperand)
-    case cut(at: Int, count: Int)
+    /// Elements of a list, or characters of a text, at an index or beside an element.
+    case splice(kind: ObjectKind?, StateEdit)
     case expire(milliseconds: Int64)
     case persist
     case delete
@@ -33,7 +32,13 @@ enum StateOperation: Sendable {
             if kind == nil { throw Self.unknown(kind: word) }
         }
         switch try fields.string("op") {
-        case "replace": self = .replace(kind ?? .string, try Self.operand(fields, "value"))
+        case "replace":
+            if let place = try Self.place(fields, isInsertion: false) {
+                let edit = StateEdit(place: place, count: try fields.integer("count") ?? 1, content: try Self.items(fields))
+                self = .splice(kind: kind, edit)
+            } else {
+                self = .replace(kind ?? .string, try Self.operand(fields, "value"))
+            }
         case "incr":
             self = .increment(kind: kind, by: try fields["by"].map { value throws(BrumeError) in try StateOperand(value) } ?? .integer(1))
         case "add": self = .add(kind: kind, try Self.operand(fields, "members"))
@@ -41,9 +46,11 @@ enum StateOperation: Sendable {
         case "set":
             self = .set(kind: kind, try Self.operand(fields, fields["fields"] == nil ? "value" : "fields"))
         case "insert":
-            self = .insert(
-                kind: kind, at: try fields.integer("at") ?? -1, try Self.operand(fields, fields["items"] == nil ? "value" : "items"))
-        case "cut": self = .cut(at: try fields.integer("at") ?? 0, count: try fields.integer("count") ?? 1)
+            let place = try Self.place(fields, isInsertion: true) ?? .index(-1)
+            self = .splice(kind: kind, StateEdit(place: place, count: 0, content: try Self.items(fields)))
+        case "cut":
+            let place = try Self.place(fields, isInsertion: false) ?? .index(0)
+            self = .splice(kind: kind, StateEdit(place: place, count: try fields.integer("count") ?? 1, content: nil))
         case "expire":
             guard let value = fields["seconds"], case .number(let text) = value, let seconds = Double(text), (0..<1e10).contains(seconds)
             else {
@@ -61,6 +68,10 @@ enum StateOperation: Sendable {
     private static func operand(_ fields: JSONFields, _ name: String) throws(BrumeError) -> StateOperand {
         guard let value = fields[name] else { throw BrumeError(.invalid, "The operation needs the field '\(name)'.") }
         return try StateOperand(value)
+    }
+
+    private static func items(_ fields: JSONFields) throws(BrumeError) -> StateOperand {
+        try operand(fields, fields["items"] == nil ? "value" : "items")
     }
 
     static func unknown(kind: String) -> BrumeError {
@@ -86,8 +97,7 @@ enum StateOperation: Sendable {
         case .add(let kind, let members): return try Self.add(key, kind, members, in: &replica, now)
         case .remove(let members): return try Self.remove(key, members, in: &replica, now)
         case .set(let kind, let value): return try Self.set(key, kind, value, in: &replica, now)
-        case .insert(let kind, let index, let value): return try Self.insert(key, kind, index, value, in: &replica, now)
-        case .cut(let index, let count): return try Self.cut(key, index, count, in: &replica, now)
+        case .splice(let kind, let edit): return try Self.splice(key, kind, edit, in: &replica, now)
         case .expire(let milliseconds):
             let moment = Int64(clamping: now.wallMilliseconds).addingReportingOverflow(milliseconds)
             return .truth(try replica.expire(key, at: moment.overflow ? .max : moment.partialValue, .always, now))
@@ -153,46 +163,6 @@ enum StateOperation: Sendable {
         default: throw StateError(.invalid, "A \(kind.word) has no single value to set; replace it, or add and remove.")
         }
         return .none
-    }
-
-    private static func insert(
-        _ key: ObjectKey, _ kind: ObjectKind?, _ index: Int, _ value: StateOperand, in replica: inout Replica, _ now: StateTime
-    ) throws(StateError) -> StateContent {
-        switch kind ?? replica.kind(of: key, now) ?? .list {
-        case .text:
-            let length = try replica.textCount(key, now)
-            try replica.textInsert(key, try value.element().text, at: index < 0 ? max(0, length + index + 1) : index, now)
-            return .integer(Int64(try replica.textCount(key, now)))
-        default:
-            let length = try replica.listLength(key, now)
-            guard index == 0 || index == -1 || index == length else {
-                throw StateError(.outOfRange, "Elements are put at the head of a list (at 0) or behind its end (at -1), not at \(index).")
-            }
-            let elements = try value.elements()
-            // Pushed at the head one after the other, the last one would come first.
-            let count = try replica.listPush(
-                key, index == 0 ? elements.reversed() : elements, atHead: index == 0, onlyIfExists: false, now)
-            return .integer(Int64(count))
-        }
-    }
-
-    private static func cut(
-        _ key: ObjectKey, _ index: Int, _ count: Int, in replica: inout Replica, _ now: StateTime
-    ) throws(StateError) -> StateContent {
-        guard index >= 0, count >= 0, !index.addingReportingOverflow(count).overflow else {
-            throw StateError(.outOfRange, "The index and the count of a cut are 0 or more.")
-        }
-        guard replica.kind(of: key, now) == .text else {
-            let length = try replica.listLength(key, now)
-            guard index == 0 || index + count >= length else {
-                throw StateError(.outOfRange, "Elements are cut from the head of a list (at 0) or from its end, not from its middle.")
-            }
-            return .list(try replica.listPop(key, count: min(count, max(0, length - index)), fromHead: index == 0, now), next: nil)
-        }
-        let length = try replica.textCount(key, now)
-        let range = min(index, length)..<min(index + count, length)
-        try replica.textRemove(key, range, now)
-        return .integer(Int64(range.count))
     }
 
     private static func replace(

@@ -23,14 +23,16 @@ extension StateRoutes {
         if request.headers[.accept]?.contains("text/event-stream") == true {
             return try StateChanges(access: try state()).stream(request, asked.space, name: name)
         }
+        if let place = try Self.place(request) { return try await readElement(asked, name, place) }
         let page = StatePage(
             cursor: try Self.cursor(request), limit: try request.queryNumber("limit", in: 1...Self.limitMax) ?? Self.limitDefault)
+        let wantsIDs = try request.queryTruth("ids") ?? false
         let key = try await prepare(asked, name)
-        let found = try locked { replica, now throws(StateError) -> (entry: StateEntry, content: StateContent, receipt: StateReceipt)? in
-            guard let kind = replica.kind(of: key, now) else { return nil }
-            let entry = StateEntry(name: name, kind: kind, version: replica.version(of: key, now), expiry: replica.expiry(of: key, now))
-            let content = try StateContent(of: key, kind, page, in: replica, now)
-            return (entry, content, StateReceipt(asked, key, &replica, now))
+        let found = try locked { replica, now throws(StateError) -> StateReading<StateContent>? in
+            guard let entry = StateEntry(key, in: replica, now) else { return nil }
+            let content = try StateContent(of: key, entry.kind, page, in: replica, now)
+            let ids = wantsIDs ? try StateElement.ids(of: key, entry.kind, page, in: replica, now) : nil
+            return StateReading(entry: entry, content: content, ids: ids, receipt: StateReceipt(asked, key, &replica, now))
         }
         guard let found else { throw Self.missing(name, asked.space) }
         var headers = found.receipt.headers
@@ -45,6 +47,10 @@ extension StateRoutes {
             found.entry.write(into: &writer)
             writer.key("value")
             found.content.write(into: &writer)
+            if let ids = found.ids {
+                writer.key("ids")
+                writer.list { writer in for id in ids { writer.value(id) } }
+            }
             if let next = found.content.next {
                 writer.key("next")
                 writer.value(String(next))
@@ -94,6 +100,7 @@ extension StateRoutes {
             writer.object { writer in
                 writer.key("result")
                 result.write(into: &writer)
+                result.writeIDs(into: &writer)
                 if let version = receipt.version {
                     writer.key("version")
                     writer.value(Self.tag(version))
@@ -156,7 +163,7 @@ extension StateRoutes {
     // MARK: Steps
 
     /// Finds the key, and waits until what the call asks for is here.
-    private func prepare(
+    func prepare(
         _ asked: StateRequest, _ name: Bytes, also need: (@Sendable (ObjectKey) -> StateNeed?)? = nil
     ) async throws -> ObjectKey {
         let key = try locked { replica, _ throws(StateError) in ObjectKey(try replica.space(asked.space), name) }
@@ -166,7 +173,7 @@ extension StateRoutes {
         return key
     }
 
-    private func locked<Value>(_ body: (inout Replica, StateTime) throws(StateError) -> Value) throws(BrumeError) -> Value {
+    func locked<Value>(_ body: (inout Replica, StateTime) throws(StateError) -> Value) throws(BrumeError) -> Value {
         let access = try state()
         do throws(StateError) {
             return try access.withReplica(body)
@@ -195,7 +202,7 @@ extension StateRoutes {
         Bytes(try StateRequest.decoded(context.parameters.require("id")))
     }
 
-    private static func missing(_ name: Bytes, _ space: SpaceName) -> BrumeError {
+    static func missing(_ name: Bytes, _ space: SpaceName) -> BrumeError {
         BrumeError(.notFound, "There is no object '\(name.text.prefix(64))' in the namespace '\(space)'.")
     }
 
@@ -238,6 +245,15 @@ enum StateDeadline: Sendable {
 struct StatePage: Sendable {
     let cursor: UInt64
     let limit: Int
+}
+
+/// What a request reads of an object.
+struct StateReading<Content: Sendable>: Sendable {
+    let entry: StateEntry
+    let content: Content
+    /// What names the elements of a list, where they were asked for.
+    var ids: [String]?
+    let receipt: StateReceipt
 }
 
 /// What a reply says about an object beside its content.

@@ -128,6 +128,16 @@ struct StateEntry: Sendable {
     let version: UInt64?
     let expiry: KeyExpiry
 
+    init(name: Bytes, kind: ObjectKind, version: UInt64?, expiry: KeyExpiry) {
+        (self.name, self.kind, self.version, self.expiry) = (name, kind, version, expiry)
+    }
+
+    /// Nil where there is no such object.
+    init?(_ key: ObjectKey, in replica: borrowing Replica, _ now: StateTime) {
+        guard let kind = replica.kind(of: key, now) else { return nil }
+        self.init(name: key.name, kind: kind, version: replica.version(of: key, now), expiry: replica.expiry(of: key, now))
+    }
+
     /// Writes the members of its JSON object.
     func write(into writer: inout StateJSONWriter) {
         writer.key("name")

@@ -5,7 +5,10 @@ import BrumeState
 
 /// What Redis does not have: how consistent a client's calls are, and what its session has seen.
 enum BrumeCommands {
-    /// `BRUME.CONSISTENCY [local | quorum N | exclusive]`
+    /// `BRUME.CONSISTENCY [local | session | quorum N | exclusive]`
+    ///
+    /// On one connection, which stays at one node, `session` is what `local` is: a node never shows less than before. What makes a session
+    /// of several connections is the token.
     static func consistency(_ session: Session, _ turn: inout Turn, _ replica: inout Replica) {
         switch turn.count {
         case 1:
@@ -15,14 +18,14 @@ enum BrumeCommands {
             case .exclusive: turn.reply.bulk("exclusive")
             }
             return
-        case 2 where turn.word(1, is: "LOCAL"): session.consistency = .local
+        case 2 where turn.word(1, is: "LOCAL") || turn.word(1, is: "SESSION"): session.consistency = .local
         case 2 where turn.word(1, is: "EXCLUSIVE"): session.consistency = .exclusive
         case 3 where turn.word(1, is: "QUORUM"):
             guard let nodes = turn.integer(2), (1...1_000).contains(nodes) else {
                 return turn.reply.error("ERR the number of nodes of a quorum must be between 1 and 1000")
             }
             session.consistency = .quorum(Int(nodes))
-        default: return turn.reply.error("ERR use BRUME.CONSISTENCY local, quorum N, or exclusive; for sessions, BRUME.SESSION TOKEN")
+        default: return turn.reply.error("ERR use BRUME.CONSISTENCY local, session, quorum N, or exclusive; go on with BRUME.SESSION TOKEN")
         }
         turn.endsRun = true
         turn.reply.ok()

@@ -62,7 +62,7 @@ enum CommandNotes {
         "publish": "Reaches the subscribers of the namespace on this node, and nobody elsewhere; change an object to tell other nodes.",
         "wait": "Waits until so many other nodes have what was written here before, as durably as their settings ask.",
         "brume.consistency":
-            "Chooses for this connection: local, quorum N (reads and writes on N nodes), or exclusive (one owner at a time).",
+            "Chooses for this connection: local or session (here the same), quorum N (reads and writes on N), or exclusive (one owner).",
         "brume.session": "Answers with a token of all that was seen here; with a token, waits until this node has all that it stands for.",
         "keys": "Reads this node's copy.", "randomkey": "Reads this node's copy.",
     ]

@@ -10,7 +10,10 @@ struct Origin {
     var node: NodeID?
     /// All batches that concern this replica were merged up to here.
     var received: UInt64 = 0
-    /// The same, and they are in the log on disk as far as their namespaces ask for it.
+    /// The last batch that was made when its origin said that everything up to ``tip`` is all that concerns this replica: what came after
+    /// ``received`` up to here does not.
+    var last: UInt64 = 0
+    /// The same as `received`, and they are in the log on disk as far as their namespaces ask for it.
     var durable: UInt64 = 0
     /// Everything that the incarnation did before this moment is merged here, and durable.
     var known = HybridTime.zero
@@ -45,6 +48,12 @@ struct Origins {
     }
 
     func received(_ site: SiteID) -> UInt64 { self[site]?.received ?? 0 }
+
+    /// Up to which batch this replica has all that concerns it; it may never get those that do not.
+    func reached(_ site: SiteID) -> UInt64 {
+        guard let origin = self[site] else { return 0 }
+        return origin.received >= origin.tip ? max(origin.received, origin.last) : origin.received
+    }
 
     /// Changes the entry of the site, made if need be.
     mutating func update<Result>(_ site: SiteID, _ body: (inout Origin) -> Result) -> Result {

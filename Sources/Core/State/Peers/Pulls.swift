@@ -10,6 +10,8 @@ struct Pull {
     let node: NodeID
     /// The number of the question that is open.
     var nonce: UInt64
+    /// The number of its first question: what this replica began to keep after that was not asked for.
+    var first: UInt64 = 0
     /// Whether even objects that change at this moment must come: for a peer or a replica that lost something.
     let isFull: Bool
     let startedAt: Instant

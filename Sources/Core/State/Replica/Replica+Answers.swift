@@ -97,8 +97,7 @@ extension Replica {
         if naming {
             writer.count(answer.large.count)
             for address in answer.large { address.encode(into: &writer) }
-            NamedGroup.encode(namedGroups(of: answer.objects) { peer.interest.keeps($0) }, into: &writer)
-            writer.value(shownVector)
+            encodeCompany(of: answer.objects, peer.interest, into: &writer)
         }
         counts.answeredObjects += answer.objects.count
         transmit(writer.bytes, .bulk, to: peer)
@@ -193,7 +192,13 @@ extension Replica {
 
     // MARK: Single objects
 
-    mutating func answerFetch(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+    /// Writes what goes with objects of an answer: which of them belong together, and what their reader has seen.
+    func encodeCompany(of objects: [StateObject], _ interest: PeerInterest, into writer: inout ByteWriter) {
+        NamedGroup.encode(namedGroups(of: objects) { interest.keeps($0) }, into: &writer)
+        writer.value(shownVector)
+    }
+
+    mutating func answerFetch(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
         let nonce = try reader.varint()
         var objects: [StateObject] = []
         var holdsAll = true
@@ -209,14 +214,29 @@ extension Replica {
         }
         try reader.finish()
         if isDirty { flush(now) }
-        var writer = Frame.writer(.fetched, site: site, time: clock.now(wall: now.wallMilliseconds))
+        let isWhole = head.kind == .fetchWanted
+        var writer = Frame.writer(isWhole ? .fetchedWhole : .fetched, site: site, time: clock.now(wall: now.wallMilliseconds))
         writer.varint(nonce)
         writer.byte(holdsAll ? 1 : 0)
         // Asking for a key is using its namespace, whether the announcement came or not.
         let asker = Peer(node: peer.node, settings: settings)
         asker.interest = PeerInterest()
         batch(of: objects, asker).encode(into: &writer) { _ in true }
+        if isWhole { encodeCompany(of: objects, asker.interest, into: &writer) }
         transmit(writer.bytes, .state, to: peer)
+    }
+
+    /// Reads what goes with objects, where the peer says it, up to the end of the message.
+    mutating func takeCompany(_ isThere: Bool, _ reader: inout ByteReader) throws(DecodingFailure) -> [NamedGroup] {
+        guard isThere else {
+            try reader.finish()
+            return []
+        }
+        let groups = try NamedGroup.decode(from: &reader)
+        let shown = try VersionVector(from: &reader)
+        try reader.finish()
+        noteShown(shown)
+        return groups
     }
 
     mutating func takeFetched(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
@@ -224,8 +244,8 @@ extension Replica {
         let isHeld = try reader.byte() == 1
         guard waits.expects(nonce, from: peer.node) else { return }
         let batch = try Batch(from: &reader)
-        try reader.finish()
-        try mergeAnswer(batch, head)
+        let groups = try takeCompany(head.kind == .fetchedWhole, &reader)
+        try mergeAnswer(batch, head, groups)
         waits.answered(nonce, by: peer.node, isHeld: isHeld)
     }
 }

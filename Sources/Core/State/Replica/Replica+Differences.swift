@@ -91,10 +91,7 @@ extension Replica {
         let done = try reader.varint()
         guard done > 0, done <= UInt64(addresses.count) else { throw reader.failure(.impossible) }
         let batch = try Batch(from: &reader)
-        let groups = try NamedGroup.decode(from: &reader)
-        let shown = try VersionVector(from: &reader)
-        try reader.finish()
-        noteShown(shown)
+        let groups = try takeCompany(true, &reader)
         try mergeAnswer(batch, head, groups)
         let rest = addresses[Int(done)...]
         if !rest.isEmpty { pulls.active[index].tasks.append(.lacking(name, Array(rest))) }
@@ -111,17 +108,12 @@ extension Replica {
         return vector
     }
 
-    /// Takes note of what objects that came by comparison may show.
-    ///
-    /// Only where this replica keeps everything: else it never gets batches that concern it not, and a session would wait for them.
-    mutating func noteShown(_ vector: VersionVector) {
-        let interest = interest
-        if interest.others, interest.named.isEmpty { ahead.merge(vector) }
-    }
+    /// Takes note of what objects that came as answers may show.
+    mutating func noteShown(_ vector: VersionVector) { ahead.merge(vector) }
 
     /// Forgets what came ahead of its batches and has been followed by them.
     mutating func catchUp() {
-        for entry in ahead.entries where entry.site == site || origins.received(entry.site) >= entry.sequence { ahead[entry.site] = 0 }
+        for entry in ahead.entries where entry.site == site || origins.reached(entry.site) >= entry.sequence { ahead[entry.site] = 0 }
     }
 
     /// Answers with what each object holds beyond what the asker has seen, as many objects as an answer takes.
@@ -159,8 +151,7 @@ extension Replica {
         writer.varint(nonce)
         writer.count(done)
         batch(of: objects, peer, seen: seen).encode(into: &writer) { _ in true }
-        NamedGroup.encode(namedGroups(of: objects) { peer.interest.keeps($0) }, into: &writer)
-        writer.value(shownVector)
+        encodeCompany(of: objects, peer.interest, into: &writer)
         transmit(writer.bytes, .bulk, to: peer)
     }
 

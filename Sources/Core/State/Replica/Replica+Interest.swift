@@ -16,6 +16,8 @@ struct LocalInterest {
     var isHeld = false
     /// Whether everything that others had when it was taken up has come.
     var isFilled = true
+    /// A number that all comparisons have which began after this node took it up.
+    var takenUp: UInt64 = 0
     /// From whom it has still to come.
     var sources: [NodeID] = []
     /// Who was asked whether this node may drop it, when, and under which number.
@@ -74,6 +76,8 @@ extension Replica {
 
     private mutating func takeUp(_ namespace: Namespace) {
         namespace.interest.isHeld = true
+        nextNonce += 1
+        namespace.interest.takenUp = nextNonce
         logInterest(in: namespace)
         let others = peers.filter(\.isMember).map(\.node)
         namespace.interest.sources = others

@@ -23,7 +23,7 @@ extension Replica {
         nextNonce += 1
         pulls.active.append(
             Pull(
-                node: peer.node, nonce: nextNonce, isFull: full, startedAt: now.instant,
+                node: peer.node, nonce: nextNonce, first: nextNonce, isFull: full, startedAt: now.instant,
                 deadline: now.instant + settings.repairTimeout))
         counts.pulls += 1
         sayHello(to: peer, now)
@@ -236,7 +236,7 @@ extension Replica {
             }
         }
         membership.release(pull.node)
-        for namespace in namespaces { namespace.interest.wasFilled(by: pull.node) }
+        for namespace in namespaces where namespace.interest.takenUp < pull.first { namespace.interest.wasFilled(by: pull.node) }
         peer.statusDue = now.instant
         checkWaits(now)
     }

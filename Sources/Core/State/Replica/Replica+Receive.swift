@@ -64,12 +64,12 @@ extension Replica {
         case .differencesWanted: try answerObjects(from: peer, naming: true, &reader, now)
         case .lackingWanted: try answerLacking(from: peer, &reader, now)
         case .lacking: try takeLacking(from: peer, head, &reader, now)
-        case .fetch: try answerFetch(from: peer, &reader, now)
-        case .fetched: try takeFetched(from: peer, head, &reader, now)
+        case .fetch, .fetchWanted: try answerFetch(from: peer, head, &reader, now)
+        case .fetched, .fetchedWhole: try takeFetched(from: peer, head, &reader, now)
         case .fragment:
             if let whole = try takeFragment(from: peer, &reader) { try take(whole, from: peer, now) }
-        case .leaseAsked: try answerLease(from: peer, &reader, now)
-        case .leaseAnswered: try takeLease(from: peer, head, &reader, now)
+        case .leaseAsked, .leaseWanted: try answerLease(from: peer, head, &reader, now)
+        case .leaseAnswered, .leaseGiven: try takeLease(from: peer, head, &reader, now)
         case .rightsAsked: try answerRights(from: peer, &reader, now)
         case .releaseAsked: try answerRelease(from: peer, &reader, now)
         case .releaseAnswered: try takeRelease(from: peer, &reader, now)

@@ -8,6 +8,7 @@ private struct Status {
     static let tellsInterest: UInt8 = 1
     static let tellsGap: UInt8 = 2
     static let isBehind: UInt8 = 4
+    static let tellsLast: UInt8 = 8
 
     /// The incarnation of the receiver that the sender knows of, and how far it has come with its batches.
     var about: SiteID
@@ -22,10 +23,13 @@ private struct Status {
     /// Batches after `received` and up to here are missing.
     var gapEnd: UInt64?
     var interest: PeerInterest?
+    /// The last batch that was made, where all up to it that concerns the receiver was sent; since version 3.
+    var last: UInt64?
 
     func encode(into writer: inout ByteWriter) {
         writer.byte(
-            (interest == nil ? 0 : Self.tellsInterest) | (gapEnd == nil ? 0 : Self.tellsGap) | (isBehind ? Self.isBehind : 0))
+            (interest == nil ? 0 : Self.tellsInterest) | (gapEnd == nil ? 0 : Self.tellsGap) | (isBehind ? Self.isBehind : 0)
+                | (last == nil ? 0 : Self.tellsLast))
         writer.site(about)
         writer.varint(received)
         writer.varint(durable)
@@ -35,11 +39,12 @@ private struct Status {
         writer.fixed(view)
         if let gapEnd { writer.varint(gapEnd) }
         interest?.encode(into: &writer)
+        if let last { writer.varint(last) }
     }
 
     init(from reader: inout ByteReader) throws(DecodingFailure) {
         let parts = try reader.byte()
-        guard parts < 8 else { throw reader.failure(.unknownTag) }
+        guard parts < 16 else { throw reader.failure(.unknownTag) }
         about = try reader.site()
         received = try reader.varint()
         durable = try reader.varint()
@@ -50,8 +55,10 @@ private struct Status {
         isBehind = parts & Self.isBehind > 0
         gapEnd = parts & Self.tellsGap > 0 ? try reader.varint() : nil
         interest = parts & Self.tellsInterest > 0 ? try PeerInterest(from: &reader) : nil
+        last = parts & Self.tellsLast > 0 ? try reader.varint() : nil
         try reader.finish()
-        guard max(received, durable, tip, gapEnd ?? 0) <= CausalContext.sequenceMax else { throw reader.failure(.numberTooLarge) }
+        let highest = max(received, durable, tip, gapEnd ?? 0, last ?? 0)
+        guard highest <= CausalContext.sequenceMax else { throw reader.failure(.numberTooLarge) }
     }
 
     init(to peer: Peer, in replica: borrowing Replica, origin: Origin?) {
@@ -67,6 +74,7 @@ private struct Status {
         isBehind = peer.isBehind
         gapEnd = origin?.held.first?.previous
         interest = peer.tellsInterest ? replica.interest : nil
+        last = isComplete && peer.version >= 3 && tip < replica.nextBatch - 1 ? replica.nextBatch - 1 : nil
     }
 }
 
@@ -104,6 +112,7 @@ extension Replica {
         origins.update(head.site) { origin in
             origin.tip = status.tip
             origin.tipTime = head.time
+            origin.last = status.last ?? 0
         }
         adopt(stable: status.stable)
         // Status frames of an up peer prove that frames reach us, so a way back is worth trying.

@@ -127,7 +127,7 @@ extension Replica {
     }
 
     private mutating func ask(_ key: ObjectKey, _ nonce: UInt64, _ length: Duration, _ peer: Peer, _ now: StateTime) {
-        var writer = Frame.writer(.leaseAsked, site: site, time: clock.now(wall: now.wallMilliseconds))
+        var writer = Frame.writer(peer.version >= 3 ? .leaseWanted : .leaseAsked, site: site, time: clock.now(wall: now.wallMilliseconds))
         writer.varint(nonce)
         writer.spaceName(name(of: key.space))
         writer.string(key.name)
@@ -145,7 +145,7 @@ extension Replica {
         return true
     }
 
-    mutating func answerLease(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+    mutating func answerLease(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
         let nonce = try reader.varint()
         let space = try reader.spaceName()
         let name = try reader.string()
@@ -161,7 +161,8 @@ extension Replica {
         // Whoever counts other members than this node does may find another majority.
         let isGranted = peer.isMember && view == membership.view && grant(subject, to: peer.node, .nanoseconds(Int64(length)), now)
         if isDirty { flush(now) }
-        var writer = Frame.writer(.leaseAnswered, site: site, time: clock.now(wall: now.wallMilliseconds))
+        let kind = head.kind == .leaseWanted ? Frame.Kind.leaseGiven : .leaseAnswered
+        var writer = Frame.writer(kind, site: site, time: clock.now(wall: now.wallMilliseconds))
         writer.varint(nonce)
         writer.spaceName(space)
         writer.string(name)
@@ -172,6 +173,7 @@ extension Replica {
         let all = Peer(node: peer.node, settings: settings)
         all.interest = PeerInterest()
         batch(of: objects, all).encode(into: &writer) { _ in true }
+        if head.kind == .leaseWanted { encodeCompany(of: objects, all.interest, into: &writer) }
         transmit(writer.bytes, .state, to: peer)
     }
 
@@ -180,13 +182,13 @@ extension Replica {
         let subject = Leases.Subject(space: try reader.spaceName(), name: try reader.string())
         let isGranted = try reader.byte() == 1
         let batch = try Batch(from: &reader)
-        try reader.finish()
         guard let claim = leases.claims[subject], claim.nonce == nonce else { return }
+        let groups = try takeCompany(head.kind == .leaseGiven, &reader)
         guard isGranted else {
             leases.claims[subject]?.refusals += 1
             return
         }
-        try mergeAnswer(batch, head)
+        try mergeAnswer(batch, head, groups)
         if !claim.grants.contains(peer.node) { leases.claims[subject]?.grants.append(peer.node) }
         decide(subject, now)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import BrumeCRDT
+import BrumeModel
 
 /// What a session has seen and written, for it to take along to another node: of each incarnation, the last batch.
 ///
@@ -88,7 +89,7 @@ extension Replica {
         where origin.received > 0 && !(origin.known >= origin.tipTime && origin.tipTime <= stable && origin.received <= origin.tip) {
             vector[origin.site] = origin.received
         }
-        for entry in ahead.entries where entry.site != site && entry.sequence > origins.received(entry.site) {
+        for entry in ahead.entries where entry.site != site && entry.sequence > origins.reached(entry.site) {
             vector.raise(entry.site, to: entry.sequence)
         }
         if mark.batch > everywhere { vector[site] = mark.batch }
@@ -98,10 +99,20 @@ extension Replica {
     /// The last batch of this incarnation that every member has.
     private var everywhere: UInt64 { peers.filter(\.isMember).map(\.acked).min() ?? 0 }
 
-    /// Whether this replica has all that a session has seen.
+    /// Whether this replica has all that a session has seen, of what it keeps.
     func covers(_ token: SessionToken) -> Bool {
         token.vector.entries.allSatisfy { entry in
-            entry.site == site ? entry.sequence <= mark.batch : origins.received(entry.site) >= entry.sequence
+            if entry.site == site { return entry.sequence <= mark.batch }
+            guard let origin = origins[entry.site], origins.reached(entry.site) >= entry.sequence else { return false }
+            return !isFilling(from: origin.node)
+        }
+    }
+
+    /// Whether something that a node wrote may be missing in namespaces which this one began to keep a moment ago.
+    private func isFilling(from node: NodeID?) -> Bool {
+        namespaces.contains { namespace in
+            let interest = namespace.interest
+            return interest.isHeld && !interest.isFilled && node.map { interest.sources.contains($0) } ?? true
         }
     }
 }

@@ -16,6 +16,8 @@ struct Wait {
         case session(SessionToken)
         /// Answers to a question for objects.
         case answers(Answers)
+        /// Whole key spaces to be here.
+        case filled([SpaceID])
         case exclusive(ObjectKey)
         case rights(ObjectKey, Int64)
     }
@@ -163,6 +165,12 @@ extension Replica {
                 peer.isMember && peer.isUp && keys.contains { peer.interest.keeps(name(of: $0.space).namespace) }
             }
             guard !asked.isEmpty else { return nil }
+            // No name stands for all of them: whoever cannot say yet which objects it will use.
+            if keys.contains(where: { $0.name.isEmpty }) {
+                try checkWaitCount()
+                beginPulls(now)
+                return waits.add(.filled(keys.map(\.space)), until: deadline)
+            }
             return try ask(asked, keys, needed: nil, until: deadline, now)
         case .quorum(let keys, let count):
             guard count > 1 else { return nil }
@@ -197,7 +205,7 @@ extension Replica {
         nextNonce += 1
         let nonce = nextNonce
         for peer in asked {
-            var writer = Frame.writer(.fetch, site: site, time: clock.now(wall: now.wallMilliseconds))
+            var writer = Frame.writer(peer.version >= 3 ? .fetchWanted : .fetch, site: site, time: clock.now(wall: now.wallMilliseconds))
             writer.varint(nonce)
             writer.count(keys.count)
             for key in keys {
@@ -240,6 +248,9 @@ extension Replica {
                 // Nobody who answers has it: then there is nothing but what is here.
                 return .some(nil)
             }
+        case .filled(let list):
+            // In a partition there is what is here.
+            if isLate || list.allSatisfy({ isPresent($0) }) { return .some(nil) }
         case .exclusive(let key):
             if owns(key, now) { return .some(nil) }
         case .rights(let key, let amount):

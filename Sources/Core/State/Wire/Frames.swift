@@ -6,7 +6,7 @@ import BrumeModel
 /// The form of what replicas say to one another: a version, a type, who speaks and when, then the type's own fields.
 enum Frame {
     /// Raised when a frame's meaning changes or kinds are added; a reader refuses what is newer and says so.
-    static let version: UInt8 = 2
+    static let version: UInt8 = 3
 
     /// What a frame is about. Numbers are never used again.
     enum Kind: UInt8 {
@@ -45,9 +45,14 @@ enum Frame {
         /// Asks for what objects hold beyond what the sender has seen of them, which it lists.
         case lackingWanted = 20
         case lacking = 21
+        /// As `fetch` and `leaseAsked`; the answers tell too which objects belong together, and what a reader of them has seen.
+        case fetchWanted = 22
+        case fetchedWhole = 23
+        case leaseWanted = 24
+        case leaseGiven = 25
 
         /// The version that brought the kind: what its frames begin with, so that an older reader says what it lacks.
-        var version: UInt8 { rawValue < Self.hello.rawValue ? 1 : 2 }
+        var version: UInt8 { rawValue < Self.hello.rawValue ? 1 : rawValue < Self.fetchWanted.rawValue ? 2 : 3 }
     }
 
     /// Bytes a link carries at once, less what a fragment's head takes.

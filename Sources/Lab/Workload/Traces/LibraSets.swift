@@ -94,8 +94,8 @@ public enum LibraSets {
     /// Calls of the ten functions at the times of an arrival process.
     ///
     /// - Parameter functions: names of the suite's functions, or their short ones; empty for all ten.
-    /// - Throws: `BrumeError` (`invalid`) for an impossible process, a length that is not positive or an unknown function; (`tooLarge`)
-    ///   for more calls than a trace may have.
+    /// - Throws: `BrumeError` (`invalid`) for an impossible process, a length that is not positive, an unknown function, and for more calls
+    ///   than a trace may have.
     public static func arriving(
         _ process: ArrivalProcess, for length: Duration, functions: [String] = [], sizes: Sizes = .drawn, seed: UInt64
     ) throws(BrumeError) -> Trace {
@@ -105,7 +105,7 @@ public enum LibraSets {
         }
         // Said before they are drawn, where it is certain; what comes close is counted.
         guard process.meanRate * length.inSeconds < 2 * Double(Trace.callsMax) else {
-            throw BrumeError(.tooLarge, "These arrivals give more than \(Trace.callsMax) calls; lower the rate or the length.")
+            throw BrumeError(.invalid, "These arrivals give more than \(Trace.callsMax) calls; lower the rate or the length.")
         }
         var chosen: [Int] = []
         for name in functions {
@@ -121,7 +121,7 @@ public enum LibraSets {
         for offset in Arrivals(process, seed: generator.next()) {
             if offset >= length { break }
             guard calls.count < Trace.callsMax else {
-                throw BrumeError(.tooLarge, "These arrivals give more than \(Trace.callsMax) calls; lower the rate or the length.")
+                throw BrumeError(.invalid, "These arrivals give more than \(Trace.callsMax) calls; lower the rate or the length.")
             }
             let function = chosen[generator.below(chosen.count)]
             calls.append(call(of: function, at: offset, sizes, number: calls.count, &generator))

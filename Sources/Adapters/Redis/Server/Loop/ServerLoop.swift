@@ -8,8 +8,8 @@ import Logging
 
 /// The one thread of a Redis server: it waits for its sockets, reads and executes what came on all that are ready, then writes all replies.
 ///
-/// A loop of our own, though NIO is a well-kept one: a request is executed in about a microsecond, and NIO's pipelines, promises and
-/// buffers took more than all of it around it. REASON
+/// A loop of our own, though NIO is a well-kept one: in one run with 50 clients on the Unix socket, a SET took 7.6 µs of processor time
+/// with NIO, 4.8 µs with this loop and 5.4 µs in redis-server, and half a microsecond of that is the write itself.
 ///
 /// `@unchecked Sendable`: after `start` everything but `mail` is touched by its thread alone.
 @safe final class ServerLoop: @unchecked Sendable {
