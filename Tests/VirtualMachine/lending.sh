@@ -106,7 +106,7 @@ check "nobody is slowed down any more" no_brakes
 check "no limit was refused" exactly 0 brume_watch_refused_writes
 echo "note: $(loans 134217728) loans, $(metric "$crossings") crossings and $(metric "$stalls") stalls heard"
 echo "note: $(metric brume_watch_looks) looks, $(metric brume_watch_pauses) pauses"
-call lender 1 20000 >/dev/null &
+call lender 1 4000 >/dev/null &
 check "a call lends as the node stops" wait_for is_braked_somewhere
 kill -TERM "$(cat $pid_file)"
 check "the node that lends stops" wait_for no_process 'brume|bwrap'
