@@ -217,6 +217,7 @@ extension Replica {
         let pull = pulls.active.remove(at: index)
         guard !pull.isPartial, let peer = find(pull.node) else { return }
         counts.concludedPulls += 1
+        defer { noteTakeover(pull) }
         var news = VersionVector()
         for entry in pull.vector.entries where entry.site != site && entry.sequence > origins.received(entry.site) {
             // A peer's own batches are all there; those of others only where it keeps what this replica keeps.

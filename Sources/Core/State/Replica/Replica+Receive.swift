@@ -71,7 +71,10 @@ extension Replica {
         case .leaseAsked, .leaseWanted, .ownershipWanted: try answerLease(from: peer, head, &reader, now)
         case .leaseAnswered, .leaseGiven, .ownershipGiven: try takeLease(from: peer, head, &reader, now)
         case .rightsAsked: try answerRights(from: peer, &reader, now)
-        case .releaseAsked: try answerRelease(from: peer, &reader, now)
+        // Whoever is about to leave promises to keep nothing.
+        case .releaseAsked: if handover == nil { try answerRelease(from: peer, &reader, now) }
+        case .handoverWanted: try answerHandover(from: peer, &reader, now)
+        case .handoverTaken: try takeHandover(from: peer, &reader, now)
         case .releaseAnswered: try takeRelease(from: peer, &reader, now)
         }
     }

@@ -70,6 +70,8 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     var groups = AtomicGroups()
     var expiries = ExpiryQueue()
     var leases = Leases()
+    var handover: Handover?
+    var takeovers: [Takeover] = []
     var scratch = ByteWriter()
     var outputs: [StateOutput] = []
     /// Whether somebody wants to hear of changes.

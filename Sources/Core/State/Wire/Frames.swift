@@ -53,6 +53,9 @@ enum Frame {
         /// As `leaseWanted`, with the epoch that the asker would begin; the answer tells which was the last before.
         case ownershipWanted = 26
         case ownershipGiven = 27
+        /// A node that is about to leave asks whether the receiver has all that it has, and names what nobody else keeps.
+        case handoverWanted = 28
+        case handoverTaken = 29
 
         /// The version that brought the kind: what its frames begin with, so that an older reader says what it lacks.
         var version: UInt8 {
