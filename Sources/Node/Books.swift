@@ -18,6 +18,8 @@ struct Books: Sendable {
     var records: RecordBudget
     var recent: RecentCalls
     var harvest = HarvestBooks()
+    /// Whether new calls are refused, because the node hands over.
+    var isClosed = false
 
     /// Reused between steps, so that a step allocates nothing of its own.
     var outputs: [Output] = []

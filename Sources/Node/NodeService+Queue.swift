@@ -15,6 +15,7 @@ extension NodeService {
         let (call, handle, refusal) = books.withLock { books -> (CallID, FunctionHandle?, Refusal?) in
             let call = books.newCallID()
             guard let handle = books.handles[request.function] else { return (call, nil, .unknownFunction) }
+            guard !books.isClosed else { return (call, nil, .draining) }
             for output in books.engine.step(.offer(call, handle), now: clock.now) {
                 if case .refuse(_, let refusal) = output { return (call, nil, refusal) }
             }

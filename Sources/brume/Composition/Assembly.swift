@@ -115,7 +115,9 @@ struct Assembly {
         parts?.cluster.start(seeds: parts?.seeds ?? [])
         // Ended in the opposite order: what may still write to state ends before it, state tells the others what they lack, then the
         // node says goodbye, then the link ends.
-        let all: [any Service] = (parts?.services ?? []) + [state, redis, node, gateway]
+        let drain: [any Service] =
+            parts.map { [NodeDrain($0, state: state, close: { node.close($0) }, openCalls: { node.openCalls })] } ?? []
+        let all: [any Service] = (parts?.services ?? []) + [state, redis, node, gateway] + drain
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: all.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },

@@ -219,6 +219,7 @@ final class ClusterProfile: Sendable {
     let admits: Bool
     let labels: [MemberMeta.Label]
     private let state: Mutex<String>
+    private let handover = Mutex<HandoverReport?>(nil)
 
     init(name: String, admits: Bool, labels: [MemberMeta.Label], address: String) {
         self.name = name
@@ -232,10 +233,15 @@ final class ClusterProfile: Sendable {
 
     func setAddress(_ address: String) { state.withLock { $0 = address } }
 
+    func setHandover(_ report: HandoverReport?) { handover.withLock { $0 = report } }
+
     var meta: MemberMeta {
         get throws(BrumeError) {
             var pairs = [MemberMeta.Pair(ClusterService.NodeWords.name, Array(name.utf8.prefix(MemberMeta.wordBytesMax)))]
             if admits { pairs.append(MemberMeta.Pair(ClusterService.NodeWords.admits, [1])) }
+            if let report = handover.withLock({ $0 }) {
+                pairs.append(MemberMeta.Pair(ClusterService.NodeWords.handover, Array(report.words.utf8)))
+            }
             return try MemberMeta(address: address, version: Version.current, labels: labels, pairs: pairs)
         }
     }

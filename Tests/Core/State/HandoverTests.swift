@@ -13,7 +13,9 @@ struct HandoverTests {
         return net.run(upTo: limit) { net.act(index) { replica, _ in replica.handoverProgress?.isDone ?? false } }
     }
 
-    @Test("what a node has is on the disks of others before it leaves, also what it got from members that are gone", arguments: 1...10 as ClosedRange<UInt64>)
+    @Test(
+        "what a node has is on the disks of others before it leaves, also what it got from members that are gone",
+        arguments: 1...10 as ClosedRange<UInt64>)
     func everything(seed: UInt64) throws {
         let net = try StateNetwork(4, seed: seed) { settings, _ in settings.ringBatchesMax = 8 }
         net.link = .init(lossPerMille: 50, repeatPerMille: 30, delay: .milliseconds(3), jitter: .milliseconds(30))

@@ -116,7 +116,9 @@ extension Replica {
         }
         for index in handover.receivers.indices {
             let receiver = handover.receivers[index]
-            guard !receiver.isDone, receiver.nextAsk <= now.instant, let peer = find(receiver.node), peer.isUp, peer.isMember else { continue }
+            guard !receiver.isDone, receiver.nextAsk <= now.instant, let peer = find(receiver.node), peer.isUp, peer.isMember else {
+                continue
+            }
             handover.receivers[index].nextAsk = now.instant + Handover.askEvery
             ask(peer, handover.nonce, receiver.assigned, now)
         }

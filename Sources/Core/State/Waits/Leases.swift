@@ -182,7 +182,9 @@ extension Replica {
         // Whoever counts other members than this node does may find another majority; an answer in an older form can tell of no epoch
         // that is later than its time.
         var floor: Stamp?
-        if peer.isMember, view == membership.view, isWhole || leases.floor(of: subject).time < time { floor = grant(subject, question, now) }
+        if peer.isMember, view == membership.view, isWhole || leases.floor(of: subject).time < time {
+            floor = grant(subject, question, now)
+        }
         if isDirty { flush(now) }
         let kind: Frame.Kind = isWhole ? .ownershipGiven : head.kind == .leaseWanted ? .leaseGiven : .leaseAnswered
         var writer = Frame.writer(kind, site: site, time: clock.now(wall: now.wallMilliseconds))
