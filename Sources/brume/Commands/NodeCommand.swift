@@ -16,7 +16,7 @@ struct NodeCommand: AsyncParsableCommand {
               brume node drain pi-kitchen
               brume node remove 4f1d
             """,
-        subcommands: [ListNodes.self, Token.self, RemoveNode.self, DrainNode.self], defaultSubcommand: ListNodes.self)
+        subcommands: [ListNodes.self, Token.self, RemoveNode.self, DrainNode.self, SignerCommand.self], defaultSubcommand: ListNodes.self)
 
     struct ListNodes: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -47,7 +47,7 @@ struct NodeCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "token", abstract: "Make a token with which nodes join, or show and revoke those that still count.",
             discussion: """
-                Only the node that founded the cluster makes tokens; they are joined at its link. The token is shown this one time. \
+                Nodes that hold the cluster's key make tokens (KEY in 'brume node list'); they are joined at that node's link. The token is shown this one time. \
                 Whoever has it can join until it runs out or is used up: treat it as a password.
 
                 Example:
