@@ -34,7 +34,15 @@ extension StateService {
 
     /// Whether what a frame left to do that asks for nothing at once should be done now, with the frame: acknowledgements and records for
     /// the log wait for a frame to come when the half of their time is over, so that nobody has to wake for them alone.
+    ///
+    /// So do writes that would wait for a flush of their own: nodes that all write come to flush together, and each wakes once for what the
+    /// others send instead of once for every one of them.
     private func mayJoin(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Bool {
+        guard !shell.isStopped else { return false }
+        if replica.isDirty, shell.spacing > settings.flushSpacing, shell.lastFlush + shell.spacing / 2 <= now.instant {
+            shell.isUrgent = true
+            return true
+        }
         guard replica.hasOutputs else { return false }
         let since = shell.outputsSince ?? now.instant
         shell.outputsSince = since
