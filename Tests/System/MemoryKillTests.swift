@@ -94,7 +94,8 @@ struct MemoryKillTests {
         return try JSONDecoder().decode(HarvestLedgerReport.self, from: Data(outcome.output.utf8)).total
     }
 
-    @Test("a process killed at a limit that a loan lowered is in ledger, metrics and explain, whatever the function makes of it",
+    @Test(
+        "a process killed at a limit that a loan lowered is in ledger, metrics and explain, whatever the function makes of it",
         arguments: Way.allCases)
     func counted(way: Way) async throws {
         try await Self.withFunction(way, safeguard: false) { node in

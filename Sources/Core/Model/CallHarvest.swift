@@ -92,7 +92,8 @@ public struct CallHarvest: Hashable, Sendable, Codable {
 
     public init(
         allocation: Resources, began: Resources, expected: Expectation? = nil, peakMillicores: Int? = nil, peakMemoryBytes: Int? = nil,
-        killedAtBytes: Int? = nil, cpu: HarvestTotals = HarvestTotals(), memory: HarvestTotals = HarvestTotals(), movements: [Movement]? = [],
+        killedAtBytes: Int? = nil, cpu: HarvestTotals = HarvestTotals(), memory: HarvestTotals = HarvestTotals(),
+        movements: [Movement]? = [],
         movementsOmitted: Int = 0
     ) {
         self.allocation = allocation

@@ -150,7 +150,7 @@ struct HarvestEngineTests {
     private static let mended = CallUsage(cpuTime: .milliseconds(20), peakMillicores: 200, peakMemoryBytes: 90 << 20, memoryKills: 2)
 
     @Test(
-        "every call that was harvested is told about when it ends, and a kill for want of memory is counted once, also where only the kernel tells",
+        "every call that was harvested is told about when it ends, and a kill for want of memory is counted once, whoever tells",
         arguments: [(CallEnd.outOfMemory, nil), (.succeeded, mended), (.failed, mended), (.outOfMemory, mended)])
     func statements(end: CallEnd, usage: CallUsage?) throws {
         var node = Node(Resources(millicores: 2000, memoryBytes: 2048 * Self.mebibyte)) { $0.usesSafeguard = false }
