@@ -16,9 +16,10 @@ public enum AdmissionRule: String, Hashable, Sendable, CaseIterable {
 
 /// Who begins first of the calls that wait for CPU.
 public enum WaitingOrder: String, Hashable, Sendable, CaseIterable {
-    /// The function whose call has waited longest.
+    /// The function that was held back first; one whose call ends goes on with its next call.
     case arrival
-    /// The function whose next call would have ended first if it had begun when it came: short calls pass long ones, but no call for long.
+    /// The function whose next call would have ended first if it had begun when it came, the one whose call has just ended like all others:
+    /// short calls pass long ones, but no call for long.
     case expectedEnd = "expected-end"
 }
 

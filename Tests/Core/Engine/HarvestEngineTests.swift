@@ -220,6 +220,29 @@ struct HarvestEngineTests {
         #expect(node.violation == nil, "\(node.violation ?? "")")
     }
 
+    @Test(
+        "a function whose call ends has no right of its own to what that leaves: its next call takes its turn",
+        arguments: WaitingOrder.allCases)
+    func noStanding(order: WaitingOrder) {
+        var node = Node(Resources(millicores: 1000, memoryBytes: 1024 * Self.mebibyte)) { $0.waitingOrder = order }
+        let own = Resources(millicores: 800, memoryBytes: 64 * Self.mebibyte)
+        let (long, short) = (Self.deploy(&node, 0, own, max: 1), Self.deploy(&node, 1, own, max: 1))
+        Self.teach(&node, long, from: 1, count: 20, peak: own, lasting: .seconds(2))
+        Self.teach(&node, short, from: 101, count: 20, peak: own, lasting: .milliseconds(50))
+        for (call, function) in [(1000, long), (1001, long), (1002, short), (1003, short)] {
+            node.step(.arrive(CallID(UInt64(call)), function, timeout: nil, features: CallFeatures(inputBytes: 100)))
+        }
+        var ended: [CallID] = []
+        while let call = node.running.keys.first {
+            #expect(node.running.count == 1, "there is room for one")
+            ended.append(call)
+            node.step(.finished(call, .succeeded), after: .milliseconds(50))
+        }
+        // With the end of the first call the others' expected ends are 2 s, 50 ms and 50 ms after they came.
+        #expect(ended == (order == .expectedEnd ? [1000, 1002, 1003, 1001] : [1000, 1001, 1002, 1003]).map { CallID($0) })
+        #expect(node.violation == nil, "\(node.violation ?? "")")
+    }
+
     @Test("a function whose allocation is larger than the node is refused")
     func neverFits() {
         var node = Node(Resources(millicores: 1000, memoryBytes: 1024 * Self.mebibyte))
