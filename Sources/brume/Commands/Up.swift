@@ -58,6 +58,7 @@ struct Up: AsyncParsableCommand {
             For experiments only: harvest without the safeguard (calls may be killed then), the profiler, or top-up. May be repeated.
             """)
     var sharingWithout: [SharingPart] = []
+    @OptionGroup var safeguard: SafeguardOptions
     @Option(name: .customLong("body-limit"), help: "Largest request body, for example 64Mi.")
     var bodyLimit = "64Mi"
     @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
@@ -123,7 +124,7 @@ struct Up: AsyncParsableCommand {
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
             cluster: try clusterPlan(), isListed: !unlisted, capacity: capacity,
-            sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
+            sharing: try SharingPlan(sharing, without: sharingWithout, safeguard: safeguard.settings()), spares: spares,
             bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
             corsOrigins: corsOrigins,
             logLevel: level, state: state)
