@@ -25,8 +25,8 @@ extension TestbedRunner {
     /// Why latencies and speedups cannot be much better than they are.
     static func fullRemark(_ ours: ReplayMetrics) -> String {
         "Calls come for 60 s, and for their work alone all cores need \(Int(ours.workSeconds.rounded())) s; with Brume "
-            + "\(Int((ours.cpu * 100).rounded())) % of them work until the last call ends. So latencies and speedups can only gain by another "
-            + "order of the calls; the paper's functions must have had less to do."
+            + "\(Int((ours.cpu * 100).rounded())) % of them work until the last call ends. So latencies and speedups can only gain by "
+            + "another order of the calls; the paper's functions must have had less to do."
     }
 
     func single() throws -> [TestbedLine] {

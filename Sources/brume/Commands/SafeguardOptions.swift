@@ -19,7 +19,9 @@ struct SafeguardOptions: ParsableArguments {
     @Option(
         name: .customLong("safeguard-pause"),
         help: ArgumentHelp(
-            "How long a function that needs this often is left alone at first, twice as long each time again, up to 1h; 0s for never (30s).",
+            """
+            How long a function that needs this often is left alone at first, twice as long each time again, up to 1h; 0s for never (30s).
+            """,
             valueName: "duration"))
     var pause: String?
 
