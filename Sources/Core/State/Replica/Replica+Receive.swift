@@ -31,6 +31,7 @@ extension Replica {
             counts.refusedFrames += 1
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
         }
+        adoptPolicies()
         checkWaits(now)
         // A comparison that was asked for may begin, or one that ended made room for the next.
         if hasUrgentOutputs || before != (pulls.wanted.count, pulls.active.count) { return true }
@@ -213,6 +214,7 @@ extension Replica {
             $0.node = node
         }
         site = fresh
+        for namespace in namespaces { namespace.isWritten = false }
         nextBatch = 1
         floor = 0
         ring = BatchRing()

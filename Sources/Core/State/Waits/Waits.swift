@@ -161,13 +161,15 @@ extension Replica {
         case .present(let keys):
             for key in keys { use(key.space, now) }
             if keys.allSatisfy({ isPresent($0.space) }) { return nil }
+            // Whoever keeps them and does not answer cannot be waited for: in a partition there is what is here.
             let asked = peers.filter { peer in
-                peer.isMember && peer.isUp && keys.contains { peer.interest.keeps(name(of: $0.space).namespace) }
+                keys.contains { key in suppliers(of: spaces[key.space.index].namespace).contains { $0 === peer } }
             }
             guard !asked.isEmpty else { return nil }
             // No name stands for all of them: whoever cannot say yet which objects it will use.
             if keys.contains(where: { $0.name.isEmpty }) {
                 try checkWaitCount()
+                for peer in asked { pulls.request(peer.node, full: true) }
                 beginPulls(now)
                 return waits.add(.filled(keys.map(\.space)), until: deadline)
             }
@@ -250,7 +252,7 @@ extension Replica {
             }
         case .filled(let list):
             // In a partition there is what is here.
-            if isLate || list.allSatisfy({ isPresent($0) }) { return .some(nil) }
+            if isLate || list.allSatisfy({ suppliers(of: spaces[$0.index].namespace).isEmpty }) { return .some(nil) }
         case .exclusive(let key):
             if owns(key, now) { return .some(nil) }
         case .rights(let key, let amount):
