@@ -52,12 +52,19 @@ public struct StateRecovery: ~Copyable {
         case .received:
             vector.merge(try VersionVector(from: &reader))
         case .groups: replica.adopt(try NamedGroup.decode(from: &reader))
+        case .epochs: note(promised: try HybridTime(from: &reader))
         case .interest:
             let name = try reader.string().text
             guard let state = KeptState(rawValue: try reader.byte()) else { throw reader.failure(.unknownTag) }
             mergeInterest(name, state)
         }
         try reader.finish()
+    }
+
+    /// Whatever an earlier run promised, this one promises too.
+    private mutating func note(promised time: HybridTime) {
+        replica.leases.raise(to: Stamp(time: time, site: Leases.lastSite))
+        replica.leases.logged.time = max(replica.leases.logged.time, time)
     }
 
     private mutating func mergeInterest(_ name: String, _ state: KeptState) {
@@ -120,6 +127,7 @@ public struct StateRecovery: ~Copyable {
         for name in state.held { mergeInterest(name, .whole) }
         replica.adopt(forgettable: state.stable)
         replica.floor = max(replica.floor, state.floor)
+        note(promised: state.promised)
         replica.clock = HybridClock(last: max(replica.clock.last, state.time))
     }
 
@@ -166,6 +174,8 @@ struct SnapshotState {
     var floor: UInt64
     /// Namespaces that are kept for another reason than that all are, by name.
     var held: [String]
+    /// Up to when epochs of exclusive owners may have been promised.
+    var promised: HybridTime
 
     func encode(into writer: inout ByteWriter) {
         writer.value(vector)
@@ -174,9 +184,11 @@ struct SnapshotState {
         writer.varint(floor)
         writer.count(held.count)
         for name in held { writer.string(Bytes(name)) }
+        writer.value(promised)
     }
 
-    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64, held: [String]) {
+    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64, held: [String], promised: HybridTime) {
+        self.promised = promised
         self.held = held
         self.vector = vector
         self.stable = stable
@@ -192,6 +204,8 @@ struct SnapshotState {
         guard floor <= CausalContext.sequenceMax else { throw reader.failure(.impossible) }
         held = []
         for _ in 0..<(try reader.count()) { held.append(try reader.string().text) }
+        // A snapshot of an earlier program ends here.
+        promised = reader.remaining > 0 ? try HybridTime(from: &reader) : .zero
     }
 }
 
@@ -302,8 +316,10 @@ extension Replica {
             $0.interest.isHeld && (!$0.interest.isPinned || $0.hasPolicy) && $0.settings.durability > .none
         }.map(\.name)
         var writer = ByteWriter()
-        SnapshotState(vector: roundVector ?? currentVector, stable: forgettable, time: clock.last, floor: floor, held: held).encode(
-            into: &writer)
+        SnapshotState(
+            vector: roundVector ?? currentVector, stable: forgettable, time: clock.last, floor: floor, held: held,
+            promised: leases.logged.time
+        ).encode(into: &writer)
         return SnapshotPart(name: SnapshotPart.vectorName, body: Sealed.seal(writer.bytes))
     }
 }

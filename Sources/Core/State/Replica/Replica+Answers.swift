@@ -206,7 +206,7 @@ extension Replica {
         for _ in 0..<(try reader.count(entryBytes: 4)) {
             let name = try reader.spaceName()
             let key = try reader.string()
-            let isHeld = knownNamespace(name.namespace).map { $0.interest.isHeld && $0.interest.isFilled } ?? interest.keeps(name.namespace)
+            let isHeld = vouches(for: name.namespace)
             holdsAll = holdsAll && isHeld
             if let number = spaceNumbers[name] {
                 let space = spaces[number]

@@ -18,6 +18,8 @@ struct LocalInterest {
     var isFilled = true
     /// A number that all comparisons have which began after this node took it up; zero where it was kept all along.
     var takenUp: UInt64 = 0
+    /// Whether this node did not keep it before, so that it lacks what others had.
+    var wasAbsent = false
     /// From whom it has still to come.
     var sources: [NodeID] = []
     /// Whom this node has asked to keep it, so that it may drop it.
@@ -50,6 +52,9 @@ extension Replica {
         for name in settings.namespaces.keys.sorted() where knownNamespace(name) == nil {
             names.append((name, isPinned(name, settings.settings(for: name).interest)))
         }
+        // What all follow comes to a node that keeps nothing else.
+        let policies = SpaceName.policies.namespace
+        if knownNamespace(policies) == nil { names.append((policies, true)) }
         names.sort { $0.0 < $1.0 }
         interest.named = names.filter { $0.1 != interest.others }.map { PeerInterest.Named(namespace: $0.0, isKept: $0.1) }
         return interest
@@ -84,6 +89,7 @@ extension Replica {
 
     private mutating func takeUp(_ namespace: Namespace) {
         namespace.interest.isHeld = true
+        namespace.interest.wasAbsent = true
         counts.takenUpNamespaces += 1
         expectAll(of: namespace)
         logInterest(in: namespace)
@@ -97,6 +103,7 @@ extension Replica {
         namespace.interest.takenUp = nextNonce
         namespace.interest.sources = peers.filter { $0.isMember && $0.interest.keeps(namespace.name) }.map(\.node)
         namespace.interest.isFilled = namespace.interest.sources.isEmpty
+        if namespace.interest.isFilled { namespace.interest.wasAbsent = false }
     }
 
     /// A peer has given all that it had of a namespace, or has nothing to give.
@@ -105,6 +112,7 @@ extension Replica {
         namespace.interest.sources.removeAll { $0 == node }
         guard namespace.interest.sources.isEmpty else { return }
         namespace.interest.isFilled = true
+        namespace.interest.wasAbsent = false
         logInterest(in: namespace)
     }
 
@@ -156,6 +164,35 @@ extension Replica {
     public func isPresent(_ space: SpaceID) -> Bool {
         let interest = spaces[space.index].namespace.interest
         return interest.isHeld && interest.isFilled
+    }
+
+    /// Whether this node may speak for a namespace where a number of nodes must have it: it keeps it, and has all that it should.
+    func vouches(for name: String) -> Bool {
+        guard let namespace = knownNamespace(name) else { return interest.keeps(name) }
+        return namespace.interest.isHeld && !namespace.interest.wasAbsent
+    }
+
+    /// How many nodes keep all of some namespaces, this one included, whether they answer or not.
+    private func keeperCount(_ names: [String]) -> Int {
+        1 + peers.filter { peer in peer.isMember && names.allSatisfy { peer.interest.keeps($0) } }.count
+    }
+
+    /// Refuses what needs more nodes than keep the namespaces, since waiting would not help.
+    ///
+    /// - Throws: `StateError` (`unavailable`) that says what would.
+    func checkKeepers(_ names: [String], atLeast count: Int) throws(StateError) {
+        let nodes = membership.others.count + 1
+        guard count <= nodes else {
+            throw StateError(.unavailable, "The call asks for \(count) nodes, and the cluster has \(nodes); ask for fewer.")
+        }
+        let keepers = keeperCount(names)
+        guard count > keepers, let name = names.first else { return }
+        throw StateError(
+            .unavailable,
+            """
+            The call needs \(count) nodes that keep '\(name)', and \(keepers) of \(nodes) do; ask for fewer, or have more nodes keep it, \
+            for example with: brume state keep \(name) all
+            """)
     }
 
     /// The peers that answer and have what this node lacks of a namespace.

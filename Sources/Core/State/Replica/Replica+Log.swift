@@ -16,6 +16,8 @@ enum RecordKind: UInt8 {
     case interest = 4
     /// Objects that must be seen together, of those that a comparison brought.
     case groups = 5
+    /// That epochs of exclusive owners up to a moment may have been promised.
+    case epochs = 6
 }
 
 /// What a record says about a namespace.

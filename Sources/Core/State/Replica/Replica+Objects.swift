@@ -179,7 +179,7 @@ extension Replica {
     mutating func remove(_ object: StateObject, _ now: StateTime) {
         let stamp = stamp(now).after(object.overwritten)
         if object.needsEpoch {
-            object.makeSide().epoch = stamp.after(object.epoch)
+            object.makeSide().epoch = epochAfter(object, stamp)
             object.resetContent()
             object.side?.isDirty = true
         } else {

@@ -69,8 +69,8 @@ extension Replica {
         case .fetched, .fetchedWhole: try takeFetched(from: peer, head, &reader, now)
         case .fragment:
             if let whole = try takeFragment(from: peer, &reader) { try take(whole, from: peer, now) }
-        case .leaseAsked, .leaseWanted: try answerLease(from: peer, head, &reader, now)
-        case .leaseAnswered, .leaseGiven: try takeLease(from: peer, head, &reader, now)
+        case .leaseAsked, .leaseWanted, .ownershipWanted: try answerLease(from: peer, head, &reader, now)
+        case .leaseAnswered, .leaseGiven, .ownershipGiven: try takeLease(from: peer, head, &reader, now)
         case .rightsAsked: try answerRights(from: peer, &reader, now)
         case .releaseAsked: try answerRelease(from: peer, &reader, now)
         case .releaseAnswered: try takeRelease(from: peer, &reader, now)

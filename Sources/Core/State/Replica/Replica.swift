@@ -63,6 +63,7 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     var forgotten = Forgotten()
 
     var ring = BatchRing()
+    var recent = RecentBatches()
     /// By node.
     var peers: [Peer] = []
     var origins = Origins()
