@@ -74,7 +74,7 @@ struct FencingTests {
         try net.act(0) { replica, now in
             _ = try replica.exclusively(keys[0], now) { replica throws(StateError) in
                 _ = try replica.counterAdd(keys[0], 100, now)
-                return replica.expire(keys[0], at: Int64(now.wallMilliseconds) + 1_000, now)
+                return try replica.expire(keys[0], at: Int64(now.wallMilliseconds) + 1_000, .always, now)
             }
         }
         net.run(.seconds(60))

@@ -286,6 +286,75 @@ struct KeepingTests {
         #expect(try net.act(2) { try $0.get(there, $1) } == "3")
     }
 
+    @Test("a quorum counts nodes that keep the namespace, and one that cannot be had is refused at once, with what would help")
+    func quorums() throws {
+        let net = try network(4, seed: 32)
+        try write(net, 0, 5)
+        try say(net, 0, .edge)
+        net.run(.seconds(90))
+        #expect(try holders(net, 5).whole == [0, 1, 2])
+        // Node 3 has all batches of other namespaces: it must not be taken for one that has this one.
+        func put(_ count: Int) throws -> StateError? {
+            let key = try net.key(0, "q")
+            let other = try net.key(0, "other", in: "other")
+            let mark = try net.act(0) { replica, now in
+                try replica.set(key, "v", now)
+                return replica.mark
+            }
+            net.act(0) { $0.flush($1) }
+            try net.act(0) { try $0.set(other, "v", $1) }
+            net.run(.seconds(1))
+            return try net.settle(0, mark, .replicas(count))
+        }
+        #expect(try put(3) == nil)
+        let refusal = #expect(throws: StateError.self) { try put(4) }
+        #expect(refusal?.message.contains("3 of 4 do") == true && refusal?.message.contains("brume state keep test all") == true)
+        net.stop(2, losingTail: false)
+        #expect(try put(3)?.kind == .unavailable, "one of the three is away, and node 3 does not stand in for it")
+        #expect(try put(2) == nil)
+        let key = try net.key(1, "q")
+        #expect(try net.need(1, .quorum([key], 2)) == nil)
+        #expect(try net.act(1) { try $0.get(key, $1) } == "v")
+        #expect(throws: StateError.self) { try net.need(1, .quorum([key], 3)) }
+        #expect(throws: StateError.self) { try net.need(1, .quorum([key], 4)) }
+    }
+
+    @Test("an object has an owner only where a majority keeps it, and who grants it has what the last owner wrote")
+    func exclusive() throws {
+        let net = try network(4, seed: 33)
+        net.run(.seconds(5))
+        func claim(_ index: Int, _ amount: Int64) throws -> Int64 {
+            let key = try net.key(index, "x")
+            if let error = try net.need(index, .present([key])) { throw error }
+            if let error = try net.need(index, .exclusive(key)) { throw error }
+            let (sum, mark, majority) = try net.act(index) { replica, now in
+                let sum = try replica.exclusively(key, now) { replica throws(StateError) in
+                    try replica.increment(key, by: amount, now)
+                }
+                return (sum, replica.mark, replica.majority)
+            }
+            if let error = try net.settle(index, mark, .replicas(majority)) { throw error }
+            net.act(index) { $0.release(key, $1) }
+            return sum
+        }
+        #expect(try claim(0, 1) == 1)
+        try say(net, 0, .copies(2))
+        net.run(.seconds(120))
+        let keepers = (0..<4).filter { index in net.act(index) { replica, _ in replica.keeping("test").isKept } }
+        #expect(keepers.count == 2)
+        let refusal = #expect(throws: StateError.self) { try claim(keepers[0], 1) }
+        #expect(refusal?.kind == .unavailable && refusal?.message.contains("2 of 4 do") == true, "\(refusal?.message ?? "")")
+        try say(net, 0, .copies(3))
+        net.run(.seconds(5))
+        var expected: Int64 = 1
+        // Also the one that does not keep it by policy: to write it must have it, and then it counts.
+        for index in [0, 1, 2, 3, 2, 0] {
+            expected += 1
+            #expect(try claim(index, 1) == expected, "node \(index)")
+            net.run(.seconds(60))
+        }
+    }
+
     @Test("names, words and numbers that make no sense are refused, and what a newer version said is taken for the default")
     func badInput() throws {
         for word in ["", "moon", "0", "-1", "+2", "02", "1001", "2.0", "ALL", "used"] {

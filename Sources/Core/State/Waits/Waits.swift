@@ -41,7 +41,7 @@ struct Waits {
 
     /// Whether somebody waits for peers' acknowledgements, so that they should come at once.
     var wantsAcknowledgement: Bool {
-        list.contains { if case .settled(_, .replicas) = $0.aim { true } else { false } }
+        list.contains { if case .settled(_, .replicas, _) = $0.aim { true } else { false } }
     }
 
     var nextDeadline: Instant? { list.lazy.map(\.deadline).min() }
