@@ -34,15 +34,19 @@ struct KeepingTests {
         var whole: [Int] = []
         var some: [Int] = []
         for index in net.nodes.indices where net.nodes[index].isUp {
-            // Looked at without using it: a question must not change the answer.
-            let found = try net.act(index) { replica, now in
-                let space = try replica.space(SpaceName(space))
-                return (0..<count).filter { replica.exists(ObjectKey(space, Bytes("k\($0)")), now) }.count
-            }
+            let found = try self.count(net, index, count, in: space)
             if found == count { whole.append(index) }
             if found > 0 { some.append(index) }
         }
         return (whole, some)
+    }
+
+    /// How many of so many objects a node holds, looked at without using them: a question must not change the answer.
+    private func count(_ net: StateNetwork, _ index: Int, _ count: Int, in space: String = "test") throws -> Int {
+        try net.act(index) { replica, now in
+            let space = try replica.space(SpaceName(space))
+            return (0..<count).filter { replica.exists(ObjectKey(space, Bytes("k\($0)")), now) }.count
+        }
     }
 
     private func policy(_ net: StateNetwork, _ index: Int, of name: String = "test") -> InterestPolicy {
@@ -183,10 +187,7 @@ struct KeepingTests {
         var written = 10
         var heldByFirst = 0
         while net.act(0, { replica, _ in replica.counts.droppedNamespaces }) == 0, written < 2_000 {
-            heldByFirst = try (0..<written).filter { number in
-                let key = try net.key(0, "k\(number)")
-                return net.act(0) { $0.exists(key, $1) }
-            }.count
+            heldByFirst = try count(net, 0, written)
             let key = try net.key(1, "k\(written)")
             try net.act(1) { try $0.set(key, "v", $1) }
             written += 1
@@ -196,10 +197,7 @@ struct KeepingTests {
         net.stop(1, losingTail: true)
         net.stop(2, losingTail: true)
         net.start(2)
-        let kept = try (0..<written).filter { number in
-            let key = try net.key(2, "k\(number)")
-            return net.act(2) { $0.exists(key, $1) }
-        }.count
+        let kept = try count(net, 2, written)
         #expect(kept >= heldByFirst, "seed \(seed): node 0 had \(heldByFirst), node 2 has \(kept)")
     }
 
