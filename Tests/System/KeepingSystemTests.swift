@@ -209,7 +209,8 @@ struct KeepingSystemTests {
     @Test("words that make no sense are refused where they are said, in one sentence", .timeLimit(.minutes(2)))
     func badInput() async throws {
         let wrong: [([String], String)] = [
-            (["--tier", "fog"], "edge"), (["--label", "tier=fog"], "--tier edge"), (["--tier", "edge", "--label", "tier=cloud"], "leave one"),
+            (["--tier", "fog"], "edge"), (["--label", "tier=fog"], "--tier edge"),
+            (["--tier", "edge", "--label", "tier=cloud"], "leave one"),
             (["--state-keep", "plants"], "NAMESPACE=POLICY"), (["--state-keep", "plants=moon"], "'moon' does not say"),
             (["--state-keep", "plants=0"], "'0' does not say"), (["--state-keep", "two words=2"], "is no namespace"),
             (["--state-keep", ".brume.keep=2"], "Brume's own"), (["--state-idle", "0s"], "a second or more"),

@@ -64,7 +64,7 @@ struct ClusterPlan: Sendable {
         }
         let label = MemberMeta.Label(String(text[..<sign]), String(text[text.index(after: sign)...]))
         if label.key == tierLabel, TierChoice(rawValue: label.value) == nil {
-            throw .words("'\(text)' (--label) says of no tier; a node stands at the edge or in the cloud: write --tier edge or --tier cloud.")
+            throw .words("'\(text)' (--label): a node stands at the edge or in the cloud; write --tier edge or --tier cloud.")
         }
         return label
     }

@@ -353,6 +353,36 @@ struct KeepingTests {
         }
     }
 
+    @Test("a session that was begun where a namespace is kept goes on where it is not, also while its first node is away")
+    func sessions() throws {
+        let net = try network(4, seed: 34)
+        try say(net, 0, .copies(2))
+        try write(net, 0, 5)
+        net.run(.seconds(90))
+        let two = try holders(net, 5).whole
+        let strangers = (0..<4).filter { !two.contains($0) }
+        for round in 0..<4 {
+            let stranger = strangers[round % 2]
+            let key = try net.key(two[0], "k1")
+            let token = try net.act(two[0]) { replica, now in
+                try replica.set(key, Bytes("round \(round)"), now)
+                return replica.token()
+            }
+            if round > 1 {
+                // Long enough for its fellow to have it.
+                net.run(.milliseconds(50))
+                net.stop(two[0], losingTail: false)
+            }
+            let there = try net.key(stranger, "k1")
+            #expect(try net.need(stranger, .present([there])) == nil)
+            #expect(try net.need(stranger, .session(token)) == nil, "round \(round)")
+            #expect(try net.act(stranger) { try $0.get(there, $1) } == Bytes("round \(round)"))
+            if round > 1 { net.start(two[0]) }
+            net.run(.seconds(90))
+            #expect(try holders(net, 5).whole == two, "round \(round)")
+        }
+    }
+
     @Test("names, words and numbers that make no sense are refused, and what a newer version said is taken for the default")
     func badInput() throws {
         for word in ["", "moon", "0", "-1", "+2", "02", "1001", "2.0", "ALL", "used"] {

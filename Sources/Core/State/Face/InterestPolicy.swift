@@ -33,7 +33,10 @@ public enum InterestPolicy: Sendable, Hashable {
             guard let count = Int(word), String(count) == word, (1...Self.copiesMax).contains(count) else {
                 throw StateError(
                     .invalid,
-                    "'\(word.prefix(32))' does not say who keeps a namespace; write all, edge, cloud, functions, or 1 to \(Self.copiesMax) copies.")
+                    """
+                    '\(word.prefix(32))' does not say who keeps a namespace; write all, edge, cloud, functions, or 1 to \
+                    \(Self.copiesMax) for so many copies.
+                    """)
             }
             self = .copies(count)
         }

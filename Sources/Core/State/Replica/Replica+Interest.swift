@@ -20,6 +20,8 @@ struct LocalInterest {
     var takenUp: UInt64 = 0
     /// Whether this node did not keep it before, so that it lacks what others had.
     var wasAbsent = false
+    /// While it comes: up to where everything of others has come by those that were compared with since.
+    var heard = VersionVector()
     /// From whom it has still to come.
     var sources: [NodeID] = []
     /// Whom this node has asked to keep it, so that it may drop it.
@@ -101,9 +103,20 @@ extension Replica {
     mutating func expectAll(of namespace: Namespace) {
         nextNonce += 1
         namespace.interest.takenUp = nextNonce
+        namespace.interest.heard = VersionVector()
         namespace.interest.sources = peers.filter { $0.isMember && $0.interest.keeps(namespace.name) }.map(\.node)
         namespace.interest.isFilled = namespace.interest.sources.isEmpty
         if namespace.interest.isFilled { namespace.interest.wasAbsent = false }
+    }
+
+    /// A comparison is over: what the peer had of the namespaces that came to be kept before it began is here.
+    mutating func noteFilled(by peer: Peer, _ pull: Pull) {
+        for namespace in namespaces where !namespace.interest.isFilled && namespace.interest.takenUp < pull.first {
+            for entry in pull.vector.entries where pull.speaksForOthers || entry.site == peer.site {
+                namespace.interest.heard.raise(entry.site, to: entry.sequence)
+            }
+            wasFilled(namespace, by: peer.node)
+        }
     }
 
     /// A peer has given all that it had of a namespace, or has nothing to give.

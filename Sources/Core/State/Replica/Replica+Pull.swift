@@ -236,7 +236,7 @@ extension Replica {
             }
         }
         membership.release(pull.node)
-        for namespace in namespaces where namespace.interest.takenUp < pull.first { wasFilled(namespace, by: pull.node) }
+        noteFilled(by: peer, pull)
         peer.statusDue = now.instant
         checkWaits(now)
     }
