@@ -11,6 +11,7 @@ extension NodeService {
         try spec.validate()
         let schedules = try Self.schedules(of: spec)
         _ = try HarvestPolicy(annotations: spec.annotations)
+        try FunctionState.check(spec)
         if let refusal = books.withLock({ $0.engine.refusal(of: FunctionPolicy(spec)) }) { throw BrumeError(.invalid, refusal.sentence) }
         try await requireNamespace(spec.id.namespace)
         if mode == .update, books.withLock({ $0.handles[spec.id] }) == nil {
@@ -28,6 +29,7 @@ extension NodeService {
                 spec: spec, created: existing?.created ?? clock.now, revision: (existing?.revision ?? 0) + 1)
             try await store.putFunction(stored)
             install(stored, schedules)
+            world.functions.installed(spec, true)
         }
     }
 
@@ -84,6 +86,7 @@ extension NodeService {
                 return actions
             }
             perform(actions)
+            world.functions.removed(id)
         }
     }
 

@@ -77,6 +77,19 @@ struct Up: AsyncParsableCommand {
             When a write to state is on disk: sync (before it is answered), interval (within 100 ms), or none (memory alone).
             """)
     var stateDurability = DurabilityChoice.interval
+    @Option(
+        name: .customLong("state-keep"),
+        help: ArgumentHelp(
+            """
+            Who keeps a namespace of state: all nodes, edge, cloud, functions (only nodes that use it), or a number of nodes. \
+            It holds on every node of the cluster until a deployment or 'brume state keep' says otherwise. May be repeated.
+            """, valueName: "namespace=policy"))
+    var stateKeep: [String] = []
+    @Option(
+        name: .customLong("state-idle"),
+        help: ArgumentHelp(
+            "How long a namespace of state stays on this node that no policy keeps here, after its last use.", valueName: "duration"))
+    var stateIdle = "1h"
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
@@ -94,10 +107,12 @@ struct Up: AsyncParsableCommand {
     var join: String?
     @Option(help: "The token that lets the node join, from 'brume node token'; better in BRUME_TOKEN.")
     var token: String?
+    @Option(help: "Where the node stands, edge or cloud: state may be kept at one of them. Edge unless it was said before.")
+    var tier: TierChoice?
     @Option(
         name: .customLong("label"),
         help: ArgumentHelp(
-            "What the other nodes know of this one, for example tier=cloud, tier=edge or zone=lyon. May be repeated.",
+            "What the other nodes know of this one, for example zone=lyon. May be repeated.",
             valueName: "key=value"))
     var labels: [String] = []
     @Flag(help: "Stay out of the machine's list of nodes: commands then find the node by --data-dir or --url only.")
@@ -119,6 +134,8 @@ struct Up: AsyncParsableCommand {
                 "This machine has \(Wording.count(Machine.coreCount, "core")): what --cpu \(cpu) promises beyond that, calls share.")
         }
         var state = StatePlan(durability: stateDurability.durability)
+        state.keep = try stateKeep.map { text throws(CommandFailure) in try StatePlan.keep(text) }
+        state.idle = try StatePlan.idle(stateIdle)
         state.redis = try redis.map { text throws(CommandFailure) in try SocketPlace(parsing: text) }
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }
         let plan = NodePlan(
@@ -153,6 +170,10 @@ struct Up: AsyncParsableCommand {
         plan.join = join
         plan.token = token ?? ProcessInfo.processInfo.environment["BRUME_TOKEN"]
         plan.labels = try labels.map { text throws(CommandFailure) in try ClusterPlan.label(text) }
+        if tier != nil, plan.labels.contains(where: { $0.key == ClusterPlan.tierLabel }) {
+            throw CommandFailure.words("--tier and --label \(ClusterPlan.tierLabel)=... say the same thing; leave one of them out.")
+        }
+        plan.tier = tier?.rawValue
         plan.emulatesNetwork = isOfLab
         return plan
     }
@@ -161,6 +182,11 @@ struct Up: AsyncParsableCommand {
 /// What may stand behind `--isolation`.
 enum IsolationChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     case bubblewrap, none
+}
+
+/// What may stand behind `--tier`.
+enum TierChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case edge, cloud
 }
 
 /// What may stand behind `--state-durability`.
