@@ -45,6 +45,12 @@ extension NodePlan {
         engine.harvest = sharing.harvesterSettings(capacity: capacity)
         return engine
     }
+
+    fileprivate var nodeSettings: NodeSettings {
+        var settings = NodeSettings(name: name, version: Version.current, engine: engineSettings)
+        settings.machine = Machine.resources
+        return settings
+    }
 }
 
 /// Puts a node together: the one place that knows every concrete part.
@@ -82,7 +88,7 @@ struct Assembly {
         let redis = try stateAssembly.makeRedis(state) { announce($0, in: announcement) }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
-            settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
+            settings: plan.nodeSettings,
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         warn(logger)
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
