@@ -61,8 +61,12 @@ public struct StateSettings: Sendable {
     public var windowBytesMax = 4 << 20
     /// How long an acknowledgement may wait for company.
     public var ackDelay = Duration.milliseconds(5)
-    /// The same while batches follow one another: the next one proves what is missing, so that one word may be about several.
+    /// The same while batches follow one another no further apart than this: the next one proves what is missing, so that one word may be
+    /// about several. Each word wakes both nodes.
     public var streamAckDelay = Duration.milliseconds(20)
+    /// The longest that one of them waits so, however long the stream: what the sender keeps, and how late it learns that something is
+    /// durable. A quarter of ``windowBytesMax`` is acknowledged at once.
+    public var streamAckMax = Duration.milliseconds(100)
     /// After how long without acknowledgement a batch is sent again; grows by doubling up to ``resendMax``.
     public var resendAfter = Duration.milliseconds(250)
     public var resendMax = Duration.seconds(5)

@@ -124,12 +124,9 @@ extension Replica {
         for batch in batches {
             writer.varint(peer.sent)
             batch.encode(into: &writer) { peer.interest.keeps($0) }
-            peer.sent = batch.number
-            peer.flying.append((batch.number, batch.bytes))
-            peer.flyingBytes += batch.bytes
+            peer.sends(batch, now: now.instant)
         }
-        if peer.probe == nil { peer.probe = (peer.sent, now.instant) }
-        peer.resendAt = peer.resendAt ?? now.instant + peer.resendAfter
+        peer.resendAt = peer.resendMoment(now.instant, settings: settings)
         counts.sentBatches += batches.count
         transmit(writer.bytes, .state, to: peer)
     }

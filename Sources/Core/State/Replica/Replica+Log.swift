@@ -131,7 +131,7 @@ extension Replica {
                 durableBatch = max(durableBatch, number)
             } else {
                 origins.update(origin) { $0.durable = max($0.durable, number) }
-                if let node = origins[origin]?.node, let peer = find(node), peer.statusDue == nil {
+                if let node = origins[origin]?.node, let peer = find(node), peer.tellsAt == nil {
                     peer.statusDue = lastInstant + settings.ackDelay
                 }
             }

@@ -84,8 +84,7 @@ extension Replica {
         let status = Status(to: peer, in: self, origin: origin)
         var writer = Frame.writer(.status, site: site, time: clock.now(wall: now.wallMilliseconds))
         status.encode(into: &writer)
-        peer.statusDue = nil
-        peer.tellsInterest = false
+        peer.told()
         counts.sentStatuses += 1
         transmit(writer.bytes, .state, to: peer)
     }
@@ -153,7 +152,7 @@ extension Replica {
         }
         peer.sent = sent
         peer.flying = flying
-        peer.probe = nil
+        peer.sentAgain = max(peer.sentAgain, missing[missing.count - 1].number)
         peer.resendAt = now.instant + peer.resendAfter
         transmit(writer.bytes, .state, to: peer)
     }
