@@ -148,6 +148,8 @@ extension Replica {
             try object.checkContent(from: &trial)
             object.resetContent()
             object.makeSide().epoch = head.epoch
+            // When it was to end was said of the old content.
+            object.side?.expiry = nil
         }
         try object.mergeContent(from: &reader)
         if found == nil {
