@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BrumeModel
 import Foundation
 import NIOHTTP1
 import Testing
@@ -30,8 +31,8 @@ struct KeepingSystemTests {
             nodes.append(try await ClusterTests.joiner(token, "third", Self.options + ["--tier", "edge"]))
             for node in nodes {
                 let all = try await eventually {
-                    try await ClusterTests.sees(node, ["first": "alive", "second": "alive", "third": "alive"])
-                        && (try await ClusterTests.cluster(node).nodes.allSatisfy { $0.isSelf || $0.isConnected })
+                    guard try await ClusterTests.sees(node, ["first": "alive", "second": "alive", "third": "alive"]) else { return false }
+                    return try await ClusterTests.cluster(node).nodes.allSatisfy { $0.isSelf || $0.isConnected }
                 }
                 #expect(all, "\(node.log.suffix(2_000))")
             }

@@ -3,6 +3,7 @@
 import BrumeModel
 import Foundation
 import NIOCore
+import NIOHTTP1
 import Testing
 
 /// Kills of which nothing but the control group's own count tells: another process of the replica dies, and the function goes on.
@@ -66,7 +67,7 @@ struct MemoryKillTests {
     private static let ownMiB = 256
 
     private static func withFunction(
-        _ way: Way, safeguard: Bool, _ body: (NodeUnderTest) async throws -> Void
+        _ way: Way, safeguard: Bool, _ body: @Sendable (NodeUnderTest) async throws -> Void
     ) async throws {
         // The most of the latest five calls is what is expected, so that small calls lend nearly everything.
         let without = ["--sharing-without", "profiler"] + (safeguard ? [] : ["--sharing-without", "safeguard"])
@@ -149,7 +150,7 @@ struct MemoryKillTests {
             #expect(try await eventually { try await Self.account(node).outOfMemoryKills == 1 })
             #expect(try await Self.account(node).outOfMemoryKillsWhileLending == 0)
             let story = try await node.brume(["explain", "greedy"]).output
-            #expect(story.contains("killed for memory at its own limit of 256Mi"), "\(story)")
+            #expect(story.contains("killed for memory at its own limit of 256.0 MiB"), "\(story)")
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import BrumeMembership
 import BrumeModel
 import BrumeSandbox
 import BrumeState
@@ -71,25 +72,7 @@ struct Up: AsyncParsableCommand {
             "Who may use --redis: one user a line, NAME SHA256-OF-PASSWORD NAMESPACE. Without it only this machine may.",
             valueName: "file"), completion: .file())
     var redisUsers: String?
-    @Option(
-        name: .customLong("state-durability"),
-        help: """
-            When a write to state is on disk: sync (before it is answered), interval (within 100 ms), or none (memory alone).
-            """)
-    var stateDurability = DurabilityChoice.interval
-    @Option(
-        name: .customLong("state-keep"),
-        help: ArgumentHelp(
-            """
-            Who keeps a namespace of state: all nodes, edge, cloud, functions (only nodes that use it), or a number of nodes. \
-            It holds on every node of the cluster until a deployment or 'brume state keep' says otherwise. May be repeated.
-            """, valueName: "namespace=policy"))
-    var stateKeep: [String] = []
-    @Option(
-        name: .customLong("state-idle"),
-        help: ArgumentHelp(
-            "How long a namespace of state stays on this node that no policy keeps here, after its last use.", valueName: "duration"))
-    var stateIdle = "1h"
+    @OptionGroup var state: NamespaceOptions
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
@@ -133,9 +116,7 @@ struct Up: AsyncParsableCommand {
             Console.standard.note(
                 "This machine has \(Wording.count(Machine.coreCount, "core")): what --cpu \(cpu) promises beyond that, calls share.")
         }
-        var state = StatePlan(durability: stateDurability.durability)
-        state.keep = try stateKeep.map { text throws(CommandFailure) in try StatePlan.keep(text) }
-        state.idle = try StatePlan.idle(stateIdle)
+        var state = try state.plan()
         state.redis = try redis.map { text throws(CommandFailure) in try SocketPlace(parsing: text) }
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }
         let plan = NodePlan(
@@ -187,17 +168,4 @@ enum IsolationChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
 /// What may stand behind `--tier`.
 enum TierChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     case edge, cloud
-}
-
-/// What may stand behind `--state-durability`.
-enum DurabilityChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case none, interval, sync
-
-    var durability: StateDurability {
-        switch self {
-        case .none: .none
-        case .interval: .interval
-        case .sync: .sync
-        }
-    }
 }

@@ -13,12 +13,12 @@ import SystemPackage
 
 /// What `brume up` was told about state.
 struct StatePlan: Sendable {
-    /// How hard writes are to lose where a namespace says nothing of its own.
-    var durability = StateDurability.interval
+    /// What holds for a namespace of which nothing else is said.
+    var standard = NamespaceSettings()
+    /// The namespaces that differ from it, by name.
+    var namespaces: [String: NamespaceSettings] = [:]
     /// Who keeps which namespace, until somebody says otherwise while the cluster runs.
     var keep: [(namespace: String, policy: InterestPolicy)] = []
-    /// How long a namespace stays that no policy keeps here and nobody uses.
-    var idle = NamespaceSettings().idle
     /// Where Redis' protocol is served over TCP; nil for nowhere.
     var redis: SocketPlace?
     /// Who may come in there; nobody but this machine where there are none.
@@ -92,8 +92,8 @@ struct StateAssembly {
     func makeService() async throws -> StateService {
         let log = try SQLiteStateLog(directory: directory.path.string, logger: Logger(label: "brume.state-log"))
         var settings = StateServiceSettings()
-        settings.replica.standard.durability = plan.durability
-        settings.replica.standard.idle = plan.idle
+        settings.replica.standard = plan.standard
+        settings.replica.namespaces = plan.namespaces
         settings.replica.tier = Self.tier(labels)
         let world = StateWorld(
             now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) }, loop: loop)
