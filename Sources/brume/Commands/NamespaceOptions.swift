@@ -22,7 +22,7 @@ struct NamespaceOptions: ParsableArguments {
     @Option(
         name: .customLong("state-bytes"),
         help: ArgumentHelp(
-            "Most memory of a namespace on this node, approximately (1Gi). May be repeated.", valueName: "[namespace=]amount"))
+            "Memory of a namespace on this node from which it takes no writes, approximately (1Gi). May be repeated.", valueName: "[namespace=]amount"))
     var bytes: [String] = []
     @Option(
         name: .customLong("state-keep"),
