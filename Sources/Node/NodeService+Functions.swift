@@ -12,6 +12,7 @@ extension NodeService {
         try requireLimits(spec.limits)
         let schedules = try Self.schedules(of: spec)
         _ = try HarvestPolicy(annotations: spec.annotations)
+        try FunctionState.check(spec)
         if let refusal = books.withLock({ $0.engine.refusal(of: FunctionPolicy(spec)) }) { throw BrumeError(.invalid, refusal.sentence) }
         try await requireNamespace(spec.id.namespace)
         if mode == .update, books.withLock({ $0.handles[spec.id] }) == nil {
@@ -29,6 +30,7 @@ extension NodeService {
                 spec: spec, created: existing?.created ?? clock.now, revision: (existing?.revision ?? 0) + 1)
             try await store.putFunction(stored)
             install(stored, schedules)
+            world.functions.installed(spec, true)
         }
     }
 
@@ -108,6 +110,7 @@ extension NodeService {
                 return actions
             }
             perform(actions)
+            world.functions.removed(id)
         }
     }
 

@@ -48,6 +48,8 @@ package struct NodeWorld: Sendable {
     package var residentBytes: @Sendable () -> Int
     /// Posts an asynchronous call's result; throws if it was not taken.
     package var deliver: @Sendable (CallbackDelivery) async throws -> Void
+    /// Who is told which functions are here.
+    package var functions = FunctionObserver.none
     /// The clock that everything else follows.
     package let clock: NodeClock
 

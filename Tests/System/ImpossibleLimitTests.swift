@@ -81,8 +81,9 @@ struct ImpossibleLimitTests {
         let deployed = try await node.brume(["deploy", "old", "--command", "cat", "--cpu", "\(Self.cores + 8)", "--quiet"])
         #expect(deployed.exitCode == 0, "\(deployed.complaint)")
         await node.stop(keepData: true)
-        try await withNode(dataDirectory: node.dataDirectory, options: ["--spares", "0"]) { node async throws -> Void in
-            #expect(try await node.call("old", "still").text == "still")
+        try await withNode(dataDirectory: node.dataDirectory, options: ["--spares", "0"]) { node in
+            let answer = try await node.call("old", "still")
+            #expect(answer.text == "still")
         }
     }
 }

@@ -150,7 +150,7 @@ struct MemoryKillTests {
             #expect(try await eventually { try await Self.account(node).outOfMemoryKills == 1 })
             #expect(try await Self.account(node).outOfMemoryKillsWhileLending == 0)
             let story = try await node.brume(["explain", "greedy"]).output
-            #expect(story.contains("killed for memory at its own limit of 256Mi"), "\(story)")
+            #expect(story.contains("killed for memory at its own limit of 256.0 MiB"), "\(story)")
         }
     }
 }

@@ -72,7 +72,7 @@ struct Assembly {
         let epoch = try await store.beginEpoch()
 
         let callbacks = CallbackClient(client: .shared)
-        let world = NodeWorld(
+        var world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let identity = try NodeIdentity.load(directory: directory.path.string)
         // One thread for state and the link: what passes between nodes changes threads nowhere, and neither calls wait behind it nor it
@@ -83,6 +83,7 @@ struct Assembly {
         let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels, loop: peerLoop)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
+        world.functions = FunctionInterest(state).observer
         let announcement = NodeAnnouncement(directory: directory, host: plan.host, isListed: plan.isListed, logger: logger)
         let redis = try stateAssembly.makeRedis(state) { announce($0, in: announcement) }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))

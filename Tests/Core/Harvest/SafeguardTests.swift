@@ -148,6 +148,17 @@ struct SafeguardTests {
         #expect(try #require(guardian.suspension(Self.function, .memory, now: now)).until == now + .seconds(3600), "at most an hour")
     }
 
+    @Test("with a pause of zero no function is left alone")
+    func noPause() {
+        var settings = SafeguardSettings()
+        settings.pauseMin = .zero
+        var guardian = Safeguard(settings: settings)
+        for number in 0..<200 {
+            Self.lend(&guardian, number, trips: true, at: Self.ms(number))
+            #expect(guardian.mayLend(Self.function, .memory, now: Self.ms(number)))
+        }
+    }
+
     @Test("a lender that is killed at its lowered limit counts as one that tripped, once, and the reason tells it apart")
     func killed() throws {
         var guardian = Safeguard()

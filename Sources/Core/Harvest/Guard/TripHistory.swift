@@ -48,7 +48,7 @@ struct TripHistory: Sendable {
         }
         calls = min(calls + 1, over)
         // A call that began before the pause may trip inside it, and says nothing new.
-        guard tripped, trips.nonzeroBitCount >= settings.tripsMax, !isSuspended(now) else { return }
+        guard settings.pauseMin > .zero, tripped, trips.nonzeroBitCount >= settings.tripsMax, !isSuspended(now) else { return }
         let again = pause > .zero && now < until + pause
         pause = again ? min(pause * 2, settings.pauseMax) : settings.pauseMin
         until = now + pause
