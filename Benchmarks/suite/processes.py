@@ -120,3 +120,10 @@ def memory(pids, field):
         except (OSError, ValueError):
             continue
     return total * 1024
+
+
+def processor_seconds(pid):
+    """What a process has taken of the processors, in user mode and in the kernel."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

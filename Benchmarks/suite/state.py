@@ -32,7 +32,8 @@ def measure(context, results):
     with context.owner() as owner:
         redis = Redis(context, owner)
         cluster = Cluster(context, owner)
-        throughput(context, results, redis, cluster)
+        with context.owner() as own:
+            throughput(context, results, redis, ReplicatedRedis(context, own), cluster)
         large_set(context, results, cluster)
         convergence(results, cluster)
         all_reduce(context, results, redis, cluster)
@@ -44,11 +45,25 @@ def measure(context, results):
 class Redis:
     """Debian's redis-server as it comes, without snapshots in between."""
 
-    def __init__(self, context, owner, name="redis"):
+    def __init__(self, context, owner, name="redis", *options):
         self.port, self.socket = processes.free_port(), str(context.work / f"{name}.sock")
         command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--save", "", "--appendonly"]
-        self.process = owner.start(name, [*command, "no", "--dir", context.work])
+        self.process = owner.start(name, [*command, "no", "--dir", context.work, "--dbfilename", f"{name}.rdb", *options])
         owner.wait_for_port(self.process, self.port)
+
+
+class ReplicatedRedis(Redis):
+    """One that does the same work as a node among five: four replicas on this machine get every write."""
+
+    def __init__(self, context, owner):
+        super().__init__(context, owner, "redis-first", "--repl-diskless-sync-delay", "0")
+        follow = ["--replicaof", f"127.0.0.1 {self.port}"]
+        self.replicas = [Redis(context, owner, f"redis-replica-{number}", *follow) for number in range(1, NODES)]
+        import brume
+
+        states = [brume.state(f"redis://127.0.0.1:{server.port}") for server in self.replicas]
+        follows = lambda state: b"master_link_status:up" in state.run(("INFO", "replication"))[0]  # noqa: E731
+        wait_until("redis-server's replicas follow", lambda: all(map(follows, states)))
 
 
 class Cluster:
@@ -110,26 +125,50 @@ def redis_benchmark(place, clients, pipeline, requests, *words):
     return rates
 
 
-def throughput(context, results, redis, cluster):
+def throughput(context, results, redis, replicated, cluster):
+    """The same redis-benchmark at redis-server alone, at one with four replicas, and at one node of five."""
     node = cluster.nodes[0]
     node.deploy("holder", "--command", "/bin/cat", "--min", "1", "--max", "1")
-    doors = {
-        "TCP": (["-p", node.redis], ["-p", redis.port]),
-        "the Unix socket": (["-s", function_socket()], ["-s", redis.socket]),
+    # By name: where it is served, who serves, and who has the work of it.
+    servers = {
+        "alone": (redis, redis.process, [redis.process]),
+        "replicated": (replicated, replicated.process, [replicated.process, *(server.process for server in replicated.replicas)]),
+        "brume": (None, node.process, [other.process for other in cluster.nodes]),
     }
-    for door, (ours, theirs) in doors.items():
+    for door in ("TCP", "the Unix socket"):
+        places = {name: ["-p", server.port] if door == "TCP" else ["-s", server.socket] for name, (server, *_) in servers.items() if server}
+        places["brume"] = ["-p", node.redis] if door == "TCP" else ["-s", function_socket()]
         for clients, pipeline, target in SHAPES:
             requests = 20_000 if clients == 1 else 400_000 if pipeline > 1 else 60_000
             rounds = []
             for _ in range(min(3, context.rounds)):
-                pair = [redis_benchmark(place, clients, pipeline, requests, "-t", TESTS) for place in (theirs, ours)]
-                rounds.append(pair)
+                rounds.append({name: loaded(places[name], clients, pipeline, requests, *servers[name][1:]) for name in servers})
             results.keep(f"state, {door}, {clients} clients, pipeline {pipeline}", rounds)
             how = f"{door}, {clients} client{'s' if clients > 1 else ''}" + (f", pipeline of {pipeline}" if pipeline > 1 else "")
-            for name in rounds[0][0]:
-                ratio = statistics.median(ours[name] / theirs[name] for theirs, ours in rounds)
-                rate = statistics.median(ours[name] for _, ours in rounds)
-                results.add(SECTION, f"{name} over {how}, over redis-server", ratio, "x", target, AT_LEAST, note=f"{rate:,.0f}/s")
+            for name in rounds[0]["brume"]["rates"]:
+                over = lambda other: statistics.median(  # noqa: E731
+                    one["brume"]["rates"][name] / one[other]["rates"][name] for one in rounds)
+                rate = statistics.median(one["brume"]["rates"][name] for one in rounds)
+                results.add(SECTION, f"{name} over {how}, over redis-server", over("alone"), "x", target, AT_LEAST, note=f"{rate:,.0f}/s")
+                results.add(SECTION, f"{name} over {how}, over redis-server with four replicas", over("replicated"), "x")
+            cost = lambda server, what: statistics.median(one[server][what] for one in rounds)  # noqa: E731
+            for what, who in (("serving", "the serving node"), ("all", "all five nodes")):
+                peers = f"with four replicas {cost('replicated', what):.2f} us"
+                if what == "serving":
+                    peers = f"redis-server {cost('alone', what):.2f} us, {peers}"
+                else:
+                    peers = f"redis-server {peers}"
+                results.add(SECTION, f"processor time a request over {how}, {who}", cost("brume", what), "us", note=peers)
+
+
+def loaded(place, clients, pipeline, requests, serving, everybody):
+    """The rates of one run, and the microseconds of processor time that a request took of those who serve."""
+    before = {process.pid: processes.processor_seconds(process.pid) for process in everybody}
+    rates = redis_benchmark(place, clients, pipeline, requests, "-t", TESTS)
+    # What was written last is on its way to the others still.
+    time.sleep(0.1)
+    cost = {pid: (processes.processor_seconds(pid) - begin) / (requests * len(rates)) * 1e6 for pid, begin in before.items()}
+    return {"rates": rates, "serving": cost[serving.pid], "all": sum(cost.values())}
 
 
 def function_socket():

@@ -100,9 +100,9 @@ extension NodeService {
             books.calls[call]?.collecting = false
             books.calls[call]?.result?.body = body
             if let failure { books.calls[call]?.result?.failure = failure }
-            guard case .some(let end) = books.calls[call]?.heldEnd else { return NodeActions() }
+            guard let end = books.calls[call]?.heldEnd else { return NodeActions() }
             books.calls[call]?.heldEnd = nil
-            return decide(.finished(call, callEnd(end, books.calls[call]?.result)), &books)
+            return decide(.finished(call, callEnd(end.failure, books.calls[call]?.result), usage: end.usage), &books)
         }
         perform(actions)
     }

@@ -52,6 +52,8 @@ struct StateShell {
     var spacing = Duration.zero
     /// Where the last record that was appended lies in the log.
     var lastPosition: UInt64 = 0
+    /// Since when outputs wait that may wait for company.
+    var outputsSince: Instant?
     /// The turn that looks after timers, and when.
     var timer: (at: Instant, scheduled: Scheduled<Void>)?
     /// Who waits for what, by ticket.

@@ -9,6 +9,7 @@ extension StateService {
     /// Frames of other kinds than state and bulk are somebody else's.
     package func take(_ event: LinkEvent) {
         let now = world.now()
+        var waits = false
         let wake = core.locked { replica, shell -> Wake in
             switch event {
             case .up(let peer): replica.peerUp(peer, now)
@@ -18,7 +19,8 @@ extension StateService {
                 shell.figures.framesReceived += 1
                 shell.figures.bytesReceived += frame.count
                 guard !replica.receive(frame, from: peer, now) else { break }
-                return patientWake(&replica, &shell, now)
+                waits = !mayJoin(&replica, &shell, now)
+                if waits { return .none }
             case .writable(let peer, let kind):
                 guard kind == .state || kind == .bulk else { return .none }
                 replica.writable(peer, kind, now)
@@ -27,18 +29,23 @@ extension StateService {
             shell.coming = .now
             return .now
         }
-        act(on: wake)
+        if waits { arm() } else { act(on: wake) }
     }
 
-    /// What must happen after a frame that asks for nothing at once: an acknowledgement and records for the log share a later turn.
-    private func patientWake(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Wake {
-        guard !shell.isStopped else { return .none }
-        if replica.isDirty {
-            let wake = self.wake(&replica, &shell, now)
-            if case .now = wake { return wake }
+    /// Whether what a frame left to do that asks for nothing at once should be done now, with the frame: acknowledgements and records for
+    /// the log wait for a frame to come when the half of their time is over, so that nobody has to wake for them alone.
+    ///
+    /// So do writes that would wait for a flush of their own: nodes that all write come to flush together, and each wakes once for what the
+    /// others send instead of once for every one of them.
+    private func mayJoin(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Bool {
+        guard !shell.isStopped else { return false }
+        if replica.isDirty, shell.spacing > settings.flushSpacing, shell.lastFlush + shell.spacing / 2 <= now.instant {
+            shell.isUrgent = true
+            return true
         }
-        var due = replica.hasOutputs ? now.instant + settings.replica.streamAckDelay : Instant.distantFuture
-        if let next = replica.wake, next < shell.timer?.at ?? .distantFuture { due = min(due, next) }
-        return due < .distantFuture ? self.wake(at: due, &shell, now) : .none
+        guard replica.hasOutputs else { return false }
+        let since = shell.outputsSince ?? now.instant
+        shell.outputsSince = since
+        return since + settings.replica.streamAckDelay / 2 <= now.instant
     }
 }

@@ -30,6 +30,7 @@ extension StateService {
                 shell.figures.flushes += 1
             }
             shell.isUrgent = false
+            shell.outputsSince = nil
             replica.tick(now)
             return replica.takeOutputs()
         }
@@ -37,29 +38,41 @@ extension StateService {
         arm()
     }
 
-    /// Sees to it that the next turn comes when the replica's own timers want it.
-    private func arm() {
+    /// Sees to it that the next turn comes when the replica's own timers, a flush or what waits to be handed on want it; by one timer, so
+    /// that nothing wakes the loop in vain.
+    func arm() {
         let now = world.now()
         let wake = core.locked { replica, shell -> Wake in
-            var wake = self.wake(&replica, &shell, now)
-            if case .now = wake { return wake }
-            // Whoever writes under load need not wake the loop for what is certain to come.
-            let flush = shell.lastFlush + shell.spacing
-            if case .none = wake, shell.spacing > settings.flushSpacing, flush > now.instant, !shell.isStopped {
-                wake = self.wake(at: flush, &shell, now)
+            guard !shell.coming.isNow else { return .none }
+            if !shell.isStopped, replica.hasUrgentOutputs || replica.isFlushDue(now) {
+                shell.coming = .now
+                return .now
             }
-            let next = replica.wake
-            if let timer = shell.timer, let next, timer.at == next { return wake }
+            let next = shell.isStopped ? nil : nextTurn(&replica, &shell, now)
+            if let timer = shell.timer, let next, timer.at == next { return .none }
             shell.timer?.scheduled.cancel()
             shell.timer = nil
-            guard let next, !shell.isStopped else { return wake }
+            guard let next else { return .none }
             // A timer that is due already waits a moment all the same: whatever asks for it cannot keep the loop busy.
             let delay = max(Self.timerDelayMin, next - now.instant)
             let scheduled = world.loop.scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { self.timerFired() }
             shell.timer = (next, scheduled)
-            return wake
+            return .none
         }
         act(on: wake)
+    }
+
+    private func nextTurn(_ replica: inout Replica, _ shell: inout StateShell, _ now: StateTime) -> Instant? {
+        let flush = shell.lastFlush + shell.spacing
+        // Whoever writes under load need not wake the loop for what is certain to come.
+        if replica.isDirty || shell.spacing > settings.flushSpacing && flush > now.instant, shell.coming.isAfter(flush) {
+            shell.coming = .later(max(flush, now.instant))
+        }
+        var next = replica.wake
+        func take(_ due: Instant) { next = min(next ?? due, due) }
+        if case .later(let turn) = shell.coming { take(turn) }
+        if let since = shell.outputsSince { take(since + settings.replica.streamAckDelay) }
+        return next
     }
 
     /// The last turn: everything goes to the log, and nothing after it. Answers whether nothing is held back.

@@ -28,7 +28,7 @@ package struct StateServiceSettings: Sendable {
     package var flushSpacing = Duration.milliseconds(5)
     /// The same while many write: each flush costs every node some wakings, whatever it holds. With what links and merging take, a write
     /// is still heard of everywhere within 15 ms.
-    package var busyFlushSpacing = Duration.milliseconds(10)
+    package var busyFlushSpacing = Duration.milliseconds(12)
     /// Runs of operations between two flushes from which on many write: some six hundred a second. With functions on five nodes that
     /// counted to one number, a thousand writes a second each, frames of 5 ms were a third of all the processors' work.
     package var busyRuns = 3

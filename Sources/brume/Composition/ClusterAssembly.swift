@@ -49,7 +49,7 @@ struct ClusterAssembly {
 
     init(_ plan: ClusterPlan, name: String, directory: NodeDirectory, clock: NodeClock, loop: any EventLoop) throws {
         files = try ClusterFiles(directory)
-        labels = files.labels(plan.labels)
+        labels = files.labels(plan.labels, tier: plan.tier)
         self.plan = plan
         self.name = name
         self.directory = directory

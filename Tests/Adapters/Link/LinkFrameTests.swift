@@ -42,4 +42,25 @@ struct LinkFrameTests {
         #expect(founder.downs(other).count == 1)
         #expect(other.downs(founder).count == 1)
     }
+
+    @Test("A frame costs the sockets one TLS record: 22 bytes of TLS, 14 of HTTP/2 and gRPC, and a few of the packet")
+    func records() async throws {
+        let founder = try TestNode.founder()
+        let other = try TestNode.member(of: try #require(founder.authority))
+        try await running([founder, other]) {
+            try await founder.connect(to: other)
+            await founder.sawUp(other)
+            await other.sawUp(founder)
+            let before = founder.link.statistics.socketBytesSent
+            let count = 100
+            for index in 1...count {
+                #expect(founder.link.send([UInt8](repeating: 1, count: 100), kind: .state, to: other.id) == .queued)
+                await other.events.wait("frame \(index)") { events in
+                    events.count { if case .received = $0 { true } else { false } } == index
+                }
+            }
+            let each = (founder.link.statistics.socketBytesSent - before) / count - 100
+            #expect(each < 60, "\(each) bytes around a frame")
+        }
+    }
 }

@@ -50,7 +50,7 @@ struct LinkClient {
                             })
                         try channel.pipeline.syncOperations.addHandlers(
                             MeterHandler(meter, record, silenceMax: settings.keepalive.interval + settings.keepalive.timeout), tls,
-                            GuardHandler(record, timeout: settings.handshakeTimeout))
+                            RecordJoiner(), GuardHandler(record, timeout: settings.handshakeTimeout))
                     }.flatMap { configure(channel) }
                 }
         }

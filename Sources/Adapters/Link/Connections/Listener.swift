@@ -109,7 +109,7 @@ final class Listener: HTTP2ServerTransport.ListenerFactory {
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandlers(
             MeterHandler(meter, record, silenceMax: settings.keepalive.interval + settings.keepalive.timeout), tls,
-            GuardHandler(record, timeout: settings.handshakeTimeout))
+            RecordJoiner(), GuardHandler(record, timeout: settings.handshakeTimeout))
     }
 
     private func verified(_ certificates: [NIOSSLCertificate]) throws(BrumeError) -> CertifiedNode {

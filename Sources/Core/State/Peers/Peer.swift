@@ -29,13 +29,13 @@ final class Peer {
     /// All batches up to here are acknowledged or do not concern it.
     var cleared: UInt64 = 0
     /// What is on the way, oldest first.
-    var flying: [(number: UInt64, bytes: Int)] = []
+    var flying: [(number: UInt64, bytes: Int, sentAt: Instant)] = []
     var flyingBytes = 0
     /// When what is on the way is taken for lost.
     var resendAt: Instant?
     var resendAfter: Duration
-    /// A batch whose acknowledgement will measure the way, and when it was sent.
-    var probe: (number: UInt64, sentAt: Instant)?
+    /// Batches up to here were sent twice, so that an acknowledgement of them measures nothing.
+    var sentAgain: UInt64 = 0
     var roundTrip: Duration?
     /// Whether batches it lacks are not kept any more: it must compare.
     var isBehind = false
@@ -43,9 +43,12 @@ final class Peer {
     var isBlocked = false
     var isBulkBlocked = false
 
-    /// When an acknowledgement must go out at the latest.
+    /// When a status must go out at the latest, for something else than its batches.
     var statusDue: Instant?
-    /// When batches of it came last.
+    /// The same for its batches: when the first came that were not acknowledged and the last, how many bytes, and when to acknowledge.
+    var ackDue: Instant?
+    var unackedSince: Instant?
+    var unackedBytes = 0
     var batchesAt: Instant?
     /// Whether the next status tells what this node wants.
     var tellsInterest = true
@@ -68,11 +71,11 @@ final class Peer {
 
     /// Forgets what was on the way.
     func rewind(to number: UInt64) {
+        sentAgain = max(sentAgain, flying.last?.number ?? 0)
         sent = number
         cursor = max(number, cleared)
         flying = []
         flyingBytes = 0
-        probe = nil
         resendAt = nil
     }
 
@@ -83,6 +86,47 @@ final class Peer {
         cleared = 0
         isBehind = false
         rewind(to: 0)
+        sentAgain = 0
+    }
+
+    /// Takes note of a batch that leaves.
+    func sends(_ batch: Batch, now: Instant) {
+        sent = batch.number
+        flying.append((batch.number, batch.bytes, now))
+        flyingBytes += batch.bytes
+    }
+
+    /// When what is on the way is taken for lost: the last of it is acknowledged soon, the first of it before long.
+    func resendMoment(_ now: Instant, settings: StateSettings) -> Instant? {
+        flying.first.map { min(now, $0.sentAt + settings.streamAckMax) + resendAfter }
+    }
+
+    /// Takes note of batches that came, `isStream` if they follow others closely.
+    func received(_ bytes: Int, isUrgent: Bool, _ now: Instant, settings: StateSettings) {
+        let isStream = batchesAt.map { now < $0 + settings.streamAckDelay } ?? false
+        let since = unackedSince ?? now
+        batchesAt = now
+        unackedSince = since
+        unackedBytes += bytes
+        if isUrgent || unackedBytes >= settings.windowBytesMax / 4 {
+            ackDue = now
+        } else if isStream {
+            ackDue = min(now + settings.streamAckDelay, since + settings.streamAckMax)
+        } else {
+            ackDue = min(ackDue ?? .distantFuture, now + settings.ackDelay)
+        }
+    }
+
+    /// When a status must go out at the latest.
+    var tellsAt: Instant? { statusDue.map { min($0, ackDue ?? $0) } ?? ackDue }
+
+    /// Takes note that a status goes out.
+    func told() {
+        statusDue = nil
+        ackDue = nil
+        unackedSince = nil
+        unackedBytes = 0
+        tellsInterest = false
     }
 
     /// Forgets which frames it understands: another program may answer from now on.
@@ -105,17 +149,21 @@ final class Peer {
         cleared = max(cleared, number)
         if sent < number { sent = number }
         if cursor < number { cursor = number }
-        while let first = flying.first, first.number <= number {
-            flyingBytes -= first.bytes
-            flying.removeFirst()
+        var last: Instant?
+        var count = 0
+        while count < flying.count, flying[count].number <= number {
+            flyingBytes -= flying[count].bytes
+            if flying[count].number > sentAgain { last = flying[count].sentAt }
+            count += 1
         }
-        if let probe, number >= probe.number {
-            let sample = now - probe.sentAt
+        flying.removeFirst(count)
+        // The last that it has was acknowledged soonest.
+        if let last {
+            let sample = now - last
             roundTrip = roundTrip.map { $0 * 7 / 8 + sample / 8 } ?? sample
-            self.probe = nil
         }
         resendAfter = roundTrip.map { max(.milliseconds(20), $0 * 3 + settings.streamAckDelay) } ?? settings.resendAfter
-        resendAt = flying.isEmpty ? nil : now + resendAfter
+        resendAt = resendMoment(now, settings: settings)
     }
 }
 

@@ -8,6 +8,8 @@ public struct StateRecovery: ~Copyable {
     private var replica: Replica
     /// The last batch of each site that the log holds.
     private var vector = VersionVector()
+    /// What the log says of namespaces: whether this node kept them, as far as it was read.
+    private var kept: [String: KeptState] = [:]
     /// What the snapshot says of objects that must be seen together; they may stand in parts that come behind it.
     private var groups: [NamedGroup] = []
     /// Records that were merged.
@@ -53,7 +55,8 @@ public struct StateRecovery: ~Copyable {
         case .epochs: note(promised: try HybridTime(from: &reader))
         case .interest:
             let name = try reader.string().text
-            mergeInterest(name, isHeld: try reader.byte() == 1)
+            guard let state = KeptState(rawValue: try reader.byte()) else { throw reader.failure(.unknownTag) }
+            mergeInterest(name, state)
         }
         try reader.finish()
     }
@@ -64,17 +67,14 @@ public struct StateRecovery: ~Copyable {
         replica.leases.logged.time = max(replica.leases.logged.time, time)
     }
 
-    private mutating func mergeInterest(_ name: String, isHeld: Bool) {
+    private mutating func mergeInterest(_ name: String, _ state: KeptState) {
         let namespace = replica.namespace(name)
-        if isHeld {
-            namespace.interest.isHeld = true
-            namespace.interest.wasUsed = true
+        if state != .dropped {
+            kept[name] = state
         } else if !replica.spaces.contains(where: { $0.namespace === namespace && $0.wasSaved(after: replica.replaying) }) {
             // Unless the snapshot tells of a later time, in which it was kept again.
             replica.forgetObjects(of: namespace)
-            namespace.interest = LocalInterest()
-            namespace.interest.isPinned = replica.isPinned(name, namespace.settings.interest)
-            namespace.interest.isHeld = namespace.interest.isPinned
+            kept[name] = .dropped
         }
     }
 
@@ -114,7 +114,7 @@ public struct StateRecovery: ~Copyable {
             var reader = ByteReader(section.blob)
             _ = try reader.varint()
             let database = Int(clamping: try reader.varint())
-            guard let space = try? SpaceName(section.namespace, database: database), name.count > 1, name[1] < Space.topCount else {
+            guard let space = try? SpaceName(any: section.namespace, database: database), name.count > 1, name[1] < Space.topCount else {
                 throw reader.failure(.impossible)
             }
             replica.makeSpace(space).noteSaved(Int(name[1]), at: batch.time)
@@ -124,7 +124,7 @@ public struct StateRecovery: ~Copyable {
     private mutating func mergeState(_ reader: inout ByteReader) throws(DecodingFailure) {
         let state = try SnapshotState(from: &reader)
         vector.merge(state.vector)
-        for name in state.held { mergeInterest(name, isHeld: true) }
+        for name in state.held { mergeInterest(name, .whole) }
         replica.adopt(forgettable: state.stable)
         replica.floor = max(replica.floor, state.floor)
         note(promised: state.promised)
@@ -158,7 +158,7 @@ public struct StateRecovery: ~Copyable {
         replica.counts = StateCounts()
         replica.replaying = .max
         for space in replica.spaces { space.forgetSaved() }
-        for namespace in replica.namespaces { namespace.interest.lastUsed = now.instant }
+        replica.recoverInterest(now) { kept[$0] }
         _ = replica.takeOutputs()
         replica.clock.observe(HybridTime(milliseconds: now.wallMilliseconds), wall: now.wallMilliseconds)
         replica.rescheduleExpiries()
@@ -172,7 +172,7 @@ struct SnapshotState {
     var stable: HybridTime
     var time: HybridTime
     var floor: UInt64
-    /// Namespaces that are kept because they are used, by name.
+    /// Namespaces that are kept for another reason than that all are, by name.
     var held: [String]
     /// Up to when epochs of exclusive owners may have been promised.
     var promised: HybridTime
@@ -312,7 +312,9 @@ extension Replica {
     }
 
     private mutating func vectorPart() -> SnapshotPart {
-        let held = namespaces.filter { $0.interest.isHeld && !$0.interest.isPinned && $0.settings.durability > .none }.map(\.name)
+        let held = namespaces.filter {
+            $0.interest.isHeld && (!$0.interest.isPinned || $0.hasPolicy) && $0.settings.durability > .none
+        }.map(\.name)
         var writer = ByteWriter()
         SnapshotState(
             vector: roundVector ?? currentVector, stable: forgettable, time: clock.last, floor: floor, held: held,

@@ -98,7 +98,7 @@ extension Replica {
         let database = try reader.varint()
         guard database < UInt64(SpaceName.databasesMax) else { throw reader.failure(.impossible) }
         do throws(StateError) {
-            return try SpaceName(namespace, database: Int(database))
+            return try SpaceName(any: namespace, database: Int(database))
         } catch {
             throw reader.failure(.impossible)
         }
@@ -162,6 +162,7 @@ extension Replica {
         settle(object, in: space)
         account(object, in: space)
         if isWatched { noteChange(object, isLocal: false) }
+        if space.holdsPolicies { changedPolicies.append(object.name) }
         return object
     }
 

@@ -36,6 +36,7 @@ extension Replica {
         dirtyCount = 0
         counts.batches += 1
         log(batch, of: site, previous: batch.number - 1)
+        recent.note(batch)
         ring.append(batch)
         trimRing()
     }
@@ -123,12 +124,9 @@ extension Replica {
         for batch in batches {
             writer.varint(peer.sent)
             batch.encode(into: &writer) { peer.interest.keeps($0) }
-            peer.sent = batch.number
-            peer.flying.append((batch.number, batch.bytes))
-            peer.flyingBytes += batch.bytes
+            peer.sends(batch, now: now.instant)
         }
-        if peer.probe == nil { peer.probe = (peer.sent, now.instant) }
-        peer.resendAt = peer.resendAt ?? now.instant + peer.resendAfter
+        peer.resendAt = peer.resendMoment(now.instant, settings: settings)
         counts.sentBatches += batches.count
         transmit(writer.bytes, .state, to: peer)
     }

@@ -20,6 +20,14 @@ enum RecordKind: UInt8 {
     case epochs = 6
 }
 
+/// What a record says about a namespace.
+enum KeptState: UInt8 {
+    case dropped = 0
+    case whole = 1
+    /// It was still being pulled from others.
+    case partly = 2
+}
+
 /// Which batches become durable with which record.
 struct DurableQueue {
     private var waiting: Deque<(record: UInt64, site: SiteID, number: UInt64)> = []
@@ -76,15 +84,17 @@ extension Replica {
         for entry in vector.entries { durables.add(nextRecord - 1, entry.site, entry.sequence) }
     }
 
-    /// Writes down whether this node keeps a namespace that no policy keeps here.
+    /// Writes down that this node keeps a namespace, once it has all of it, or that it has dropped it.
     mutating func logInterest(in namespace: Namespace) {
-        guard namespace.settings.durability > .none, !namespace.interest.isPinned else { return }
+        // What all keep, for nobody has said otherwise, needs no word.
+        guard namespace.settings.durability > .none, !namespace.interest.isPinned || namespace.hasPolicy else { return }
         isVectorUnsaved = true
         var writer = ByteWriter()
         writer.byte(RecordKind.interest.rawValue)
         writer.value(nextLogTime())
         writer.string(Bytes(namespace.name))
-        writer.byte(namespace.interest.isHeld ? 1 : 0)
+        let interest = namespace.interest
+        writer.byte((interest.isHeld ? interest.isFilled ? KeptState.whole : .partly : .dropped).rawValue)
         record(writer, now: true)
     }
 
@@ -111,6 +121,7 @@ extension Replica {
     public mutating func logged(through record: UInt64, _ now: StateTime) {
         loggedRecord = max(loggedRecord, record)
         settleDurables()
+        settlePromises(now)
         checkWaits(now)
     }
 
@@ -120,7 +131,7 @@ extension Replica {
                 durableBatch = max(durableBatch, number)
             } else {
                 origins.update(origin) { $0.durable = max($0.durable, number) }
-                if let node = origins[origin]?.node, let peer = find(node), peer.statusDue == nil {
+                if let node = origins[origin]?.node, let peer = find(node), peer.tellsAt == nil {
                     peer.statusDue = lastInstant + settings.ackDelay
                 }
             }

@@ -131,6 +131,7 @@ extension Replica {
             dirtySpaces.append(space.id.index)
             // Whoever writes uses the namespace, whether it said so or not.
             use(space.id, now)
+            space.namespace.isWritten = true
         }
         space.dirty.append(object)
         dirtyCount &+= 1

@@ -237,7 +237,7 @@ extension Replica {
             }
         }
         membership.release(pull.node)
-        for namespace in namespaces where namespace.interest.takenUp < pull.first { namespace.interest.wasFilled(by: pull.node) }
+        noteFilled(by: peer, pull)
         peer.statusDue = now.instant
         checkWaits(now)
     }
@@ -255,7 +255,7 @@ extension ByteReader {
         let namespace = try string().text
         let database = Int(clamping: try varint())
         do throws(StateError) {
-            return try SpaceName(namespace, database: database)
+            return try SpaceName(any: namespace, database: database)
         } catch {
             throw failure(.impossible)
         }

@@ -31,10 +31,11 @@ extension Replica {
             counts.refusedFrames += 1
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
         }
+        adoptPolicies()
         checkWaits(now)
         // A comparison that was asked for may begin, or one that ended made room for the next.
         if hasUrgentOutputs || before != (pulls.wanted.count, pulls.active.count) { return true }
-        return find(node)?.statusDue.map { $0 <= now.instant } ?? false
+        return find(node)?.tellsAt.map { $0 <= now.instant } ?? false
     }
 
     private mutating func take(_ frame: [UInt8], from peer: Peer, _ now: StateTime) throws(DecodingFailure) {
@@ -125,12 +126,10 @@ extension Replica {
             let batch = try Batch(from: &reader)
             take(batch, after: previous, of: sender, now)
         }
+        let bytes = reader.offset
         try reader.finish()
-        let isStream = peer.batchesAt.map { now.instant < $0 + settings.streamAckDelay } ?? false
-        peer.batchesAt = now.instant
-        var delay = isStream ? settings.streamAckDelay : settings.ackDelay
-        if isUrgent || origins[sender]?.held.isEmpty == false { delay = .zero }
-        peer.statusDue = min(peer.statusDue ?? .distantFuture, now.instant + delay)
+        let lacksSome = origins[sender]?.held.isEmpty == false
+        peer.received(bytes, isUrgent: isUrgent || lacksSome, now.instant, settings: settings)
     }
 
     private mutating func take(_ batch: Batch, after previous: UInt64, of sender: SiteID, _ now: StateTime) {
@@ -216,6 +215,7 @@ extension Replica {
             $0.node = node
         }
         site = fresh
+        for namespace in namespaces { namespace.isWritten = false }
         nextBatch = 1
         floor = 0
         ring = BatchRing()

@@ -84,8 +84,7 @@ extension Replica {
         let status = Status(to: peer, in: self, origin: origin)
         var writer = Frame.writer(.status, site: site, time: clock.now(wall: now.wallMilliseconds))
         status.encode(into: &writer)
-        peer.statusDue = nil
-        peer.tellsInterest = false
+        peer.told()
         counts.sentStatuses += 1
         transmit(writer.bytes, .state, to: peer)
     }
@@ -105,7 +104,7 @@ extension Replica {
             reincarnate(as: SiteID(rawValue: random.next()), now)
             return origins.update(site) { $0.received = max($0.received, last) }
         }
-        if let interest = status.interest { peer.interest = interest }
+        if let interest = status.interest { learn(interest, of: peer) }
         peer.acknowledge(status.received, durable: status.durable, now: now.instant, settings: settings)
         peer.view = status.view
         peer.watermark = max(peer.watermark, status.watermark)
@@ -153,7 +152,7 @@ extension Replica {
         }
         peer.sent = sent
         peer.flying = flying
-        peer.probe = nil
+        peer.sentAgain = max(peer.sentAgain, missing[missing.count - 1].number)
         peer.resendAt = now.instant + peer.resendAfter
         transmit(writer.bytes, .state, to: peer)
     }

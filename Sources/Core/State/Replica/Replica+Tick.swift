@@ -23,7 +23,7 @@ extension Replica {
         }
         for peer in peers where peer.isUp {
             if let due = peer.resendAt, due <= now.instant { resendAll(to: peer, now) }
-            if beats || peer.statusDue.map({ $0 <= now.instant }) ?? false { sendStatus(to: peer, now) }
+            if beats || peer.tellsAt.map({ $0 <= now.instant }) ?? false { sendStatus(to: peer, now) }
         }
         expire(now)
         collectShells()
@@ -77,7 +77,7 @@ extension Replica {
         if !peers.isEmpty || !spaces.isEmpty { take(nextHeartbeat) }
         for peer in peers where peer.isUp {
             take(peer.resendAt)
-            take(peer.statusDue)
+            take(peer.tellsAt)
             take(nextRepair)
         }
         for pull in pulls.active { take(pull.deadline) }

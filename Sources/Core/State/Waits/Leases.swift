@@ -213,6 +213,8 @@ extension Replica {
     /// Grants an object unless another node has it, or the epoch could be forgotten by a crash; answers which epoch was the last before.
     private mutating func grant(_ subject: Leases.Subject, _ question: Leases.Question, _ now: StateTime) -> Stamp? {
         guard now.instant >= leases.silentUntil || membership.others.isEmpty else { return nil }
+        // Who grants says what earlier owners wrote, too: so it must have that.
+        guard vouches(for: subject.space.namespace) else { return nil }
         guard !leases.isTaken(subject, for: question.owner, now.instant) else { return nil }
         guard canPromise(question.epoch, now) else { return nil }
         if !leases.hasGranted {
