@@ -16,10 +16,11 @@ struct PendingPromise {
 // promises to keep it for a while, and only then it is dropped here.
 
 extension Replica {
-    /// How long a node that says it keeps a namespace keeps it for the one that asked.
-    private static let promise = Duration.seconds(60)
     /// How long answers are waited for: a node writes its log within a fraction of a second.
     private static let answerLimit = Duration.seconds(10)
+    /// How long a node that says it keeps a namespace keeps it for the one that asked: until that one has either dropped it or given up,
+    /// and half as long again for clocks that run at different speeds.
+    private static let promise = Duration.seconds(15)
     /// How long a node waits that was not promised enough, in milliseconds: at random, since two may have asked each other.
     private static let pauseMilliseconds: ClosedRange<Int> = 1_000...10_000
 
