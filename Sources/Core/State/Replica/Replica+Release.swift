@@ -151,8 +151,7 @@ extension Replica {
         namespace.interest.quietUntil = now.instant + .milliseconds(Int64(random.draw(Self.pauseMilliseconds)))
     }
 
-    /// Whether nothing has been written here since the others were asked that they may not have. What came from another node since then
-    /// is that one's to keep: a writer has what it wrote, as durably as the namespace asks, until others have promised it the same.
+    /// Whether nothing has happened since the others were asked that they may not have.
     private func mayDrop(_ namespace: Namespace, _ release: LocalInterest.Release, _ now: StateTime) -> Bool {
         let isClean = !spaces.contains { $0.namespace === namespace && !$0.dirty.isEmpty }
         return isUnneeded(namespace, now) && isClean && roots(of: namespace) == release.roots && durableBatch + 1 >= nextBatch
