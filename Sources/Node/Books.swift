@@ -18,6 +18,8 @@ struct Books: Sendable {
     var records: RecordBudget
     var recent: RecentCalls
     var harvest = HarvestBooks()
+    /// Whether new calls are refused, because the node hands over.
+    var isClosed = false
 
     /// Reused between steps, so that a step allocates nothing of its own.
     var outputs: [Output] = []
@@ -171,6 +173,12 @@ struct Caller: Sendable {
     let reply: @Sendable (CallReply<ByteBuffer>) -> Void
 }
 
+/// A replica's end of an attempt.
+struct AttemptEnd: Sendable {
+    let failure: CallFailure?
+    let usage: CallUsage?
+}
+
 /// A call from its acceptance to its reply; an asynchronous one to the end of its last attempt.
 ///
 /// What changes is used under the node's lock alone, and by whoever took it out of the books; as a value it would be copied at each
@@ -197,7 +205,7 @@ final class CallEntry: @unchecked Sendable {
     /// The reply's body is being read.
     var collecting = false
     /// The replica's end of the attempt, if it came while the body was still being read.
-    var heldEnd: CallFailure??
+    var heldEnd: AttemptEnd?
 
     init(
         kind: Kind, request: CallRequest<ByteBuffer>?, function: FunctionID, label: String, arrived: Instant, attempt: Int = 1

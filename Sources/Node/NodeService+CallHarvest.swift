@@ -34,7 +34,7 @@ extension NodeService {
         }
         return CallHarvest(
             allocation: statement.allocation, began: statement.limits, expected: expected, peakMillicores: statement.peakMillicores,
-            peakMemoryBytes: statement.peakMemoryBytes, cpu: HarvestTotals(statement.cpu, .cpu),
+            peakMemoryBytes: statement.peakMemoryBytes, killedAtBytes: statement.killedAtBytes, cpu: HarvestTotals(statement.cpu, .cpu),
             memory: HarvestTotals(statement.memory, .memory),
             movements: statement.events.map { event in
                 let peer: CallID? = if case .call(let call) = event.peer { call } else { nil }

@@ -19,12 +19,23 @@ extension NodeService {
                 answer(call, .refused(.unknownFunction), &books, &actions)
                 return (call, actions)
             }
+            guard !books.isClosed else {
+                var actions = NodeActions()
+                answer(call, .refused(.draining), &books, &actions)
+                return (call, actions)
+            }
             let features = isHarvesting ? features(of: request, books.functions[handle]?.harvestParameters ?? []) : .unknown
             return (call, decide(.arrive(call, handle, timeout: request.timeout, features: features), at: now, &books))
         }
         perform(actions)
         return call
     }
+
+    /// Takes no new calls from now on, or takes them again. What was accepted is finished.
+    package func close(_ isClosed: Bool) { books.withLock { $0.isClosed = isClosed } }
+
+    /// Calls that run or wait, with and without somebody who waits for them.
+    package var openCalls: Int { books.withLock { $0.calls.count } }
 
     package func abandon(_ call: CallID) {
         let actions = books.withLock { books -> NodeActions in

@@ -9,8 +9,10 @@ import Synchronization
 extension NodeService {
     package func deploy(_ spec: FunctionSpec, mode: DeployMode) async throws {
         try spec.validate()
+        try requireLimits(spec.limits)
         let schedules = try Self.schedules(of: spec)
         _ = try HarvestPolicy(annotations: spec.annotations)
+        try FunctionState.check(spec)
         if let refusal = books.withLock({ $0.engine.refusal(of: FunctionPolicy(spec)) }) { throw BrumeError(.invalid, refusal.sentence) }
         try await requireNamespace(spec.id.namespace)
         if mode == .update, books.withLock({ $0.handles[spec.id] }) == nil {
@@ -28,6 +30,30 @@ extension NodeService {
                 spec: spec, created: existing?.created ?? clock.now, revision: (existing?.revision ?? 0) + 1)
             try await store.putFunction(stored)
             install(stored, schedules)
+            world.functions.installed(spec, true)
+        }
+    }
+
+    /// A limit that the machine cannot give would be no limit: it is refused whatever the deployer wants reserved, and however the node
+    /// shares. Functions that are stored already are left alone.
+    private func requireLimits(_ limits: Resources) throws(BrumeError) {
+        let capacity = settings.engine.capacity
+        let cores = Swift.max(capacity.millicores, settings.machine.millicores)
+        guard limits.millicores <= cores else {
+            let most = Resources.describe(millicores: cores)
+            throw BrumeError(
+                .invalid,
+                "The CPU limit of \(Resources.describe(millicores: limits.millicores)) is more than this node can give: it has \(most) "
+                    + "\(cores == 1000 ? "core" : "cores"). Deploy it with a limit of at most \(most), as --cpu or in limits.cpu.")
+        }
+        // Down to whole mebibytes: the last digits of what a machine has help nobody.
+        let bytes = (Swift.max(capacity.memoryBytes, settings.machine.memoryBytes) >> 20) << 20
+        guard limits.memoryBytes <= bytes else {
+            let most = Resources.describe(bytes: bytes)
+            throw BrumeError(
+                .invalid,
+                "The memory limit of \(Resources.describe(bytes: limits.memoryBytes)) is more than this node can give: it has \(most). "
+                    + "Deploy it with a limit of at most \(most), as --memory or in limits.memory.")
         }
     }
 
@@ -84,6 +110,7 @@ extension NodeService {
                 return actions
             }
             perform(actions)
+            world.functions.removed(id)
         }
     }
 

@@ -15,6 +15,7 @@ extension NodeService {
         let (call, handle, refusal) = books.withLock { books -> (CallID, FunctionHandle?, Refusal?) in
             let call = books.newCallID()
             guard let handle = books.handles[request.function] else { return (call, nil, .unknownFunction) }
+            guard !books.isClosed else { return (call, nil, .draining) }
             for output in books.engine.step(.offer(call, handle), now: clock.now) {
                 if case .refuse(_, let refusal) = output { return (call, nil, refusal) }
             }
@@ -99,9 +100,9 @@ extension NodeService {
             books.calls[call]?.collecting = false
             books.calls[call]?.result?.body = body
             if let failure { books.calls[call]?.result?.failure = failure }
-            guard case .some(let end) = books.calls[call]?.heldEnd else { return NodeActions() }
+            guard let end = books.calls[call]?.heldEnd else { return NodeActions() }
             books.calls[call]?.heldEnd = nil
-            return decide(.finished(call, callEnd(end, books.calls[call]?.result)), &books)
+            return decide(.finished(call, callEnd(end.failure, books.calls[call]?.result), usage: end.usage), &books)
         }
         perform(actions)
     }

@@ -21,6 +21,7 @@ extension NodeService {
             }
             let schedules = (try? Self.schedules(of: stored.spec)) ?? []
             install(stored, schedules, problem: problem, prewarm: false)
+            world.functions.installed(stored.spec, false)
         }
         let queued = try await store.queued()
         if !queued.isEmpty { logger.info("queued calls restored", metadata: ["calls": "\(queued.count)"]) }

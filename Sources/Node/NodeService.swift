@@ -161,7 +161,7 @@ where Driver.Payload == ByteBuffer, Keeper.Payload == ByteBuffer {
                 let entry = books.calls[call]
                 if let entry, entry.collecting {
                     // Whether the attempt succeeded is known once its body has been read: `keepResult` goes on from here.
-                    entry.heldEnd = .some(failure)
+                    entry.heldEnd = AttemptEnd(failure: failure, usage: usage)
                     return NodeActions()
                 }
                 return decide(.finished(call, callEnd(failure, entry?.result), usage: usage), &books)

@@ -9,6 +9,8 @@ package struct NodeSettings: Sendable {
     package var name: String
     package var version: String
     package var engine: EngineSettings
+    /// What the machine has: a limit above that would be none. The node may be told to use less of it, or to promise more CPU.
+    package var machine = Resources(millicores: .max, memoryBytes: .max)
     /// Warm calls that ended well and are written down each second. The kept 100,000 then reach back three minutes at any rate, and writing
     /// takes a few per cent of a core; failed, cold and asynchronous calls are always written.
     package var recordsPerSecondMax = 500
@@ -46,6 +48,8 @@ package struct NodeWorld: Sendable {
     package var residentBytes: @Sendable () -> Int
     /// Posts an asynchronous call's result; throws if it was not taken.
     package var deliver: @Sendable (CallbackDelivery) async throws -> Void
+    /// Who is told which functions are here.
+    package var functions = FunctionObserver.none
     /// The clock that everything else follows.
     package let clock: NodeClock
 

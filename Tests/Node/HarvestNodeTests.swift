@@ -99,14 +99,17 @@ struct HarvestNodeTests {
         }
     }
 
-    @Test("a call killed for want of memory is counted, and learned from")
-    func kill() async throws {
+    @Test("a call killed for want of memory is counted, and learned from, also where it was answered", arguments: ["killed", "survives"])
+    func kill(name: String) async throws {
         try await NodeServiceTests.withNode(change: Self.harvesting) { bench in
-            try await bench.deploy("killed")
-            for number in 1...3 { _ = try await bench.call("killed", "hello", label: "call-\(number)") }
+            try await bench.deploy(name)
+            for number in 1...3 { _ = try await bench.call(name, "hello", label: "call-\(number)") }
             #expect(try await NodeServiceTests.eventually { try await bench.node.harvestLedger().total.outOfMemoryKills == 3 })
             #expect(try await bench.node.harvestLedger().total.outOfMemoryKillsWhileLending == 0)
-            #expect(try await bench.node.harvestProfile(try FunctionID(name: "killed")).calls == 3)
+            #expect(try await bench.node.harvestProfile(try FunctionID(name: name)).calls == 3)
+            let calls = try await bench.node.calls(CallQuery())
+            #expect(calls.count == 3 && calls.allSatisfy { $0.outcome == (name == "killed" ? .failed : .succeeded) })
+            #expect(calls.allSatisfy { $0.harvest.map { $0.killedAtBytes == $0.allocation.memoryBytes } ?? false }, "\(calls)")
         }
     }
 

@@ -7,7 +7,8 @@ import Synchronization
 /// A driver inside the test's process: replicas are ready at once, and what a call does is in the function's name.
 ///
 /// A call whose body is `hold` does not answer either. `echo` and `measured` answer with the body, `status500` with a failure, `killed`
-/// runs out of memory, `never` does not answer at all, `gone` is lost before the call is sent until the second replica.
+/// runs out of memory, `survives` answers although the kernel killed a process of it, `never` does not answer at all, `gone` is lost
+/// before the call is sent until the second replica.
 final class ScriptedDriver: SandboxDriver {
     typealias Payload = ByteBuffer
 
@@ -102,6 +103,7 @@ final class ScriptedDriver: SandboxDriver {
             return state.running[replica]
         }
         return switch spec?.id.name {
+        case "survives": CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: 20 << 20, memoryKills: 1)
         case "measured": CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: 20 << 20)
         case "hungry": CallUsage(cpuTime: .milliseconds(1), peakMillicores: 200, peakMemoryBytes: (spec?.limits.memoryBytes ?? 0) * 3 / 2)
         default: nil

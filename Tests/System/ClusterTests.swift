@@ -141,24 +141,6 @@ struct ClusterTests {
         }
     }
 
-    @Test("a drain asked at one node is seen at all, and undone", .timeLimit(.minutes(2)))
-    func drain() async throws {
-        try await Self.withThree { first, second, third in
-            for (words, wanted) in [(["drain", "third"], true), (["drain", "third", "--undo"], false)] {
-                let done = try await second.brume(["node"] + words)
-                #expect(done.exitCode == 0, "\(done.complaint)")
-                for node in [first, second, third] {
-                    let isSeen = try await eventually {
-                        try await Self.cluster(node).nodes.first { $0.name == "third" }?.isDraining == wanted
-                    }
-                    #expect(isSeen)
-                }
-            }
-            let unknown = try await second.brume(["node", "drain", "nobody"])
-            #expect(unknown.exitCode == 2 && unknown.complaint.contains("brume node list"), "\(unknown.complaint)")
-        }
-    }
-
     // MARK: What goes wrong
 
     @Test("tokens that are mangled, used up, run out or revoked let nobody in, and say what to do", .timeLimit(.minutes(2)))

@@ -102,6 +102,7 @@ final class NodeUnderTest: Sendable {
     }
 
     var pid: pid_t { process.processIdentifier }
+    var isRunning: Bool { process.isRunning }
     var log: String { (try? String(contentsOfFile: errorLog, encoding: .utf8)) ?? "" }
 
     // MARK: Ends

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import BrumeHarvest
 import BrumeModel
 import BrumeSandbox
@@ -61,5 +62,32 @@ struct SharingPlanTests {
         #expect(outcome.exitCode != 0)
         #expect(outcome.complaint.contains("--sharing \(choice.rawValue) lends nothing"), "\(outcome.complaint)")
         #expect(outcome.complaint.contains("give --sharing harvest"), "\(outcome.complaint)")
+    }
+
+    @Test("the safeguard's threshold, window and pause are settings")
+    func safeguard() async throws {
+        let said = try SafeguardOptions.parse(["--safeguard-threshold", "70", "--safeguard-window", "60ms", "--safeguard-pause", "0s"])
+        let made = try SharingPlan(.harvest, safeguard: said.settings()).harvesterSettings(capacity: Self.capacity)
+        let safeguard = try #require(made).safeguard
+        #expect(safeguard.thresholdPercent == 70 && safeguard.cpuWindow == .milliseconds(60) && safeguard.pauseMin == .zero)
+        let unsaid = try SafeguardOptions.parse([]).settings()
+        #expect(unsaid == nil)
+    }
+
+    @Test(
+        "a safeguard that cannot work is refused, and what to do is said",
+        arguments: [
+            (["--sharing", "harvest", "--safeguard-threshold", "0"], "1 to 99 percent"),
+            (["--sharing", "harvest", "--safeguard-threshold", "100"], "1 to 99 percent"),
+            (["--sharing", "harvest", "--safeguard-window", "5ms"], "--safeguard-window takes a time from"),
+            (["--sharing", "harvest", "--safeguard-window", "soon"], "like 40ms, not 'soon'"),
+            (["--sharing", "harvest", "--safeguard-pause", "2h"], "--safeguard-pause takes a time from"),
+            (["--sharing", "static", "--safeguard-threshold", "70"], "no safeguard to set with --sharing static"),
+            (["--sharing", "harvest", "--sharing-without", "safeguard", "--safeguard-pause", "0s"], "leave --safeguard-threshold"),
+        ])
+    func refusedSafeguard(arguments: [String], words: String) async throws {
+        let outcome = try await CommandLineProgram.run(["up"] + arguments)
+        #expect(outcome.exitCode != 0)
+        #expect(outcome.complaint.contains(words), "\(outcome.complaint)")
     }
 }

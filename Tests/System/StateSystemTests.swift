@@ -129,6 +129,53 @@ struct StateSystemTests {
         }
     }
 
+    @Test("durability and quotas hold for the namespace that they are said of")
+    func namespaces() async throws {
+        try await withTemporaryDirectory { directory in
+            let options = [
+                "--state-durability", "shop=sync", "--state-durability", "cache=none", "--state-objects", "shop=3", "--state-bytes",
+                "box=64Ki", "--state-objects", "5",
+            ]
+            func put(_ node: NodeUnderTest, _ path: String, _ value: String = "1") async throws -> NodeUnderTest.Answer {
+                try await node.http(.PUT, "/v1/state/\(path)", headers: Self.json, body: #"{"value":"\#(value)"}"#)
+            }
+            let node = try await NodeUnderTest(dataDirectory: directory, options: options)
+            for number in 1...3 {
+                let answer = try await put(node, "shop/\(number)")
+                #expect(answer.status < 300, "\(answer.status) \(answer.text)")
+            }
+            let fourth = try await put(node, "shop/4")
+            #expect(fourth.status == 413 && fourth.text.contains("3"), "\(fourth.status) \(fourth.text)")
+            for number in 1...5 { #expect(try await put(node, "cache/\(number)").status < 300) }
+            let sixth = try await put(node, "cache/6")
+            #expect(sixth.status == 413, "\(sixth.status) \(sixth.text)")
+            // What begins below a quota of bytes is taken, as with Redis' maxmemory; what begins above is not.
+            #expect(try await put(node, "box/large", String(repeating: "x", count: 128 << 10)).status < 300)
+            #expect(try await put(node, "box/small").status == 413)
+            #expect(try await put(node, "cache/1", String(repeating: "x", count: 128 << 10)).status < 300)
+            await node.killHard()
+            let again = try await NodeUnderTest(dataDirectory: directory, options: options)
+            for number in 1...3 { #expect(try await again.http(.GET, "/v1/state/shop/\(number)").status == 200) }
+            #expect(try await again.http(.GET, "/v1/state/cache/2").status == 404)
+            await again.stop()
+        }
+    }
+
+    @Test(
+        "what nobody can hold of a namespace is refused, and what to say is told",
+        arguments: [
+            (["--state-durability", "shop=often"], "say sync, interval or none"), (["--state-durability", "weekly"], "'weekly' is none"),
+            (["--state-objects", "shop=0"], "a number from 1 on"), (["--state-objects", "many"], "a number from 1 on"),
+            (["--state-bytes", "shop=-1"], "an amount like 64Mi"), (["--state-bytes", "two words=1Gi"], "is no namespace"),
+            (["--state-bytes", "1Gi", "--state-bytes", "2Gi"], "of all namespaces it is said twice"),
+            (["--state-objects", "shop=1", "--state-objects", "shop=2"], "of shop it is said twice"),
+        ])
+    func refusedNamespaces(options: [String], words: String) async throws {
+        let outcome = try await CommandLineProgram.run(["up"] + options)
+        #expect(outcome.exitCode != 0)
+        #expect(outcome.complaint.contains(words), "\(outcome.complaint)")
+    }
+
     @Test("a function finds its own namespace of state on a socket in its sandbox, whatever its contract", .enabled(if: geteuid() == 0))
     func functions() async throws {
         try await withTemporaryDirectory { folder in

@@ -77,6 +77,31 @@ kernel_holds() {
 is_braked_somewhere() { cat /sys/fs/cgroup/brume*/r*/memory.high | grep -qv max; }
 no_brakes() { ! is_braked_somewhere; }
 
+# How many groups stand still, as the kernel itself says.
+frozen() { cat /sys/fs/cgroup/brume*/r*/cgroup.events | grep -c '^frozen 1'; }
+some_frozen() { [ "$(frozen)" -gt 0 ] || { cat /sys/fs/cgroup/brume*/r*/memory.current; return 1; }; }
+none_frozen() { [ "$(frozen)" = 0 ]; }
+holds() { [ "$(cat /sys/fs/cgroup/brume*/r*/memory.current | sort -n | tail -n 1)" -gt "$1" ]; }
+told_pause() { b logs keeper | grep 'Paused: a call that borrowed its memory' || { b logs keeper; return 1; }; }
+# A lender wants its own back while its borrower really uses it. The kernel's brake would let it go on, two seconds at a time; it has to
+# stand still instead, and to go on as soon as the borrower has ended.
+stands_still() {
+    call keeper 240 12000 1 >/tmp/keeper-call &
+    keeper=$!
+    wait_for is_braked_somewhere || return 1
+    call taker 132 0 1 25000 >/tmp/taker-call &
+    taker=$!
+    wait_for holds 130000000 || return 1
+    none_frozen || { echo "something stands still that has what it needs"; return 1; }
+    wait_for some_frozen || { echo "nothing ever stood still: $(cat /tmp/waited) $(metric brume_watch_pauses) pauses"; return 1; }
+    before=$(cat /sys/fs/cgroup/brume*/r*/memory.current | sort -n | tail -n 1)
+    sleep 3
+    after=$(cat /sys/fs/cgroup/brume*/r*/memory.current | sort -n | tail -n 1)
+    [ "$before" = "$after" ] || { echo "it went on from $before to $after"; return 1; }
+    wait $taker || { cat /tmp/taker-call; return 1; }
+    wait $keeper || { cat /tmp/keeper-call; return 1; }
+}
+
 # The most of the latest five calls is what is expected: the worst profiler there is.
 echo "note: seed $seed, $(cut -d . -f 1 /proc/uptime) s after the machine's start"
 sharing=harvest
@@ -112,10 +137,32 @@ kill -TERM "$(cat $pid_file)"
 check "the node that lends stops" wait_for no_process 'brume|bwrap'
 check "and leaves no group of a lender" group_count 0
 
+# Room for both functions, and next to nothing beside them.
+options="--cpu 4 --memory 368Mi"
+check "a node with little memory starts" start_node
+b remove lender jump1 jump2 jump3 jump4 >/dev/null 2>&1
+check "only two functions are left: one that lends" b deploy keeper --command 'sh jump.sh' --directory /checks/functions --memory 256Mi \
+    --cpu 1 --min 1 --max 1
+check "and one that borrows" b deploy taker --command 'sh jump.sh' --directory /checks/functions --memory 96Mi --cpu 1 --min 1 --max 1
+check "calls that use little pass on both" calls 10 keeper 1
+check "and" calls 10 taker 1
+for _ in 1 2 3 4; do call taker 132 0 1 >/dev/null; done
+check "four that use more than their own do not, and that is counted" exactly 4 'brume_harvest_out_of_memory_total{limit="own"}'
+check "a lender whose memory is in use stands still until it is free" stands_still
+check "the node counted that" at_least 1 brume_watch_pauses
+check "and told it" told_pause
+check "nothing stands still any more" none_frozen
+check "nor is slowed down" no_brakes
+check "and nobody else was killed" exactly 4 'brume_harvest_out_of_memory_total{limit="own"}'
+kill -TERM "$(cat $pid_file)"
+check "the node with little memory stops" wait_for no_process 'brume|bwrap'
+
 options="--cpu 4 --sharing-without profiler --sharing-without safeguard"
 check "a node without the safeguard starts" start_node
 check "of the same calls some are killed" some_fail 20
 check "by the kernel, at the limits that a loan had lowered" some_killed
+check "and the node counted them as that" at_least 1 'brume_harvest_out_of_memory_total{limit="lowered"}'
+check "but none at a function's own" exactly 0 'brume_harvest_out_of_memory_total{limit="own"}'
 kill -TERM "$(cat $pid_file)"
 check "the node without the safeguard stops" wait_for no_process 'brume|bwrap'
 echo "note: $(cut -d . -f 1 /proc/uptime) s after the machine's start"

@@ -22,6 +22,8 @@ extension GRPCLink {
         case .revocations(let entries): return learn(entries)
         case .certificateRequest(let request): connection.post(renewal(of: connection.peer, request))
         case .certificateReply(let certificate, let refusal): takeRenewed(certificate, refusal)
+        case .authorityKey(let key): return takeKey(key)
+        case .signs: connection.signs()
         case .goodbye(let reason): return reason.isEmpty ? "The peer ended the connection." : reason
         }
         return nil

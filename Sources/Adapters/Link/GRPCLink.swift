@@ -26,7 +26,7 @@ import Synchronization
 package final class GRPCLink: PeerLink, Service {
     let settings: LinkSettings
     let credentials: NodeCredentials
-    let authority: ClusterAuthority?
+    let signer: ClusterSigner
     let members: @Sendable () -> [LinkMember]
     let notices: @Sendable (LinkNotice) -> Void
     private let owner: @Sendable (LinkEvent) -> Void
@@ -64,14 +64,16 @@ package final class GRPCLink: PeerLink, Service {
     ) {
         self.settings = settings
         self.credentials = credentials
-        self.authority = authority
+        let signer = ClusterSigner(authority)
+        self.signer = signer
         self.members = members
         self.notices = notices
         owner = events
         self.loop = loop
         executor = LoopExecutor(loop)
         table = Mutex(PeerTable(own: credentials.identity.id, settings: settings))
-        enrolments = EnrolmentDesk(authority: authority, credentials: credentials, settings: settings, members: members, notices: notices)
+        enrolments = EnrolmentDesk(
+            authority: signer.authority, credentials: credentials, settings: settings, members: members, notices: notices)
         listener = Listener(settings: settings, credentials: credentials, meter: meter, group: loop) { node, remote, reason in
             notices(.refused(node, from: remote, reason: reason))
         }
@@ -83,6 +85,9 @@ package final class GRPCLink: PeerLink, Service {
 
     /// Who this node is.
     package var id: NodeID { credentials.identity.id }
+
+    /// The cluster's key, if this node holds it.
+    package var authority: ClusterAuthority? { signer.authority }
 
     /// The port it listens on, as soon as it does; nil if it never will.
     package var port: Int? {

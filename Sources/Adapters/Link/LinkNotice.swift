@@ -24,8 +24,32 @@ package enum LinkNotice: Sendable, Equatable {
     case removed(NodeID)
     /// This node's certificate was renewed and now lasts until this time (seconds since 1970).
     case renewed(expires: Int64)
+    /// Another holder gave this node the cluster's key: it admits, removes and renews from now on.
+    case signs
+    /// A key that a peer sent was not taken.
+    case keyRefused(reason: String)
     /// Nobody who holds the cluster's key answered, or it refused; the link tries again.
     case renewalFailed(reason: String)
+}
+
+extension LinkNotice {
+    /// How loud a notice is told, from the quietest.
+    package enum Loudness: Sendable, Comparable {
+        /// What happens all the time.
+        case detail
+        /// What an operator may want to know.
+        case news
+        /// What he may have to do something about.
+        case trouble
+    }
+
+    package var loudness: Loudness {
+        switch self {
+        case .address, .unneeded: .detail
+        case .listening, .joined, .renewed, .signs: .news
+        case .joinRefused, .refused, .unreachable, .duplicateIdentity, .removed, .renewalFailed, .keyRefused: .trouble
+        }
+    }
 }
 
 /// A member as enrolment tells of it.

@@ -206,8 +206,7 @@ extension Engine {
             if end == .unsent, !overrun { outputs.append(.fail(call, Self.unsentFailure)) }
             if end == .succeeded { learnRunTime(state) }
         }
-        serveWaiting(state.function, &outputs)
-        if !starved.isEmpty { serveStarved(&outputs) }
+        if starved.isEmpty { serveWaiting(state.function, &outputs) } else { serveInTurn(state.function, &outputs) }
         if !blocked.isEmpty { retryBlocked(&outputs) }
     }
 
@@ -224,6 +223,20 @@ extension Engine {
             functions[state.function]?.queue.putBack(call)
             waitingCallers += 1
         }
+    }
+
+    /// Serves the function whose call has ended, and those whose calls wait for what it has left. It has no right of its own to that: kept
+    /// by one function after the other, a few that wait for others would hold the node's CPU as long as anybody calls them.
+    private mutating func serveInTurn(_ handle: FunctionHandle, _ outputs: inout [Output]) {
+        guard harvester?.settings.waitingOrder == .expectedEnd, let place = functions.place(of: handle),
+            functions[at: place]?.hasWaiting == true
+        else {
+            serveWaiting(handle, &outputs)
+            return serveStarved(&outputs)
+        }
+        if !starved.contains(handle) { starved.append(handle) }
+        serveStarved(&outputs)
+        if functions[at: place]?.hasWaiting == true, !blocked.contains(handle) { ensureReplicas(handle, &outputs) }
     }
 
     private mutating func serveWaiting(_ handle: FunctionHandle, _ outputs: inout [Output]) {

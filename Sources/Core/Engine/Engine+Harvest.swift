@@ -14,10 +14,10 @@ extension Engine {
         case ended(CallEnd, CallUsage?)
         case exited(ReplicaExit)
 
-        /// Whether the kernel ended it at its memory limit.
+        /// Whether the kernel ended it, or one of its processes, at its memory limit.
         var isKill: Bool {
             switch self {
-            case .ended(let end, _): end == .outOfMemory
+            case .ended(let end, let usage): end == .outOfMemory || (usage?.memoryKills ?? 0) > 0
             case .exited(let exit): exit.cause == .outOfMemory
             }
         }
@@ -135,7 +135,7 @@ extension Engine {
         // Beyond what is left to a lender it is paused; whoever was killed had its own. Without the safeguard it had not.
         if harvester?.settings.usesSafeguard ?? true { memoryLimit = Swift.max(memoryLimit, own.memoryBytes) }
         let ending = Self.harvestEnd(end, replica, memoryLimit)
-        if end.isKill { harvester?.killed(call) }
+        if end.isKill { harvester?.killed(call, now: now) }
         // The idle replica keeps its memory; what a borrower would get of it now could not be called in again.
         let kept = Resources(millicores: 0, memoryBytes: replica.reserved.memoryBytes)
         var statement = harvester?.end(call, ending, withdrawing: kept, now: now, into: &effects)
@@ -153,10 +153,11 @@ extension Engine {
 
     private static func harvestEnd(_ end: PeriodEnd, _ replica: ReplicaState, _ memoryLimit: Int) -> HarvestEnd {
         guard !replica.isShared else { return .other }
+        if end.isKill { return .outOfMemory(peakMemoryBytes: memoryLimit) }
         switch end {
         case .ended(.succeeded, let usage?):
             return .ran(peakMillicores: usage.peakMillicores, peakMemoryBytes: usage.peakMemoryBytes)
-        case .ended, .exited: return end.isKill ? .outOfMemory(peakMemoryBytes: memoryLimit) : .other
+        case .ended, .exited: return .other
         }
     }
 

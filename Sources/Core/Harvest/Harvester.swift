@@ -16,9 +16,10 @@ public enum AdmissionRule: String, Hashable, Sendable, CaseIterable {
 
 /// Who begins first of the calls that wait for CPU.
 public enum WaitingOrder: String, Hashable, Sendable, CaseIterable {
-    /// The function whose call has waited longest.
+    /// The function that was held back first; one whose call ends goes on with its next call.
     case arrival
-    /// The function whose next call would have ended first if it had begun when it came: short calls pass long ones, but no call for long.
+    /// The function whose next call would have ended first if it had begun when it came, the one whose call has just ended like all others:
+    /// short calls pass long ones, but no call for long.
     case expectedEnd = "expected-end"
 }
 
@@ -101,6 +102,8 @@ public struct Harvester: Sendable {
         var memoryFloor: Int
         /// What it began with.
         var limits = Resources.zero
+        /// The limit at which the kernel killed a process of it.
+        var killedAtBytes: Int?
     }
 
     /// A change of memory in use that is told to the pool: a quarter of the margin.
@@ -164,6 +167,7 @@ public struct Harvester: Sendable {
         statement.allocation = run.call.allocation
         statement.limits = run.limits
         statement.prediction = run.prediction
+        statement.killedAtBytes = run.killedAtBytes
         return statement
     }
 
@@ -228,11 +232,16 @@ public struct Harvester: Sendable {
         ledger.forget(function)
     }
 
-    /// A running call was killed at its memory limit; ``end(_:_:now:into:)`` follows.
-    public mutating func killed(_ id: CallID) {
+    /// The kernel killed a running call, or a process of it, at its memory limit; ``end(_:_:now:into:)`` follows.
+    ///
+    /// At a limit that a loan had lowered it counts as a trip of the safeguard, which was not in time or is off.
+    public mutating func killed(_ id: CallID, now: Instant) {
         guard let run = running[id], let limit = pool.limit(of: id, .memory) else { return }
         // With the safeguard a lender is paused beyond what is left to it, and only killed beyond its own.
-        ledger.countKill(of: id, lending: !settings.usesSafeguard && limit < run.call.allocation.memoryBytes)
+        let lending = !settings.usesSafeguard && limit < run.call.allocation.memoryBytes
+        running[id]?.killedAtBytes = settings.usesSafeguard ? max(limit, run.call.allocation.memoryBytes) : limit
+        ledger.countKill(of: id, lending: lending)
+        if lending { safeguard.killed(id, now: now) }
     }
 
     /// What was expected of a running call, or nil where nothing was.

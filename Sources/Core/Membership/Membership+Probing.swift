@@ -6,6 +6,8 @@ import BrumeModel
 extension Membership {
     /// Most probes on their way at once: the round's, some verifications, those of lost links.
     private static let probesMax = 16
+    /// Of so many probes, one goes to the neighbour.
+    static let neighbourEvery = 3
     /// Most probes made for others at once.
     private static let relaysMax = 32
     /// Longest time that a slow connection gives an answer.
@@ -28,7 +30,13 @@ extension Membership {
         if let accused { startProbe(accused, now: now) }
     }
 
+    /// Every third period goes to the next node in the order of identities, so that each is probed by one other at least so often: by
+    /// chance alone some node of fifty is left out for five periods now and then. The others are drawn.
     private mutating func nextTarget() -> NodeID? {
+        periods += 1
+        if periods % Self.neighbourEvery == 0, let neighbour = neighbour(), !probes.contains(where: { $0.target == neighbour }) {
+            return neighbour
+        }
         // Two rounds at most: the rest of this one, and a new one.
         for _ in 0..<2 {
             while let next = probeOrder.popLast() {
@@ -37,6 +45,12 @@ extension Membership {
             probeOrder = roster.present.shuffled(using: &chance)
         }
         return nil
+    }
+
+    /// Who follows this node among those that take part.
+    private func neighbour() -> NodeID? {
+        guard roster.present.count > Self.neighbourEvery else { return nil }
+        return roster.present.first { $0 > own.id } ?? roster.present.first
     }
 
     mutating func startProbe(_ target: NodeID, now: Instant) {

@@ -65,6 +65,8 @@ public struct Membership: Sendable {
     var probes: [Probe] = []
     var relays: [Relay] = []
     var probeOrder: [NodeID] = []
+    /// Probes begun in turn.
+    var periods = 0
     var nextNumber: UInt64 = 1
     /// How slow this node found itself: 0 is healthy.
     var slowness = 0
@@ -92,6 +94,7 @@ public struct Membership: Sendable {
         own = MemberRecord(id: identity.id, incarnation: identity.incarnation, session: identity.session, meta: identity.meta)
         // Nodes that start together must not probe together.
         nextProbe = now + .nanoseconds(chance.below(max(1, Int(settings.probePeriod.wholeNanoseconds))))
+        periods = chance.below(Self.neighbourEvery)
         nextGossip = now
         nextSync = now + settings.syncPeriod
         nextReconnect = now + settings.reconnectPeriod

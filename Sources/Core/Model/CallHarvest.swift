@@ -81,6 +81,8 @@ public struct CallHarvest: Hashable, Sendable, Codable {
     /// Measured; nil where they were not: the call was too short, or others ran in the same replica meanwhile.
     public var peakMillicores: Int?
     public var peakMemoryBytes: Int?
+    /// The limit of memory at which the kernel killed a process of it, the function's own or a lower one; nil where it killed none.
+    public var killedAtBytes: Int?
     public var cpu: HarvestTotals
     public var memory: HarvestTotals
     /// The first movements, in order; nil in lists of calls.
@@ -90,7 +92,8 @@ public struct CallHarvest: Hashable, Sendable, Codable {
 
     public init(
         allocation: Resources, began: Resources, expected: Expectation? = nil, peakMillicores: Int? = nil, peakMemoryBytes: Int? = nil,
-        cpu: HarvestTotals = HarvestTotals(), memory: HarvestTotals = HarvestTotals(), movements: [Movement]? = [],
+        killedAtBytes: Int? = nil, cpu: HarvestTotals = HarvestTotals(), memory: HarvestTotals = HarvestTotals(),
+        movements: [Movement]? = [],
         movementsOmitted: Int = 0
     ) {
         self.allocation = allocation
@@ -98,6 +101,7 @@ public struct CallHarvest: Hashable, Sendable, Codable {
         self.expected = expected
         self.peakMillicores = peakMillicores
         self.peakMemoryBytes = peakMemoryBytes
+        self.killedAtBytes = killedAtBytes
         self.cpu = cpu
         self.memory = memory
         self.movements = movements

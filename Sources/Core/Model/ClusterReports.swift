@@ -26,10 +26,12 @@ public struct ClusterReport: Hashable, Sendable, Codable {
         public var sinceSeconds: Double
         /// Smoothed time of a question and its answer; nil before the first.
         public var roundTripMs: Double?
+        /// How far a node that drains has come; nil for others.
+        public var handover: HandoverReport?
 
         public init(
             id: NodeID, name: String, isSelf: Bool, status: String, isDraining: Bool, isConnected: Bool, admits: Bool, address: String,
-            version: String, labels: [String: String], sinceSeconds: Double, roundTripMs: Double?
+            version: String, labels: [String: String], sinceSeconds: Double, roundTripMs: Double?, handover: HandoverReport? = nil
         ) {
             self.id = id
             self.name = name
@@ -43,6 +45,7 @@ public struct ClusterReport: Hashable, Sendable, Codable {
             self.labels = labels
             self.sinceSeconds = sinceSeconds
             self.roundTripMs = roundTripMs
+            self.handover = handover
         }
     }
 
@@ -57,6 +60,52 @@ public struct ClusterReport: Hashable, Sendable, Codable {
         self.node = node
         self.standing = standing
         self.nodes = nodes
+    }
+}
+
+/// How far a node that drains has come: it finishes its calls, then hands its state over, then leaves.
+public struct HandoverReport: Hashable, Sendable, Codable {
+    public enum Phase: String, Sendable, Codable {
+        /// Calls that it has accepted are still to be finished.
+        case calls
+        /// Others do not have all of its state yet.
+        case state
+        /// Nothing is lost when it goes; it goes.
+        case done
+    }
+
+    public var phase: Phase
+    /// Calls that run or wait.
+    public var calls: Int
+    /// Objects, and their bytes, that no other node has completely yet.
+    public var objects: Int
+    public var bytes: Int
+    /// Members that have everything; that can be reached and do not yet; that cannot be reached.
+    public var done: Int
+    public var behind: Int
+    public var unreachable: Int
+
+    public init(phase: Phase, calls: Int = 0, objects: Int = 0, bytes: Int = 0, done: Int = 0, behind: Int = 0, unreachable: Int = 0) {
+        self.phase = phase
+        self.calls = calls
+        self.objects = objects
+        self.bytes = bytes
+        self.done = done
+        self.behind = behind
+        self.unreachable = unreachable
+    }
+
+    /// The phase and the numbers, as nodes tell them to one another.
+    public var words: String { "\(phase.rawValue) \(calls) \(objects) \(bytes) \(done) \(behind) \(unreachable)" }
+
+    /// Nil for other words.
+    public init?(words: String) {
+        let parts = words.split(separator: " ")
+        let numbers = parts.dropFirst().compactMap { Int($0) }
+        guard let word = parts.first, let phase = Phase(rawValue: String(word)), parts.count == 7, numbers.count == 6 else { return nil }
+        self.init(
+            phase: phase, calls: numbers[0], objects: numbers[1], bytes: numbers[2], done: numbers[3], behind: numbers[4],
+            unreachable: numbers[5])
     }
 }
 

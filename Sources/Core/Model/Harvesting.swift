@@ -118,10 +118,13 @@ public struct CallUsage: Hashable, Sendable {
     /// The highest use of CPU, averaged over 40 ms.
     public var peakMillicores: Int
     public var peakMemoryBytes: Int
+    /// Processes that the kernel killed at the memory limit, whatever the function made of it.
+    public var memoryKills: Int
 
-    public init(cpuTime: Duration, peakMillicores: Int, peakMemoryBytes: Int) {
+    public init(cpuTime: Duration, peakMillicores: Int, peakMemoryBytes: Int, memoryKills: Int = 0) {
         self.cpuTime = cpuTime
         self.peakMillicores = peakMillicores
         self.peakMemoryBytes = peakMemoryBytes
+        self.memoryKills = memoryKills
     }
 }

@@ -12,7 +12,7 @@ extension TestbedRunner {
                 TestbedLine(
                     .mix, "P99 below Default's, \(theirs.name)", unit: "", paper: theirs.p99Below,
                     simulatedLibra: 1 - results[1].p99 / results[0].p99, simulated: 1 - results[2].p99 / results[0].p99,
-                    isLowerBetter: false, remark: mix == .related ? Self.relatedRemark : ""))
+                    isLowerBetter: false, remark: mix == .related ? Self.relatedRemark : Self.fullRemark(results[2])))
             lines.append(
                 TestbedLine(
                     .mix, "mean speedup, \(theirs.name)", unit: "", paper: theirs.meanSpeedup, simulatedLibra: results[1].meanSpeedup,

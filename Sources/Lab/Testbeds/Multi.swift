@@ -65,6 +65,9 @@ extension TestbedRunner {
         let use =
             "The paper's use and completion belong together: with the work of these profiles the same part of 128 cores is used for a "
             + "shorter time."
+        let held =
+            "The baseline's own use is a quarter of the paper's: the profiles have what functions use, and the paper's figures "
+            + "must count more. And a call that ends sooner holds its memory for a shorter time."
         let idle = "Calls admitted by their expected use reserve nothing that could lie idle: 0 by construction."
         return [
             line("completion", "s", 120, (before.completion.at120, paper.completion.at120), \.completion),
@@ -78,7 +81,7 @@ extension TestbedRunner {
             line("CPU utilisation", "%", 60, (before.cpu.at60, paper.cpu.at60), \.cpu, factor: 100, lower: false, use),
             line("CPU utilisation", "%", 300, (before.cpu.at300, paper.cpu.at300), \.cpu, factor: 100, lower: false, use),
             line("peak CPU utilisation", "%", 300, (before.cpu.peak, paper.cpu.peak), \.peakCPU, factor: 100, lower: false),
-            line("memory utilisation", "%", 300, (before.memory.average, paper.memory.average), \.memory, factor: 100, lower: false),
+            line("memory utilisation", "%", 300, (before.memory.average, paper.memory.average), \.memory, factor: 100, lower: false, held),
             line("peak memory utilisation", "%", 300, (before.memory.peak, paper.memory.peak), \.peakMemory, factor: 100, lower: false),
         ]
     }

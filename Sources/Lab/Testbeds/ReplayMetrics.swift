@@ -14,6 +14,8 @@ public struct ReplayMetrics: Sendable, Hashable, Codable {
     /// Parts of the capacity, on average until completion.
     public var cpu = 0.0
     public var memory = 0.0
+    /// Seconds that every core of the machine would need for the work alone.
+    public var workSeconds = 0.0
     public var peakCPU = 0.0
     public var peakMemory = 0.0
     public var idleCoreSeconds = 0.0
@@ -40,6 +42,7 @@ public struct ReplayMetrics: Sendable, Hashable, Codable {
         completion = outcome.completionSeconds
         let (cores, bytes) = (Double(run.capacity.millicores) / 1000, Double(run.capacity.memoryBytes))
         cpu = outcome.usedCoreSeconds / max(outcome.completionSeconds, 1e-9) / cores
+        workSeconds = outcome.usedCoreSeconds / cores
         let points = Double(max(1, run.utilisation.count))
         memory = run.utilisation.reduce(0) { $0 + Double($1.usedMemoryBytes) } / points / bytes
         peakCPU = (run.utilisation.map { Double($0.usedMillicores) }.max() ?? 0) / 1000 / cores
@@ -64,7 +67,7 @@ public struct ReplayMetrics: Sendable, Hashable, Codable {
         guard let first = all.first else { return ReplayMetrics() }
         var result = first
         let averaged: [WritableKeyPath<ReplayMetrics, Double>] = [
-            \.calls, \.mean, \.median, \.p99, \.completion, \.cpu, \.memory, \.peakCPU, \.peakMemory, \.idleCoreSeconds,
+            \.calls, \.mean, \.median, \.p99, \.completion, \.cpu, \.workSeconds, \.memory, \.peakCPU, \.peakMemory, \.idleCoreSeconds,
             \.idleMegabyteSeconds, \.safeguarded, \.kills, \.meanSpeedup, \.medianSpeedup, \.slower,
         ]
         for path in averaged { result[keyPath: path] = all.reduce(0) { $0 + $1[keyPath: path] } / Double(all.count) }

@@ -99,7 +99,8 @@ extension ClusterService {
                     isConnected: member.isSelf || connected.contains(member.id), admits: member.meta.pair(NodeWords.admits) != nil,
                     address: member.meta.address, version: member.meta.version,
                     labels: Dictionary(member.meta.labels.map { ($0.key, $0.value) }) { first, _ in first },
-                    sinceSeconds: (now - member.since).inSeconds, roundTripMs: member.roundTrip?.inMilliseconds)
+                    sinceSeconds: (now - member.since).inSeconds, roundTripMs: member.roundTrip?.inMilliseconds,
+                    handover: member.meta.pair(NodeWords.handover).flatMap { HandoverReport(words: String(decoding: $0, as: UTF8.self)) })
             })
     }
 
@@ -109,6 +110,8 @@ extension ClusterService {
         package static let name = "name"
         /// There where the node holds the cluster's key.
         package static let admits = "admits"
+        /// How far it has come with handing over; there where it drains.
+        package static let handover = "handover"
     }
 
     /// The members as they are.

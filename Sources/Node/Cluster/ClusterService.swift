@@ -55,6 +55,8 @@ package final class ClusterService: Service {
         var link: (any PeerLink)?
         var takers: [LinkTaker] = []
         var onMembers: (@Sendable ([Member]) -> Void)?
+        var onDrain: (@Sendable (Bool) -> Void)?
+        var isDraining = false
         var connected: Set<NodeID> = []
         var timer: (at: Instant, scheduled: Scheduled<Void>)?
         var keptRevision = -1
@@ -92,6 +94,9 @@ package final class ClusterService: Service {
         }
         tell(members)
     }
+
+    /// Tells when somebody asks this node to drain, or to take work again; called on any thread.
+    package func onDrain(_ tell: @escaping @Sendable (Bool) -> Void) { state.withLock { $0.onDrain = tell } }
 
     /// Begins to look for the members that are known, and joins through `seeds`.
     package func start(seeds: [(id: NodeID, address: String)] = []) {
@@ -145,6 +150,12 @@ package final class ClusterService: Service {
         guard isNew else { return }
         keepInput.yield()
         tell?(members)
+        guard let own = members.first(where: \.isSelf) else { return }
+        let tellDrain = state.withLock { state in
+            defer { state.isDraining = own.isDraining }
+            return state.isDraining == own.isDraining ? nil : state.onDrain
+        }
+        tellDrain?(own.isDraining)
     }
 
     /// Sees to it that the membership ticks when it wants to.

@@ -25,6 +25,12 @@ struct StateMetrics: Sendable {
     private let batches = Gauge(label: "brume_state_batches")
     private let flushedObjects = Gauge(label: "brume_state_flushed_objects")
     private let kindConflicts = Gauge(label: "brume_state_kind_conflicts")
+    private let kept = Gauge(label: "brume_state_namespaces_kept")
+    private let pinned = Gauge(label: "brume_state_namespaces_pinned")
+    private let unfilled = Gauge(label: "brume_state_namespaces_coming")
+    private let pulled = Gauge(label: "brume_state_namespaces_pulled")
+    private let dropped = Gauge(label: "brume_state_namespaces_dropped")
+    private let pulledObjects = Gauge(label: "brume_state_pulled_objects")
     private let peersUp = Gauge(label: "brume_state_peers_up")
     private let unacknowledged = Gauge(label: "brume_state_unacknowledged_bytes")
     private let peers = PeerMetrics()
@@ -49,6 +55,12 @@ struct StateMetrics: Sendable {
         batches.record(report.counts.batches)
         flushedObjects.record(report.counts.flushedObjects)
         kindConflicts.record(report.counts.kindConflicts)
+        kept.record(report.replica.keptNamespaces)
+        pinned.record(report.replica.pinnedNamespaces)
+        unfilled.record(report.replica.unfilledNamespaces)
+        pulled.record(report.counts.takenUpNamespaces)
+        dropped.record(report.counts.droppedNamespaces)
+        pulledObjects.record(report.counts.pulledObjects)
         peersUp.record(report.replica.peersUp)
         unacknowledged.record(report.replica.pendingBytes)
         peers.publish(report.lags)
@@ -74,6 +86,12 @@ struct StateMetrics: Sendable {
         "brume_state_batches": "Batches of deltas made since the start.",
         "brume_state_flushed_objects": "Objects whose changes went into those batches.",
         "brume_state_kind_conflicts": "Keys that two nodes made with two kinds.",
+        "brume_state_namespaces_kept": "Namespaces that this node keeps.",
+        "brume_state_namespaces_pinned": "Of those, namespaces that a policy or a function keeps here.",
+        "brume_state_namespaces_coming": "Of those, namespaces of which other nodes have still to send a part.",
+        "brume_state_namespaces_pulled": "Namespaces that this node began to keep since the start, for a use, a function or a policy.",
+        "brume_state_namespaces_dropped": "Namespaces that this node dropped since the start, after others had promised to keep them.",
+        "brume_state_pulled_objects": "Objects that came by a comparison or a question, and not by a batch.",
         "brume_state_peers_up": "Nodes that frames of state reach.",
         "brume_state_unacknowledged_bytes": "Batches that some node lacks; those are kept until it has them, or compares.",
         "brume_state_peer_up": "1 while frames of state reach the member.",

@@ -15,6 +15,8 @@ extension NodeClient {
 
     func removeNode(_ node: NodeID) async throws { _ = try await api(.DELETE, "/v1/nodes/\(node)") }
 
+    func addSigner(_ node: NodeID) async throws { _ = try await api(.POST, "/v1/nodes/\(node)/signer") }
+
     func drainNode(_ node: NodeID, _ isDraining: Bool) async throws {
         try await submit(.POST, "/v1/nodes/\(node)/drain", DrainWish(drain: isDraining))
     }

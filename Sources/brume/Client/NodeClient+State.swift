@@ -24,6 +24,19 @@ extension NodeClient {
 
     func stateStats() async throws -> StateStatsReport { try await fetch(StateStatsReport.self, "/v1/state") }
 
+    func stateKeepers() async throws -> StateKeepListReport { try await fetch(StateKeepListReport.self, "/v1/keep") }
+
+    func stateKeepers(of namespace: String) async throws -> StateKeepReport {
+        try await fetch(StateKeepReport.self, "/v1/keep/\(Self.escape(namespace))")
+    }
+
+    /// Says who keeps a namespace, and tells what holds then.
+    func keepState(_ namespace: String, _ policy: String) async throws -> StateKeepReport {
+        let path = "/v1/keep/\(Self.escape(namespace))"
+        let response = try await api(.PUT, path, headers: Self.jsonHeaders, body: Self.json(["keep": policy]))
+        return try await decode(StateKeepReport.self, response, path)
+    }
+
     func stateObjects(_ place: StatePlace, matching pattern: String?, from cursor: String?) async throws -> StatePageReport {
         let response = try await api(
             .GET, place.path(), query: [("match", pattern), ("cursor", cursor), ("limit", "\(Self.statePage)")], headers: place.headers)

@@ -117,6 +117,35 @@ struct StateStatsReport: Codable, Equatable {
     var figures: [String: StateJSON]
 }
 
+/// GET `/v1/keep/NAMESPACE`.
+struct StateKeepReport: Codable, Equatable {
+    struct Here: Codable, Equatable {
+        var kept: Bool
+        var pinned: Bool
+        var complete: Bool
+        var users: Int
+        var objects: Int
+        var bytes: Int
+    }
+
+    struct Keeper: Codable, Equatable {
+        var node: String
+        var up: Bool
+    }
+
+    var namespace: String
+    var keep: String
+    /// Whether nobody has said anything of it.
+    var `default`: Bool
+    var here: Here
+    var nodes: [Keeper]
+}
+
+/// GET `/v1/keep`.
+struct StateKeepListReport: Codable, Equatable {
+    var namespaces: [StateKeepReport]
+}
+
 /// A line of a stream of changes.
 struct StateChangeReport: Codable, Equatable {
     var name: StateJSON

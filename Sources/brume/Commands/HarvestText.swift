@@ -182,6 +182,7 @@ enum HarvestText {
             "Used at most",
             "\(harvest.peakMillicores.map { Wording.amount($0, .cpu) } ?? "unmeasured") CPU, "
                 + "\(harvest.peakMemoryBytes.map { Wording.amount($0, .memory) } ?? "unmeasured") memory")
+        if let limit = harvest.killedAtBytes { sheet.add("Killed", killed(at: limit, own: harvest.allocation.memoryBytes)) }
         for kind in ResourceKind.allCases {
             let totals = harvest[kind]
             guard totals != HarvestTotals() else { continue }
@@ -193,6 +194,17 @@ enum HarvestText {
             ]
             sheet.add(kind == .cpu ? "Shared CPU" : "Shared memory", parts.compactMap { $0 }.joined(separator: ", "))
         }
+    }
+
+    private static func killed(at limit: Int, own: Int) -> String {
+        func words(_ bytes: Int) -> String { Wording.amount(bytes, .memory) }
+        let story =
+            limit < own
+            ? "killed for memory at a lowered limit: it had lent all but \(words(limit)) of its \(words(own))"
+            : limit > own
+                ? "killed for memory at \(words(limit)), of which \(words(limit - own)) were borrowed"
+                : "killed for memory at its own limit of \(words(own))"
+        return "a process of it was \(story)"
     }
 
     /// Each loan of a call, or nothing.

@@ -30,7 +30,7 @@ struct LabHarvest: AsyncParsableCommand {
     private static let callsMax = 5000
     private static let lengthMax = Duration.seconds(3600)
 
-    @Flag(help: "A small version in three minutes: static, weights and harvest, twenty seconds of the trace.")
+    @Flag(help: "A small version in three minutes: static, weights and density-weights, twenty seconds of the trace.")
     var quick = false
 
     @Option(help: ArgumentHelp("Policies with commas between them. Default: all.", valueName: "list"))

@@ -16,7 +16,7 @@ struct NodeCommand: AsyncParsableCommand {
               brume node drain pi-kitchen
               brume node remove 4f1d
             """,
-        subcommands: [ListNodes.self, Token.self, RemoveNode.self, Drain.self], defaultSubcommand: ListNodes.self)
+        subcommands: [ListNodes.self, Token.self, RemoveNode.self, DrainNode.self, SignerCommand.self], defaultSubcommand: ListNodes.self)
 
     struct ListNodes: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -47,7 +47,7 @@ struct NodeCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "token", abstract: "Make a token with which nodes join, or show and revoke those that still count.",
             discussion: """
-                Only the node that founded the cluster makes tokens; they are joined at its link. The token is shown this one time. \
+                Nodes that hold the cluster's key make tokens (KEY in 'brume node list'); they are joined at that node's link. The token is shown this one time. \
                 Whoever has it can join until it runs out or is used up: treat it as a password.
 
                 Example:
@@ -116,35 +116,6 @@ struct NodeCommand: AsyncParsableCommand {
             }
         }
     }
-
-    struct Drain: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            commandName: "drain", abstract: "Have a node take no new work from other nodes, or some again.",
-            discussion: """
-                Calls that clients send to the node itself are still served; what it holds of the state stays and is kept up to date.
-
-                Example:
-                  brume node drain pi-kitchen
-                  brume node drain pi-kitchen --undo
-                """)
-
-        @Argument(help: ArgumentHelp("The node's name, identity, or enough of its beginning.", valueName: "node"))
-        var which: String
-        @Flag(help: "Take new work again.")
-        var undo = false
-        @OptionGroup(title: "Node") var node: NodeOptions
-
-        func run() async throws {
-            try await node.withClient { client in
-                let id = try await node.asking {
-                    let id = try NodeText.find(which, in: try await client.cluster())
-                    try await client.drainNode(id, !undo)
-                    return id
-                }
-                Console.standard.note("Node \(id) was asked to \(undo ? "take work again" : "drain"); see: brume node list")
-            }
-        }
-    }
 }
 
 /// Members and tokens for people.
@@ -159,7 +130,7 @@ enum NodeText {
         ])
         for node in report.nodes where all || node.status != "removed" {
             var status = node.isSelf ? "\(node.status) (this)" : node.status
-            if node.isDraining { status += ", drains" }
+            if node.isDraining { status += node.handover.map { ", drains: \(DrainText.short($0))" } ?? ", drains" }
             if node.status == "alive", !node.isConnected { status += ", no link" }
             let labels = node.labels.keys.sorted().map { "\($0)=\(node.labels[$0] ?? "")" }.joined(separator: " ")
             table.add([

@@ -8,7 +8,8 @@ struct StateCommand: AsyncParsableCommand {
         abstract: "Read and change the objects that live beside the functions.",
         discussion: """
             Objects have a name in a namespace and a kind: string, counter, set, hash, zset, list, text and others. \
-            All nodes of a cluster hold the same objects, and changes made at the same time are merged.
+            Changes made on several nodes at the same time are merged. Every node of a cluster keeps all objects, unless \
+            'brume state keep' says otherwise.
 
             Example:
               brume state set greeting hello
@@ -19,7 +20,7 @@ struct StateCommand: AsyncParsableCommand {
         subcommands: [
             StateGet.self, StateSet.self, StateIncrement.self, StateAdd.self, StateRemove.self, StateInsert.self,
             StateReplace.self, StateCut.self, StateDelete.self, StateList.self, StateWatch.self, StateDump.self, StateRestore.self,
-            StateStats.self,
+            StateKeep.self, StateStats.self,
         ])
 }
 

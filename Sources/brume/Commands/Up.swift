@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import BrumeMembership
 import BrumeModel
 import BrumeSandbox
 import BrumeState
@@ -58,6 +59,7 @@ struct Up: AsyncParsableCommand {
             For experiments only: harvest without the safeguard (calls may be killed then), the profiler, or top-up. May be repeated.
             """)
     var sharingWithout: [SharingPart] = []
+    @OptionGroup var safeguard: SafeguardOptions
     @Option(name: .customLong("body-limit"), help: "Largest request body, for example 64Mi.")
     var bodyLimit = "64Mi"
     @Option(name: .customLong("cors-origin"), help: "An origin that browsers may call from; * for any. May be repeated.")
@@ -70,12 +72,7 @@ struct Up: AsyncParsableCommand {
             "Who may use --redis: one user a line, NAME SHA256-OF-PASSWORD NAMESPACE. Without it only this machine may.",
             valueName: "file"), completion: .file())
     var redisUsers: String?
-    @Option(
-        name: .customLong("state-durability"),
-        help: """
-            When a write to state is on disk: sync (before it is answered), interval (within 100 ms), or none (memory alone).
-            """)
-    var stateDurability = DurabilityChoice.interval
+    @OptionGroup var state: NamespaceOptions
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
@@ -93,10 +90,12 @@ struct Up: AsyncParsableCommand {
     var join: String?
     @Option(help: "The token that lets the node join, from 'brume node token'; better in BRUME_TOKEN.")
     var token: String?
+    @Option(help: "Where the node stands, edge or cloud: state may be kept at one of them. Edge unless it was said before.")
+    var tier: TierChoice?
     @Option(
         name: .customLong("label"),
         help: ArgumentHelp(
-            "What the other nodes know of this one, for example tier=cloud, tier=edge or zone=lyon. May be repeated.",
+            "What the other nodes know of this one, for example zone=lyon. May be repeated.",
             valueName: "key=value"))
     var labels: [String] = []
     @Flag(help: "Stay out of the machine's list of nodes: commands then find the node by --data-dir or --url only.")
@@ -117,13 +116,13 @@ struct Up: AsyncParsableCommand {
             Console.standard.note(
                 "This machine has \(Wording.count(Machine.coreCount, "core")): what --cpu \(cpu) promises beyond that, calls share.")
         }
-        var state = StatePlan(durability: stateDurability.durability)
+        var state = try state.plan()
         state.redis = try redis.map { text throws(CommandFailure) in try SocketPlace(parsing: text) }
         if let redisUsers { state.redisUsers = try RedisUserFile.read(redisUsers) }
         let plan = NodePlan(
             host: host, port: port, dataDirectory: dataDirectory, isolation: isolation, name: name ?? Machine.hostName(),
             cluster: try clusterPlan(), isListed: !unlisted, capacity: capacity,
-            sharing: try SharingPlan(sharing, without: sharingWithout), spares: spares,
+            sharing: try SharingPlan(sharing, without: sharingWithout, safeguard: safeguard.settings()), spares: spares,
             bodyBytesMax: try Resources.bytes(parsing: bodyLimit),
             corsOrigins: corsOrigins,
             logLevel: level, state: state)
@@ -152,6 +151,10 @@ struct Up: AsyncParsableCommand {
         plan.join = join
         plan.token = token ?? ProcessInfo.processInfo.environment["BRUME_TOKEN"]
         plan.labels = try labels.map { text throws(CommandFailure) in try ClusterPlan.label(text) }
+        if tier != nil, plan.labels.contains(where: { $0.key == ClusterPlan.tierLabel }) {
+            throw CommandFailure.words("--tier and --label \(ClusterPlan.tierLabel)=... say the same thing; leave one of them out.")
+        }
+        plan.tier = tier?.rawValue
         plan.emulatesNetwork = isOfLab
         return plan
     }
@@ -162,15 +165,7 @@ enum IsolationChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     case bubblewrap, none
 }
 
-/// What may stand behind `--state-durability`.
-enum DurabilityChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case none, interval, sync
-
-    var durability: StateDurability {
-        switch self {
-        case .none: .none
-        case .interval: .interval
-        case .sync: .sync
-        }
-    }
+/// What may stand behind `--tier`.
+enum TierChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case edge, cloud
 }

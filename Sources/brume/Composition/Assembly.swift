@@ -45,6 +45,12 @@ extension NodePlan {
         engine.harvest = sharing.harvesterSettings(capacity: capacity)
         return engine
     }
+
+    fileprivate var nodeSettings: NodeSettings {
+        var settings = NodeSettings(name: name, version: Version.current, engine: engineSettings)
+        settings.machine = Machine.resources
+        return settings
+    }
 }
 
 /// Puts a node together: the one place that knows every concrete part.
@@ -66,7 +72,7 @@ struct Assembly {
         let epoch = try await store.beginEpoch()
 
         let callbacks = CallbackClient(client: .shared)
-        let world = NodeWorld(
+        var world = NodeWorld(
             wallClock: Machine.wallClock, residentBytes: Machine.residentBytes, deliver: { try await callbacks.deliver($0) })
         let identity = try NodeIdentity.load(directory: directory.path.string)
         // One thread for state and the link: what passes between nodes changes threads nowhere, and neither calls wait behind it nor it
@@ -77,11 +83,12 @@ struct Assembly {
         let stateAssembly = StateAssembly(plan: plan.state, directory: directory, node: identity.id, labels: cluster.labels, loop: peerLoop)
         let state = try await stateAssembly.makeService()
         if let parts { StateAssembly.connect(state, to: parts) }
+        world.functions = FunctionInterest(state).observer
         let announcement = NodeAnnouncement(directory: directory, host: plan.host, isListed: plan.isListed, logger: logger)
         let redis = try stateAssembly.makeRedis(state) { announce($0, in: announcement) }
         let sandbox = SandboxAssembly(plan: plan, directory: directory, world: world, stateSockets: StateSockets(server: redis))
         let node = try await NodeService(
-            settings: NodeSettings(name: plan.name, version: Version.current, engine: plan.engineSettings),
+            settings: plan.nodeSettings,
             world: world, store: store, epoch: epoch, logger: Logger(label: "brume.node"), makeDriver: sandbox.makeDriver)
         warn(logger)
         let removed = await sandbox.removeLeftovers(keeping: try await store.functions())
@@ -115,7 +122,9 @@ struct Assembly {
         parts?.cluster.start(seeds: parts?.seeds ?? [])
         // Ended in the opposite order: what may still write to state ends before it, state tells the others what they lack, then the
         // node says goodbye, then the link ends.
-        let all: [any Service] = (parts?.services ?? []) + [state, redis, node, gateway]
+        let drain: [any Service] =
+            parts.map { [NodeDrain($0, state: state, close: { node.close($0) }, openCalls: { node.openCalls })] } ?? []
+        let all: [any Service] = (parts?.services ?? []) + [state, redis, node, gateway] + drain
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: all.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },

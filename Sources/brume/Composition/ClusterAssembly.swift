@@ -20,7 +20,6 @@ struct ClusterAssembly {
         /// What frames go through: the link, or in a lab a bad network in front of it.
         let way: any PeerLink
         let emulated: EmulatedLink?
-        let authority: ClusterAuthority?
         /// What this node tells about itself.
         let profile: ClusterProfile
         /// Whom to look for first.
@@ -50,7 +49,7 @@ struct ClusterAssembly {
 
     init(_ plan: ClusterPlan, name: String, directory: NodeDirectory, clock: NodeClock, loop: any EventLoop) throws {
         files = try ClusterFiles(directory)
-        labels = files.labels(plan.labels)
+        labels = files.labels(plan.labels, tier: plan.tier)
         self.plan = plan
         self.name = name
         self.directory = directory
@@ -201,7 +200,7 @@ struct ClusterAssembly {
         let way: any PeerLink = emulated ?? link
         cluster.attach(way)
         return Parts(
-            cluster: cluster, link: link, way: way, emulated: emulated, authority: entrance.authority, profile: profile,
+            cluster: cluster, link: link, way: way, emulated: emulated, profile: profile,
             seeds: entrance.seeds)
     }
 }
@@ -216,13 +215,14 @@ extension ClusterService {
 /// What a node says of itself; its address is known for sure when its link listens.
 final class ClusterProfile: Sendable {
     let name: String
-    let admits: Bool
+    private let admission: Mutex<Bool>
     let labels: [MemberMeta.Label]
     private let state: Mutex<String>
+    private let handover = Mutex<HandoverReport?>(nil)
 
     init(name: String, admits: Bool, labels: [MemberMeta.Label], address: String) {
         self.name = name
-        self.admits = admits
+        admission = Mutex(admits)
         self.labels = labels
         state = Mutex(address)
     }
@@ -232,10 +232,20 @@ final class ClusterProfile: Sendable {
 
     func setAddress(_ address: String) { state.withLock { $0 = address } }
 
+    /// Whether this node holds the cluster's key.
+    var admits: Bool { admission.withLock { $0 } }
+
+    func setAdmits() { admission.withLock { $0 = true } }
+
+    func setHandover(_ report: HandoverReport?) { handover.withLock { $0 = report } }
+
     var meta: MemberMeta {
         get throws(BrumeError) {
             var pairs = [MemberMeta.Pair(ClusterService.NodeWords.name, Array(name.utf8.prefix(MemberMeta.wordBytesMax)))]
             if admits { pairs.append(MemberMeta.Pair(ClusterService.NodeWords.admits, [1])) }
+            if let report = handover.withLock({ $0 }) {
+                pairs.append(MemberMeta.Pair(ClusterService.NodeWords.handover, Array(report.words.utf8)))
+            }
             return try MemberMeta(address: address, version: Version.current, labels: labels, pairs: pairs)
         }
     }
@@ -261,9 +271,9 @@ final class LinkNotices: Sendable {
 
     func take(_ notice: LinkNotice) {
         switch notice {
-        case .listening(let port): listens(port)
+        case .listening(let port): listens(port, level(of: notice))
         case .joined(let node, let address):
-            logger.info("a node was admitted", metadata: ["node": "\(node)", "address": "\(address ?? "")"])
+            logger.log(level: level(of: notice), "a node was admitted", metadata: ["node": "\(node)", "address": "\(address ?? "")"])
         case .joinRefused(let remote, let reason): complain("join", "a node may not join", ["from": "\(remote)", "reason": "\(reason)"])
         case .address: break
         case .refused(let node, let remote, let reason):
@@ -273,25 +283,47 @@ final class LinkNotices: Sendable {
             complain(
                 "to \(node)", "a node was not reached; trying again", ["node": "\(node)", "address": "\(address)", "reason": "\(reason)"])
         case .unneeded(let node, let address):
-            logger.debug("a connection to a node was not needed", metadata: ["node": "\(node)", "address": "\(address)"])
+            logger.log(
+                level: level(of: notice), "a connection to a node was not needed", metadata: ["node": "\(node)", "address": "\(address)"])
         case .duplicateIdentity(let node, let remote):
             complain(
                 "twin", "two processes have one identity; the second was refused: its data directory is a copy",
                 ["node": "\(node)", "from": "\(remote)"])
         case .removed(let node): removed(node)
-        case .renewed(let expires): logger.info("the certificate was renewed", metadata: ["expires": "\(expires)"])
+        case .renewed(let expires): logger.log(level: level(of: notice), "the certificate was renewed", metadata: ["expires": "\(expires)"])
+        case .signs: signs(level(of: notice))
+        case .keyRefused(let reason): complain("key", "a key was refused that a node sent", ["reason": "\(reason)"])
         case .renewalFailed(let reason): complain("renewal", "the certificate was not renewed", ["reason": "\(reason)"])
         }
     }
 
-    private func listens(_ port: Int) {
-        logger.info("the link listens", metadata: ["host": "\(settings.host)", "port": "\(port)"])
+    private func level(of notice: LinkNotice) -> Logger.Level {
+        switch notice.loudness {
+        case .detail: .debug
+        case .news: .info
+        case .trouble: .warning
+        }
+    }
+
+    private func listens(_ port: Int, _ level: Logger.Level) {
+        logger.log(level: level, "the link listens", metadata: ["host": "\(settings.host)", "port": "\(port)"])
         guard profile.address.isEmpty, let address = Machine.reachableAddress(host: settings.host, port: port) else { return }
         profile.setAddress(address)
         do {
             cluster.describe(try profile.meta)
         } catch {
             logger.error("others are not told where this node listens", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func signs(_ level: Logger.Level) {
+        logger.log(
+            level: level, "this node holds the cluster's key from now on: it makes tokens, removes nodes and renews certificates")
+        profile.setAdmits()
+        do {
+            cluster.describe(try profile.meta)
+        } catch {
+            logger.error("others are not told that this node signs", metadata: ["error": "\(error)"])
         }
     }
 

@@ -16,6 +16,9 @@ struct ClusterPlan: Sendable {
         case at(host: String, port: Int)
     }
 
+    /// The label that says where a node stands: `cloud`, or `edge` where it says nothing.
+    static let tierLabel = "tier"
+
     /// Where a joining node listens that is told nothing else.
     static let defaultPort = 7700
 
@@ -24,6 +27,8 @@ struct ClusterPlan: Sendable {
     var join: String?
     var token: String?
     var labels: [MemberMeta.Label] = []
+    /// Where the node stands, `edge` or `cloud`; nil for what it said last.
+    var tier: String?
     /// What `PUT /v1/lab/network` may change the network of; only the nodes of a lab.
     var emulatesNetwork = false
 
@@ -57,7 +62,11 @@ struct ClusterPlan: Sendable {
         guard let sign = text.firstIndex(of: "="), sign != text.startIndex else {
             throw .words("'\(text)' (--label) is no KEY=VALUE; write for example --label tier=cloud.")
         }
-        return MemberMeta.Label(String(text[..<sign]), String(text[text.index(after: sign)...]))
+        let label = MemberMeta.Label(String(text[..<sign]), String(text[text.index(after: sign)...]))
+        if label.key == tierLabel, TierChoice(rawValue: label.value) == nil {
+            throw .words("'\(text)' (--label): a node stands at the edge or in the cloud; write --tier edge or --tier cloud.")
+        }
+        return label
     }
 }
 
@@ -102,10 +111,12 @@ struct ClusterFiles: Sendable {
         try write(encoder.encode(link), to: Self.linkFile)
     }
 
-    /// What is said of the node: the labels of the command line, or where there are none those of the last start.
-    func labels(_ said: [MemberMeta.Label]) -> [MemberMeta.Label] {
-        guard said.isEmpty else { return said }
-        return (link()?.labels ?? []).compactMap { try? ClusterPlan.label($0) }
+    /// What is said of the node: the labels of the command line, or where there are none those of the last start; and its tier.
+    func labels(_ said: [MemberMeta.Label], tier: String?) -> [MemberMeta.Label] {
+        var labels = said.isEmpty ? (link()?.labels ?? []).compactMap { try? ClusterPlan.label($0) } : said
+        guard let tier else { return labels }
+        labels.removeAll { $0.key == ClusterPlan.tierLabel }
+        return labels + [MemberMeta.Label(ClusterPlan.tierLabel, tier)]
     }
 
     /// The members that were known last; lines that make no sense are left out, as a node learns them anew from others.

@@ -6,10 +6,14 @@ import Glibc
 
 /// What this machine has and does, read from the kernel.
 enum Machine {
+    /// All of it.
+    static var resources: Resources { Resources(millicores: coreCount * 1000, memoryBytes: meminfo("MemTotal") ?? 1 << 30) }
+
     /// All cores and nine tenths of the memory: the rest is for the node and the system under it.
     static func capacity() -> Resources {
-        let total = meminfo("MemTotal") ?? 1 << 30
-        return Resources(millicores: coreCount * 1000, memoryBytes: total / 10 * 9)
+        var capacity = resources
+        capacity.memoryBytes = capacity.memoryBytes / 10 * 9
+        return capacity
     }
 
     /// Capacity that somebody asked for instead of all of it.

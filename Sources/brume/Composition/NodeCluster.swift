@@ -36,7 +36,7 @@ struct NodeCluster: ClusterOperations {
 
     private func authority() throws(BrumeError) -> ClusterAuthority {
         let parts = try member()
-        guard let authority = parts.authority else {
+        guard let authority = parts.link.authority else {
             let holders = parts.cluster.report().nodes.filter { $0.admits && $0.status == MemberStatus.alive.word }
             let hint =
                 holders.first.map { "ask \($0.name.isEmpty ? $0.id.description : $0.name) (\($0.address))" }
@@ -69,6 +69,15 @@ struct NodeCluster: ClusterOperations {
         }
         try parts.link.remove(node)
         try parts.cluster.remove(node)
+    }
+
+    func addSigner(_ node: NodeID) async throws {
+        let parts = try member()
+        _ = try authority()
+        guard parts.cluster.members.contains(where: { $0.id == node && $0.status.isPresent }) else {
+            throw BrumeError(.notFound, "Node \(node) is not there; 'brume node list' shows who is.")
+        }
+        try parts.link.shareKey(with: node)
     }
 
     func drainNode(_ node: NodeID, _ isDraining: Bool) async throws { try member().cluster.drain(node, isDraining) }

@@ -27,16 +27,23 @@ struct SharingPlan: Hashable, Sendable {
     let choice: SharingChoice
     /// Parts of harvesting that are left out.
     let without: Set<SharingPart>
+    let safeguard: SafeguardSettings
 
-    /// - Throws: a `CommandFailure` where something is to be left out of harvesting, and nothing is harvested.
-    init(_ choice: SharingChoice, without parts: [SharingPart] = []) throws {
+    /// - Throws: a `CommandFailure` where something is to be left out of harvesting or set for it, and nothing is harvested.
+    init(_ choice: SharingChoice, without parts: [SharingPart] = [], safeguard: SafeguardSettings? = nil) throws {
         guard parts.isEmpty || choice.harvests else {
             throw CommandFailure.words(
                 "--sharing \(choice.rawValue) lends nothing, so --sharing-without has nothing to leave out; give --sharing harvest, "
                     + "harvest-weights, density or density-weights with it.")
         }
+        guard safeguard == nil || choice.harvests && !parts.contains(.safeguard) else {
+            throw CommandFailure.words(
+                "There is no safeguard to set with --sharing \(choice.rawValue)\(choice.harvests ? " --sharing-without safeguard" : ""); "
+                    + "leave --safeguard-threshold, --safeguard-window and --safeguard-pause out.")
+        }
         self.choice = choice
         without = Set(parts)
+        self.safeguard = safeguard ?? SafeguardSettings()
     }
 
     var harvests: Bool { choice.harvests }
@@ -56,6 +63,7 @@ struct SharingPlan: Hashable, Sendable {
     func harvesterSettings(capacity: Resources) -> HarvesterSettings? {
         guard harvests else { return nil }
         var settings = HarvesterSettings(capacity: capacity)
+        settings.safeguard = safeguard
         switch choice {
         case .density: settings.admission = .predictedDemand
         case .densityWeights:

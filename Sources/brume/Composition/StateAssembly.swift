@@ -13,12 +13,44 @@ import SystemPackage
 
 /// What `brume up` was told about state.
 struct StatePlan: Sendable {
-    /// How hard writes are to lose where a namespace says nothing of its own.
-    var durability = StateDurability.interval
+    /// What holds for a namespace of which nothing else is said.
+    var standard = NamespaceSettings()
+    /// The namespaces that differ from it, by name.
+    var namespaces: [String: NamespaceSettings] = [:]
+    /// Who keeps which namespace, until somebody says otherwise while the cluster runs.
+    var keep: [(namespace: String, policy: InterestPolicy)] = []
     /// Where Redis' protocol is served over TCP; nil for nowhere.
     var redis: SocketPlace?
     /// Who may come in there; nobody but this machine where there are none.
     var redisUsers: [RedisUser] = []
+}
+
+extension StatePlan {
+    /// Shortest time that what was used stays: below it a node would pull the same again and again.
+    private static let idleMin = Duration.seconds(1)
+
+    /// Reads `NAMESPACE=POLICY`.
+    ///
+    /// - Throws: `CommandFailure` (words).
+    static func keep(_ text: String) throws(CommandFailure) -> (namespace: String, policy: InterestPolicy) {
+        guard let sign = text.firstIndex(of: "=") else {
+            throw .words("'\(text.prefix(64))' (--state-keep) is no NAMESPACE=POLICY; write for example --state-keep default=2.")
+        }
+        do throws(StateError) {
+            let name = try SpaceName(String(text[..<sign])).namespace
+            return (name, try InterestPolicy(word: String(text[text.index(after: sign)...])))
+        } catch {
+            throw .words("--state-keep \(text.prefix(64)): \(error.message)")
+        }
+    }
+
+    /// - Throws: `CommandFailure` (words).
+    static func idle(_ text: String) throws(CommandFailure) -> Duration {
+        guard let duration = try? Duration(parsing: text), duration >= idleMin else {
+            throw .words("'\(text.prefix(32))' (--state-idle) is no time of a second or more; write for example --state-idle 10m.")
+        }
+        return duration
+    }
 }
 
 /// `HOST:PORT`.
@@ -54,18 +86,23 @@ struct StateAssembly {
     let loop: any EventLoop
 
     /// The label that says where a node stands: `cloud`, or `edge` where it says nothing.
-    static let tierLabel = "tier"
+    static let tierLabel = ClusterPlan.tierLabel
 
     /// Reads the state of the data directory, and begins with nothing where there is none.
     func makeService() async throws -> StateService {
         let log = try SQLiteStateLog(directory: directory.path.string, logger: Logger(label: "brume.state-log"))
         var settings = StateServiceSettings()
-        settings.replica.standard.durability = plan.durability
+        settings.replica.standard = plan.standard
+        settings.replica.namespaces = plan.namespaces
         settings.replica.tier = Self.tier(labels)
         let world = StateWorld(
             now: StateClock().now, random: { UInt64.random(in: 1...UInt64.max) }, loop: loop)
-        return try await StateService.open(
+        let state = try await StateService.open(
             node: node, settings: settings, world: world, log: log, logger: Logger(label: "brume.state"))
+        try state.withReplica { replica, now throws(StateError) in
+            for (namespace, policy) in plan.keep { try replica.keepAtStart(namespace, policy, now) }
+        }
+        return state
     }
 
     /// Connects state with the cluster: who belongs to it, and what the link brings.

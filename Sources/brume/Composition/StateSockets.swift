@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
+import BrumeNode
 import BrumeRedis
 import Crypto
 import Glibc
 
 /// The sockets on which functions find their state: one for each namespace of state, while any sandbox shows it to a function.
 actor StateSockets {
-    /// Names a function's namespace of state; without it, a function has one of its own, called `NAMESPACE/NAME`.
-    static let annotation = "dev.brume.state.namespace"
-
     private struct Door {
         var opening: Task<Void, any Error>
         /// Sandboxes that have it.
@@ -24,16 +22,12 @@ actor StateSockets {
 
     init(server: RedisServer) { self.server = server }
 
-    static func namespace(of function: FunctionSpec) -> String {
-        function.annotations[annotation] ?? "\(function.id.namespace)/\(function.id.name)"
-    }
-
     /// The path of the socket that listens for a function, in a directory that only the node can enter. It stays open until
     /// ``left(by:in:)`` was called as often as this returned.
     ///
     /// - Throws: `BrumeError` where it cannot be had; the next replica tries again.
     func socket(of function: FunctionSpec, in directory: String) async throws(BrumeError) -> String {
-        let namespace = Self.namespace(of: function)
+        let namespace = FunctionState.namespace(of: function)
         let path = Self.path(namespace, directory)
         var door = opened[namespace] ?? Door(opening: open(namespace, path))
         door.users += 1
@@ -62,7 +56,7 @@ actor StateSockets {
 
     /// A sandbox of the function is gone; the last one closes the door.
     func left(by function: FunctionSpec, in directory: String) async {
-        let namespace = Self.namespace(of: function)
+        let namespace = FunctionState.namespace(of: function)
         guard var door = opened[namespace] else { return }
         door.users -= 1
         opened[namespace] = door.users > 0 ? door : nil

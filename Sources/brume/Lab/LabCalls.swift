@@ -21,6 +21,7 @@ struct LabCall: Decodable {
         var expected: Expectation?
         var peakMillicores: Int?
         var peakMemoryBytes: Int?
+        var killedAtBytes: Int?
         var cpu: Totals
         var memory: Totals
     }
@@ -44,7 +45,9 @@ extension PolicyRun {
     mutating func take(_ calls: [String: LabCall]) {
         for index in records.indices {
             guard let call = calls[records[index].requestID] else { continue }
-            if call.failure == CallFailure.Kind.outOfMemory.rawValue { outOfMemoryKills += 1 }
+            // A function may live on without the process that was killed.
+            let isKilled = call.failure == CallFailure.Kind.outOfMemory.rawValue || call.harvest?.killedAtBytes != nil
+            if isKilled { outOfMemoryKills += 1 }
             guard let harvest = call.harvest else { continue }
             let times = harvest.cpu.safeguards + harvest.memory.safeguards
             safeguards += times

@@ -16,8 +16,8 @@ enum LabPolicy: String, CaseIterable, Sendable, ExpressibleByArgument {
     case density
     case densityWeights = "density-weights"
 
-    /// For a first look.
-    static let quick: [LabPolicy] = [.static, .weights, .harvest]
+    /// For a first look: what everybody has, what the kernel does by itself, and what docs/harvesting.md recommends.
+    static let quick: [LabPolicy] = [.static, .weights, .densityWeights]
 
     /// The options of `brume up`.
     var options: [String] {

@@ -39,7 +39,7 @@ struct LabRunner {
                 }
                 tell("warming the replicas")
                 _ = try await play(traces.warmUp(replicas: replicas), address, doing: "warming the replicas")
-                _ = try await play(traces.training, address, doing: "learning")
+                if policy.lends || traces.trainsAll { _ = try await play(traces.training, address, doing: "learning") }
                 try await Task.sleep(for: Self.pause)
                 let began = (ContinuousClock.now, LabMachine.busySeconds())
                 let run = try await measure(policy, address, client)

@@ -101,10 +101,13 @@ struct LabSimulation {
             features: CallFeatures(inputBytes: 64, parameters: [Double(size)]), inputSize: call.inputSize)
     }
 
-    /// What the profiler has learned before: as on the real node, from as many other calls.
+    /// What the profiler has learned before: as on the real node, from as many other calls, those that warm its replicas first.
     private func experience(_ calls: [VirtualCall], _ allocations: [Resources]) -> Profiler {
         var profiler = Profiler(settings: ProfilerSettings(millicoresMax: capacity.millicores))
-        for taught in traces.training.calls {
+        let replicas = traces.trace.functions.map { function in
+            suite.functions.first { $0.id.callPath == function.name }?.warmReplicas ?? 0
+        }
+        for taught in traces.warmUp(replicas: replicas).calls + traces.training.calls {
             let same = calls.filter { $0.function == taught.function }
             let size = taught.inputSize ?? 0
             guard let like = same.min(by: { abs(($0.work.inputSize ?? 0) - size) < abs(($1.work.inputSize ?? 0) - size) }) else { continue }

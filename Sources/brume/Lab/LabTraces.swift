@@ -13,6 +13,8 @@ struct LabTraces {
     let name: String
     let trace: Trace
     let training: Trace
+    /// Whether policies that learn nothing get the calls to learn from as well, so that all begin with replicas that have done the same.
+    var trainsAll = true
 
     /// The default trace: like Libra's single set 165 calls of the ten functions in a minute, but those that wait for others wait longer.
     ///
@@ -30,7 +32,7 @@ struct LabTraces {
         short.keep(from: .zero, to: .seconds(20))
         return LabTraces(
             name: "the calls of the first 20 s of a minute with 165, sizes drawn" + note(wait), trace: short,
-            training: training(seed: seed, wait: wait, calls: trainingCalls / 2))
+            training: training(seed: seed, wait: wait, calls: trainingCalls / 2), trainsAll: false)
     }
 
     /// How many times longer calls wait for others than in the sets of `brume load generate`, unless told.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrumeModel
+import Crypto
 import Dispatch
 import Synchronization
 import Testing
@@ -58,6 +59,42 @@ struct LinkRecoveryTests {
             #expect(numbers == Array(Set(numbers)).sorted(), "none twice, none before an earlier one")
             #expect(numbers.count >= 400)
         }
+    }
+
+    @Test("Two that dial each other at the same moment get one link, and nobody is told of a failure")
+    func crossedDials() async throws {
+        let founder = try TestNode.founder()
+        let authority = try #require(founder.authority)
+        try await running([founder]) {
+            for round in 0..<12 {
+                let node = try TestNode.member(of: authority)
+                try await running([node]) {
+                    let addresses = (try await founder.address, try await node.address)
+                    node.link.connect(to: founder.id, at: addresses.0)
+                    founder.link.connect(to: node.id, at: addresses.1)
+                    await node.sawUp(founder)
+                    await founder.sawUp(node)
+                    #expect(node.downs(founder).isEmpty && founder.downs(node).isEmpty, "round \(round)")
+                    // While both run: what the founder says of the node afterwards is true, since it is gone.
+                    let loud = (node.notices.all + founder.notices.all).filter { $0.loudness == .trouble && $0.concerns(node.id, founder.id) }
+                    #expect(loud.isEmpty, "round \(round): \(loud)")
+                }
+                founder.link.disconnect(from: node.id)
+            }
+        }
+    }
+
+    @Test("What an operator need not know is told quietly, what he may have to act on loudly")
+    func levels() {
+        let id = NodeID(publicKey: Curve25519.Signing.PrivateKey().publicKey)
+        let quiet: [LinkNotice] = [.unneeded(id, address: ""), .address(id, "")]
+        let plain: [LinkNotice] = [.listening(port: 1), .joined(id, address: nil), .renewed(expires: 0), .signs]
+        let loud: [LinkNotice] = [
+            .unreachable(id, address: "", reason: ""), .refused(nil, from: "", reason: ""), .joinRefused(from: "", reason: ""),
+            .duplicateIdentity(id, from: ""), .removed(id), .renewalFailed(reason: ""), .keyRefused(reason: ""),
+        ]
+        #expect(quiet.allSatisfy { $0.loudness == .detail } && plain.allSatisfy { $0.loudness == .news })
+        #expect(loud.allSatisfy { $0.loudness == .trouble })
     }
 
     @Test("A slow owner fills the queues of its peers, urgent frames pass bulk ones, and room is told")
@@ -219,5 +256,16 @@ final class Gate: Sendable {
     func pass() {
         semaphore.wait()
         semaphore.signal()
+    }
+}
+
+extension LinkNotice {
+    /// Whether it is about one of two nodes as seen by the other.
+    fileprivate func concerns(_ one: NodeID, _ other: NodeID) -> Bool {
+        switch self {
+        case .unreachable(let peer, _, _), .duplicateIdentity(let peer, _): peer == one || peer == other
+        case .refused(let peer, _, _): peer.map { $0 == one || $0 == other } ?? true
+        default: false
+        }
     }
 }

@@ -77,6 +77,15 @@ struct ClientTests {
         }
     }
 
+    @Test("Node's redis", .enabled(if: FileManager.default.fileExists(atPath: "/usr/share/nodejs/redis/package.json")))
+    func node() async throws {
+        try await BrumeServer.with { server in
+            let result = try Self.run(
+                ["/usr/bin/node", "-e", Self.nodeScript, server.socket], environment: ["NODE_PATH=/usr/share/nodejs"])
+            #expect(result.status == 0 && result.output.hasSuffix("done\n"), "\(result.output)")
+        }
+    }
+
     /// The package, installed once into a cache outside of the tree.
     private static func installed() throws -> String {
         let package = "redis==8.1.0"
@@ -144,5 +153,55 @@ struct ClientTests {
         assert r.client_setname("me") and r.client_getname() == "me" and r.info()["redis_version"] == "7.0.15"
         assert r.flushdb() and r.dbsize() == 0
         print("done")
+        """
+
+    private static let nodeScript = """
+        const assert = require('assert');
+        const redis = require('redis');
+        async function main() {
+            const r = redis.createClient({ socket: { path: process.argv[1] } });
+            await r.connect();
+            assert.equal(await r.ping(), 'PONG');
+            assert.equal(await r.set('k', 'v', { EX: 100 }), 'OK');
+            assert.equal(await r.get('k'), 'v');
+            assert(await r.ttl('k') > 0);
+            assert.equal(await r.incrBy('n', 5), 5);
+            assert.deepEqual(await r.mGet(['k', 'n', 'none']), ['v', '5', null]);
+            assert.equal(await r.sAdd('s', ['x', 'y']), 2);
+            assert.deepEqual((await r.sMembers('s')).sort(), ['x', 'y']);
+            assert.equal(await r.hSet('h', { f: '1', g: '2' }), 2);
+            assert.deepEqual({ ...await r.hGetAll('h') }, { f: '1', g: '2' });
+            assert.equal(await r.zAdd('z', [{ score: 1, value: 'one' }, { score: 2.5, value: 'two' }]), 2);
+            assert.deepEqual(await r.zRangeWithScores('z', 0, -1), [{ score: 1, value: 'one' }, { score: 2.5, value: 'two' }]);
+            assert.equal(await r.rPush('l', ['a', 'b', 'c']), 3);
+            assert.deepEqual(await r.lRange('l', 0, -1), ['a', 'b', 'c']);
+            assert.equal(await r.pfAdd('p', ['a', 'b']), 1);
+            assert.equal(await r.pfCount('p'), 2);
+            const found = [];
+            for await (const key of r.scanIterator({ MATCH: '?' })) found.push(key);
+            assert.deepEqual(found.sort(), ['h', 'k', 'l', 'n', 'p', 's', 'z']);
+            assert.deepEqual(await r.multi().set('x', '1').incr('x').get('x').exec(), ['OK', 2, '2']);
+            const many = await Promise.all(Array.from({ length: 1000 }, () => r.incr('many')));
+            assert.deepEqual(many, Array.from({ length: 1000 }, (_, i) => i + 1));
+            await assert.rejects(r.executeIsolated(async client => {
+                await client.watch('x');
+                await r.set('x', 'changed');
+                return client.multi().set('x', 'lost').exec();
+            }), redis.WatchError);
+            await assert.rejects(r.lPush('k', 'x'), /WRONGTYPE/);
+            const listener = r.duplicate();
+            await listener.connect();
+            const heard = new Promise(resolve => listener.subscribe('news', resolve).then(() => r.publish('news', 'hi')));
+            assert.equal(await heard, 'hi');
+            await listener.quit();
+            const popped = r.executeIsolated(client => client.blPop('queue', 5));
+            await r.rPush('queue', 'job');
+            assert.deepEqual({ ...await popped }, { key: 'queue', element: 'job' });
+            assert.equal(await r.flushDb(), 'OK');
+            assert.equal(await r.dbSize(), 0);
+            await r.quit();
+            console.log('done');
+        }
+        main().catch(error => { console.log(error); process.exit(1); });
         """
 }

@@ -147,14 +147,18 @@ struct HarvestEngineTests {
         #expect(node.notes.contains { if case .settled = $0 { true } else { false } })
     }
 
-    @Test("every call that was harvested is told about when it ends, and a kill for want of memory is counted once")
-    func statements() throws {
+    private static let mended = CallUsage(cpuTime: .milliseconds(20), peakMillicores: 200, peakMemoryBytes: 90 << 20, memoryKills: 2)
+
+    @Test(
+        "every call that was harvested is told about when it ends, and a kill for want of memory is counted once, whoever tells",
+        arguments: [(CallEnd.outOfMemory, nil), (.succeeded, mended), (.failed, mended), (.outOfMemory, mended)])
+    func statements(end: CallEnd, usage: CallUsage?) throws {
         var node = Node(Resources(millicores: 2000, memoryBytes: 2048 * Self.mebibyte)) { $0.usesSafeguard = false }
         let function = Self.deploy(&node, 0, Resources(millicores: 1000, memoryBytes: 512 * Self.mebibyte))
         Self.teach(&node, function, from: 1, count: 10, peak: Resources(millicores: 200, memoryBytes: 40 * Self.mebibyte))
         node.step(.arrive(CallID(11), function, timeout: nil, features: CallFeatures(inputBytes: 100)))
         #expect(node.engine.harvests(CallID(11)))
-        node.step(.finished(CallID(11), .outOfMemory), after: .milliseconds(10))
+        node.step(.finished(CallID(11), end, usage: usage), after: .milliseconds(10))
         #expect(!node.engine.harvests(CallID(11)))
         if let replica = node.started.last { node.step(.exited(replica, ReplicaExit(.outOfMemory, "killed"))) }
         let statements = node.notes.compactMap { note -> CallStatement? in
@@ -163,7 +167,9 @@ struct HarvestEngineTests {
         #expect(statements.map(\.call) == (1...11).map { CallID($0) })
         let (first, killed) = (try #require(statements.first), try #require(statements.last))
         #expect(first.prediction == nil && first.peakMillicores == 200 && first.peakMemoryBytes == 40 * Self.mebibyte)
-        #expect(killed.prediction != nil && killed.limits.memoryBytes < 100 * Self.mebibyte && killed.peakMemoryBytes == nil)
+        #expect(killed.prediction != nil && killed.limits.memoryBytes < 100 * Self.mebibyte)
+        #expect(killed.peakMemoryBytes == usage?.peakMemoryBytes && killed.killedAtBytes == killed.limits.memoryBytes)
+        #expect(statements.dropLast().allSatisfy { $0.killedAtBytes == nil })
         let account = try #require(node.engine.harvester).ledger.totalAccount(.memory, now: node.now)
         #expect(account.kills == 1 && account.killsWhileLending == 1)
         // It needed at least what it was killed at.
@@ -211,6 +217,29 @@ struct HarvestEngineTests {
         node.step(.finished(CallID(1000), .succeeded), after: .milliseconds(50))
         // The second came before the third and takes two seconds longer.
         #expect(node.running.keys.sorted() == [CallID(order == .expectedEnd && !optsOut ? 1002 : 1001)])
+        #expect(node.violation == nil, "\(node.violation ?? "")")
+    }
+
+    @Test(
+        "a function whose call ends has no right of its own to what that leaves: its next call takes its turn",
+        arguments: WaitingOrder.allCases)
+    func noStanding(order: WaitingOrder) {
+        var node = Node(Resources(millicores: 1000, memoryBytes: 1024 * Self.mebibyte)) { $0.waitingOrder = order }
+        let own = Resources(millicores: 800, memoryBytes: 64 * Self.mebibyte)
+        let (long, short) = (Self.deploy(&node, 0, own, max: 1), Self.deploy(&node, 1, own, max: 1))
+        Self.teach(&node, long, from: 1, count: 20, peak: own, lasting: .seconds(2))
+        Self.teach(&node, short, from: 101, count: 20, peak: own, lasting: .milliseconds(50))
+        for (call, function) in [(1000, long), (1001, long), (1002, short), (1003, short)] {
+            node.step(.arrive(CallID(UInt64(call)), function, timeout: nil, features: CallFeatures(inputBytes: 100)))
+        }
+        var ended: [CallID] = []
+        while let call = node.running.keys.first {
+            #expect(node.running.count == 1, "there is room for one")
+            ended.append(call)
+            node.step(.finished(call, .succeeded), after: .milliseconds(50))
+        }
+        // With the end of the first call the others' expected ends are 2 s, 50 ms and 50 ms after they came.
+        #expect(ended == (order == .expectedEnd ? [1000, 1002, 1003, 1001] : [1000, 1001, 1002, 1003]).map { CallID($0) })
         #expect(node.violation == nil, "\(node.violation ?? "")")
     }
 

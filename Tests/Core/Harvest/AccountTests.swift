@@ -69,9 +69,7 @@ struct AccountTests {
     @Test("kills are counted, and apart those at a limit that a loan had lowered: the safeguard lowers none", arguments: [true, false])
     func kills(usesSafeguard: Bool) throws {
         var (node, lender, borrower) = try Self.node(usesSafeguard: usesSafeguard)
-        node.harvester.killed(lender)
-        node.harvester.killed(borrower)
-        node.harvester.killed(CallID(999))
+        for call in [lender, borrower, CallID(999)] { node.harvester.killed(call, now: node.now) }
         let account = node.harvester.ledger.totalAccount(.memory, now: node.now)
         let expected = usesSafeguard ? 0 : 1
         #expect(account.kills == 2 && account.killsWhileLending == expected)

@@ -148,6 +148,41 @@ struct SafeguardTests {
         #expect(try #require(guardian.suspension(Self.function, .memory, now: now)).until == now + .seconds(3600), "at most an hour")
     }
 
+    @Test("with a pause of zero no function is left alone")
+    func noPause() {
+        var settings = SafeguardSettings()
+        settings.pauseMin = .zero
+        var guardian = Safeguard(settings: settings)
+        for number in 0..<200 {
+            Self.lend(&guardian, number, trips: true, at: Self.ms(number))
+            #expect(guardian.mayLend(Self.function, .memory, now: Self.ms(number)))
+        }
+    }
+
+    @Test("a lender that is killed at its lowered limit counts as one that tripped, once, and the reason tells it apart")
+    func killed() throws {
+        var guardian = Safeguard()
+        for number in 0..<3 {
+            let call = CallID(UInt64(number))
+            guardian.watch(call, of: Self.function, .memory, limit: 100 << 20)
+            // The second came near its limit as well, and had its own again when it was killed.
+            if number == 1 { #expect(guardian.sample(call, UsageSample(at: .zero, memoryBytes: 99 << 20)) == [.memory]) }
+            #expect(guardian.mayLend(Self.function, .memory, now: .zero))
+            guardian.killed(call, now: .zero)
+            guardian.killed(call, now: .zero)
+            guardian.end(call, now: .zero)
+        }
+        let suspension = try #require(guardian.suspension(Self.function, .memory, now: .zero))
+        #expect(suspension.trips == 3 && suspension.kills == 2 && suspension.calls == 3)
+        #expect(suspension.reason.hasPrefix("The safeguard had to give it its own memory back in 1, and the kernel killed it"))
+        #expect(suspension.reason.hasSuffix("at a lowered limit in 2 of its latest 3 calls that lent."))
+        #expect(guardian.mayLend(Self.function, .cpu, now: .zero) && guardian.watchedCount == 0)
+        // Who lends no memory, or is not known, cannot be killed at a lowered limit.
+        guardian.watch(CallID(7), of: FunctionHandle(1), .cpu, limit: 100)
+        for _ in 0..<5 { for call in [CallID(7), CallID(8)] { guardian.killed(call, now: .zero) } }
+        #expect(guardian.mayLend(FunctionHandle(1), .memory, now: .zero))
+    }
+
     @Test("a function that trips now and then goes on being harvested")
     func rareTrips() {
         var guardian = Safeguard()

@@ -169,10 +169,10 @@ final class StateNetwork {
 
     func snapshot(_ index: Int) { snapshot(index, partBytesMax: 1 << 16) { true } }
 
-    /// Who belongs to the cluster from now on.
-    func setMembers(_ list: [Int]) {
+    /// Who belongs to the cluster from now on; some may not hear of it.
+    func setMembers(_ list: [Int], deaf: Set<Int> = []) {
         members = list
-        for index in list where nodes[index].isUp {
+        for index in list where nodes[index].isUp && !deaf.contains(index) {
             act(index) { replica, time in
                 replica.members(list.map { StateMember(node: self.nodes[$0].id, tier: self.nodes[$0].settings.tier) }, time)
             }

@@ -18,6 +18,7 @@ struct ClusterRoutes: Sendable {
             Route("/v1/nodes", [(.get, { _, _ in try Reply.json(try await known().cluster()) })]),
             Route("/v1/nodes/:id", [(.delete, { _, context in try await remove(context) })]),
             Route("/v1/nodes/:id/drain", [(.post, { request, context in try await drain(request, context) })]),
+            Route("/v1/nodes/:id/signer", [(.post, { _, context in try await addSigner(context) })]),
             Route(
                 "/v1/tokens",
                 [
@@ -38,6 +39,11 @@ struct ClusterRoutes: Sendable {
         let node = try NodeID(try context.parameters.require("id"))
         try await known().removeNode(node)
         return Reply.empty(.noContent)
+    }
+
+    private func addSigner(_ context: GatewayContext) async throws -> Response {
+        try await known().addSigner(try NodeID(try context.parameters.require("id")))
+        return Reply.empty(.accepted)
     }
 
     private func drain(_ request: Request, _ context: GatewayContext) async throws -> Response {

@@ -18,7 +18,12 @@ struct StateChanges: Sendable {
 
     /// - Parameter name: of the one object that is watched, or nil for all of the key space.
     func stream(_ request: Request, _ space: SpaceName, name: Bytes?) throws -> Response {
-        let id = try access.withReplica { replica, _ throws(StateError) in try replica.space(space) }
+        // Who listens keeps the namespace here for as long: changes come only to nodes that do.
+        let id = try access.withReplica { replica, now throws(StateError) in
+            let id = try replica.space(space)
+            replica.pin(id, now)
+            return id
+        }
         let (changes, input) = AsyncStream.makeStream(of: StateChange.self, bufferingPolicy: .bufferingNewest(Self.backlog))
         let lost = LostChanges()
         let subscription = access.subscribe({ $0.key.space == id && (name == nil || $0.key.name == name) }) { list in
@@ -26,7 +31,10 @@ struct StateChanges: Sendable {
                 if case .dropped = input.yield(change) { lost.note() }
             }
         }
-        input.onTermination = { [access] _ in access.unsubscribe(subscription) }
+        input.onTermination = { [access] _ in
+            access.unsubscribe(subscription)
+            access.withReplica { replica, now in replica.unpin(id, now) }
+        }
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
             body: ResponseBody { writer in

@@ -26,6 +26,8 @@ struct StateRoutes: Sendable {
     var routes: [Route] {
         [
             Route("/v1/state", [(.get, { _, _ in try stats() })]),
+            Route("/v1/keep", [(.get, keepers)]),
+            Route("/v1/keep/:name", [(.get, keeper), (.put, keep)]),
             Route("/v1/state/:name", [(.get, list), (.post, batch)]),
             Route("/v1/state/:name/:id", [(.get, read), (.put, write), (.post, change), (.delete, remove)]),
         ]
@@ -79,6 +81,9 @@ struct StateRoutes: Sendable {
         let limit = try request.queryNumber("limit", in: 1...Self.limitMax) ?? Self.limitDefault
         let pattern = request.query("match").map { StatePattern($0) }
         let cursor = try Self.cursor(request)
+        // All of it, since nobody can say yet which objects there are.
+        let all = try access.withReplica { replica, _ throws(StateError) in ObjectKey(try replica.space(asked.space), Bytes()) }
+        try await access.ready(.present([all]))
         let found = try access.withReplica { replica, now throws(StateError) in
             let space = try replica.space(asked.space)
             let (next, keys) = replica.scan(space, cursor: cursor, count: limit, now)

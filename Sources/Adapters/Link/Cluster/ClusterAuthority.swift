@@ -4,10 +4,10 @@ package import BrumeModel
 import Crypto
 import Synchronization
 
-/// The cluster's key and the join tokens: only the node that founded the cluster has them.
+/// The cluster's key and the join tokens: the node that founded the cluster has them, and those to whom an operator has it give the key.
 ///
-/// Another node gets them only if an operator copies `cluster.key` into its `identity` folder. While no holder is up, nobody can join,
-/// be removed or renew a certificate; links go on, and new ones are made, until certificates run out.
+/// Each makes tokens of its own. While no holder is up, nobody can join, be removed or renew a certificate; links go on, and new ones are
+/// made, until certificates run out.
 package final class ClusterAuthority: Sendable {
     private static let keyFile = "cluster.key"
     private static let tokensFile = "tokens"
@@ -50,6 +50,21 @@ package final class ClusterAuthority: Sendable {
         // The certificate goes last: a crash between the two leaves no cluster, and the next start founds one.
         try files.write(KeyText.text(of: key), to: keyFile)
         try NodeCredentials.storeAuthority(certificate, files)
+        return try ClusterAuthority(key: key, certificate: certificate, files: files)
+    }
+
+    /// The key, for another member to sign with.
+    var sharedKey: [UInt8] { Array(key.rawRepresentation) }
+
+    /// Takes the cluster's key from another holder, and stores it.
+    ///
+    /// - Throws: `BrumeError`: `permission` unless it is the key of this very cluster, or if it cannot be stored.
+    static func adopt(_ bytes: [UInt8], certificate: AuthorityCertificate, directory: String) throws(BrumeError) -> ClusterAuthority {
+        guard let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: bytes),
+            key.publicKey.rawRepresentation == certificate.publicKey.rawRepresentation
+        else { throw BrumeError(.permission, "The peer sent a key that is not this cluster's.") }
+        let files = try IdentityFiles(directory: directory)
+        try files.write(KeyText.text(of: key), to: keyFile)
         return try ClusterAuthority(key: key, certificate: certificate, files: files)
     }
 

@@ -15,7 +15,7 @@ final class EnrolmentDesk: Sendable {
         var attempts = 0
     }
 
-    private let authority: ClusterAuthority?
+    private let authority: @Sendable () -> ClusterAuthority?
     private let credentials: NodeCredentials
     private let settings: LinkSettings
     private let members: @Sendable () -> [LinkMember]
@@ -23,7 +23,7 @@ final class EnrolmentDesk: Sendable {
     private let window = Mutex(Window())
 
     init(
-        authority: ClusterAuthority?, credentials: NodeCredentials, settings: LinkSettings, members: @escaping @Sendable () -> [LinkMember],
+        authority: @escaping @autoclosure @Sendable () -> ClusterAuthority?, credentials: NodeCredentials, settings: LinkSettings, members: @escaping @Sendable () -> [LinkMember],
         notices: @escaping @Sendable (LinkNotice) -> Void
     ) {
         self.authority = authority
@@ -52,7 +52,7 @@ final class EnrolmentDesk: Sendable {
             throw BrumeError(
                 .unsupported, "This cluster speaks version \(WireLimits.versionMax) of the link, the new node \(request.version).")
         }
-        guard let authority else {
+        guard let authority = authority() else {
             throw BrumeError(.unsupported, "This member cannot admit nodes; join at the one that made the token.")
         }
         try countAttempt()

@@ -75,8 +75,6 @@ final class Connection: Sendable {
     let instance: UInt64
     /// Whether this node dialled.
     let isDialled: Bool
-    /// Whether the peer holds the cluster's key.
-    let peerSigns: Bool
     let socket: SocketRecord
     /// When the connection should be replaced by one with newer certificates, and when it must end: seconds since 1970.
     let renewAt: Int64
@@ -97,8 +95,15 @@ final class Connection: Sendable {
         var questions: [UInt64: Answer] = [:]
         var isEnded = false
         var isEmptied = false
+        var peerSigns = false
     }
     private let state = Mutex(State())
+
+    /// Whether the peer holds the cluster's key.
+    var peerSigns: Bool { state.withLock { $0.peerSigns } }
+
+    /// The peer holds it from now on.
+    func signs() { state.withLock { $0.peerSigns = true } }
 
     init(
         greeting: Greeting, number: UInt64, peer: NodeID, isDialled: Bool, socket: SocketRecord, tap: NIOLoopBound<PacketTap>,
@@ -111,12 +116,12 @@ final class Connection: Sendable {
         self.isDialled = isDialled
         self.socket = socket
         instance = greeting.instance
-        peerSigns = greeting.signs
         expires = min(ownCertificate.notAfter, peerCertificate.notAfter)
         let life = max(1, expires - max(ownCertificate.notBefore, peerCertificate.notBefore) - CertificateProfile.backdateSeconds)
         // Certificates are renewed after four sixths of their life; connections take them up a sixth later. Where nothing was renewed,
         // the next try keeps a distance.
         renewAt = max(expires - life / 6, now + max(1, life / 20))
+        if greeting.signs { signs() }
     }
 
     /// Queues a message and wakes the writer.

@@ -17,12 +17,15 @@ struct IdentityFiles: Sendable {
     private static let bytesMax = 4 << 20
 
     let path: String
+    /// The node's data directory, which it lies in.
+    let directory: String
 
     /// Makes the folder where it is missing.
     ///
     /// - Throws: `BrumeError` (`permission`) if it cannot be made.
     init(directory: String) throws(BrumeError) {
         path = directory + "/identity"
+        self.directory = directory
         do {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])

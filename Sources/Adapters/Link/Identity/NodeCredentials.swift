@@ -80,6 +80,9 @@ package final class NodeCredentials: Sendable {
         state = Mutex(try Self.state(identity, certificate, authority, revocations))
     }
 
+    /// The node's data directory.
+    var directory: String { files.directory }
+
     /// Who this node is by its present certificate.
     var certified: CertifiedNode { state.withLock { $0.node } }
 

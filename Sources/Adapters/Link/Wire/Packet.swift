@@ -52,6 +52,10 @@ enum ControlMessage: Equatable {
     case certificateRequest([UInt8])
     case certificateReply(certificate: [UInt8], refusal: String)
     case goodbye(String)
+    /// The cluster's key, for a node that shall sign as well.
+    case authorityKey([UInt8])
+    /// The sender signs from now on.
+    case signs
 }
 
 /// One gRPC message of `Link/Open`.
@@ -101,6 +105,10 @@ struct Packet: Equatable {
             case 9:
                 let reason = try Self.field(1, of: try value.bytes())
                 control.append(.goodbye(String(decoding: reason.prefix(WireLimits.reasonBytesMax), as: UTF8.self)))
+            case 10: control.append(.authorityKey(try Self.field(1, of: try value.bytes())))
+            case 11:
+                _ = try value.bytes()
+                control.append(.signs)
             default: break
             }
         }
@@ -120,6 +128,8 @@ struct Packet: Equatable {
                 $0.field(2, refusal)
             }
         case .goodbye(let reason): writer.message(9) { $0.field(1, reason) }
+        case .authorityKey(let key): writer.message(10) { $0.field(1, key) }
+        case .signs: writer.message(11) { _ in }
         }
     }
 

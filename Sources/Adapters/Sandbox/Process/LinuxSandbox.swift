@@ -155,7 +155,9 @@ package final class LinuxSandbox: SandboxDriver {
 
     package func endUse(of replica: ReplicaID) -> CallUsage? {
         let usage = watcher?.end(replica)
-        find(replica)?.releaseMemory()
+        let found = find(replica)
+        if let usage, usage.memoryKills > 0 { found?.rememberMemoryKills() }
+        found?.releaseMemory()
         return usage
     }
 

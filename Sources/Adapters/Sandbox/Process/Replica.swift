@@ -135,10 +135,25 @@ final class Replica: Sendable {
             return kills > state.memoryKillsSeen
         }
         guard isNew else { return result }
-        let limit = Resources.describe(bytes: spec.limits.memoryBytes)
-        return .failure(
-            CallFailure(.outOfMemory, "The function needed more than its memory limit of \(limit); raise --memory, or do less in one call.")
-        )
+        return .failure(CallFailure(.outOfMemory, memoryLimitWords))
+    }
+
+    /// What a call is told that was killed for memory.
+    private var memoryLimitWords: String {
+        let own = Resources.describe(bytes: spec.limits.memoryBytes)
+        let inForce = state.withLock { $0.limits }?.kernelMemory ?? spec.limits.memoryBytes
+        guard inForce < spec.limits.memoryBytes else {
+            return "The function needed more than its memory limit of \(own); raise --memory, or do less in one call."
+        }
+        return "The function was killed for memory at a lowered limit: all but \(Resources.describe(bytes: (inForce >> 20) << 20)) of its "
+            + "memory limit of \(own) was lent, on a node without the safeguard; deploy it with the annotation dev.brume.harvest=cpu, or "
+            + "use the safeguard."
+    }
+
+    /// A call has ended in which the kernel killed something: a later one that fails by itself is not to be blamed on it.
+    func rememberMemoryKills() {
+        let kills = state.withLock { $0.cell }?.group.outOfMemoryKills() ?? 0
+        state.withLock { $0.memoryKillsSeen = max($0.memoryKillsSeen, kills) }
     }
 
     private func forget(_ call: CallID) {

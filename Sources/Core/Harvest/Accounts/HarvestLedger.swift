@@ -69,6 +69,8 @@ public struct CallStatement: Hashable, Sendable {
     /// Measured; nil where they were not.
     public var peakMillicores: Int?
     public var peakMemoryBytes: Int?
+    /// The limit at which the kernel killed a process of it, or nil.
+    public var killedAtBytes: Int?
     public var cpu = HarvestAccount()
     public var memory = HarvestAccount()
     public var events: [LoanEvent] = []

@@ -48,26 +48,33 @@ public struct Safeguard: Sendable {
         return tripped
     }
 
-    private mutating func trip(_ watch: inout Watch, _ kind: ResourceKind, _ now: Instant) {
+    /// A lender was killed at the lowered limit of its memory: it is not watched any more, and counts as one that tripped.
+    public mutating func killed(_ call: CallID, now: Instant) {
+        guard var watch = watched[call], watch.limit(.memory) != nil else { return }
+        trip(&watch, .memory, now, killed: true)
+        watched[call] = watch
+    }
+
+    private mutating func trip(_ watch: inout Watch, _ kind: ResourceKind, _ now: Instant, killed: Bool = false) {
         watch.set(kind, limit: nil)
         watch.hasTripped.insert(kind)
-        remember(watch.function, kind, tripped: true, now: now)
+        remember(watch.function, kind, killed ? .killed : .tripped, now: now)
     }
 
     /// The call is over.
     public mutating func end(_ call: CallID, now: Instant) {
         guard let watch = watched.removeValue(forKey: call) else { return }
         for kind in ResourceKind.allCases where watch.lent.contains(kind) && !watch.hasTripped.contains(kind) {
-            remember(watch.function, kind, tripped: false, now: now)
+            remember(watch.function, kind, .well, now: now)
         }
     }
 
     /// The function was removed, or its code is another.
     public mutating func forget(_ function: FunctionHandle) { histories[function] = nil }
 
-    private mutating func remember(_ function: FunctionHandle, _ kind: ResourceKind, tripped: Bool, now: Instant) {
+    private mutating func remember(_ function: FunctionHandle, _ kind: ResourceKind, _ end: TripHistory.End, now: Instant) {
         let empty = [TripHistory](repeating: TripHistory(), count: ResourceKind.allCases.count)
-        histories[function, default: empty][Self.index(kind)].add(tripped: tripped, kind: kind, settings, now: now)
+        histories[function, default: empty][Self.index(kind)].add(end, kind: kind, settings, now: now)
     }
 
     private static func index(_ kind: ResourceKind) -> Int { kind == .cpu ? 0 : 1 }

@@ -3,7 +3,7 @@
 public import BrumeModel
 
 /// When a lender gets its own allocation back, and when a function is left alone.
-public struct SafeguardSettings: Sendable {
+public struct SafeguardSettings: Hashable, Sendable {
     /// Use of the current limit, in percent, from which a lender counts as near it (Libra's value).
     public var thresholdPercent = 80
     /// CPU use is averaged over this: two quota periods, because in one a lender may use its quota and as much that it has saved up.
@@ -14,7 +14,7 @@ public struct SafeguardSettings: Sendable {
     public var tripsMax = 3
     /// Lending calls over which trips are counted, at most 64: a fifteenth of them may trip.
     public var tripsOver = 45
-    /// The first pause; each one that follows within a pause's length of the end of the one before is twice as long.
+    /// The first pause, zero for none at all; each one that follows within a pause's length of the end of the one before is twice as long.
     public var pauseMin = Duration.seconds(30)
     /// The longest pause: an input mix that has changed is noticed within the hour.
     public var pauseMax = Duration.seconds(3600)

@@ -12,7 +12,9 @@ public protocol ClusterOperations: Sendable {
     func revokeJoinToken(_ number: String) async throws
     /// Expels a node for good: its certificate counts no more, and nobody links with it.
     func removeNode(_ id: NodeID) async throws
-    /// Asks a node to take no new work (or to take some again), and returns when it was asked.
+    /// Gives a node the cluster's key, and returns when it was sent; the node says itself that it holds it.
+    func addSigner(_ id: NodeID) async throws
+    /// Asks a node to finish its calls, hand its state over and leave (or to take calls again), and returns when it was asked.
     func drainNode(_ id: NodeID, _ isDraining: Bool) async throws
     /// Makes the network of a lab's node behave so from now on.
     func emulateNetwork(_ shape: NetworkShape) async throws

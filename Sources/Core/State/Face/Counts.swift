@@ -45,6 +45,8 @@ public struct StateCounts: Sendable, Hashable {
     public var collectedRests = 0
     /// Answers to questions that told of what had ended meanwhile.
     public var lateAnswers = 0
+    /// Namespaces that this node began to keep, because of a use or a policy, and pulled from others; and those that it dropped.
+    public var takenUpNamespaces = 0
     public var droppedNamespaces = 0
     public var transfers = 0
 
@@ -59,6 +61,10 @@ public struct StateFigures: Sendable, Hashable {
     /// Approximate.
     public var bytes = 0
     public var spaces = 0
+    /// Namespaces that this node keeps; of those, how many a policy or a user holds here, and how many have still to come.
+    public var keptNamespaces = 0
+    public var pinnedNamespaces = 0
+    public var unfilledNamespaces = 0
     public var peersUp = 0
     /// Batches that some peer lacks, and their bytes.
     public var pendingBatches = 0
@@ -75,7 +81,14 @@ extension Replica {
             figures.objects += space.count
             figures.shells += space.table.count - space.count
         }
-        for namespace in namespaces { figures.bytes += namespace.bytes }
+        for namespace in namespaces {
+            figures.bytes += namespace.bytes
+            let interest = namespace.interest
+            guard interest.isHeld, !namespace.isOwn else { continue }
+            figures.keptNamespaces += 1
+            if interest.isPinned || interest.users > 0 { figures.pinnedNamespaces += 1 }
+            if !interest.isFilled { figures.unfilledNamespaces += 1 }
+        }
         figures.peersUp = peers.filter(\.isUp).count
         figures.pendingBatches = ring.batches.count
         figures.pendingBytes = ring.bytes

@@ -22,9 +22,32 @@ public struct SpaceName: Hashable, Comparable, Sendable, CustomStringConvertible
     public let namespace: String
     public let database: Int
 
-    /// - Throws: `StateError` (`invalid`) unless the namespace is 1 to 127 bytes of letters, digits, `-`, `_`, `.`, and `/`, and the
-    ///   database is in `0..<256`.
+    /// What namespaces begin with that are Brume's own.
+    static let ownPrefix = ".brume"
+    /// Where it stands who keeps which namespace: a string for each, under its name.
+    static let policies = SpaceName(own: ".brume.keep")
+
+    private init(own namespace: String) {
+        self.namespace = namespace
+        database = 0
+    }
+
+    /// A key space that a caller names.
+    ///
+    /// - Throws: `StateError` (`invalid`) unless the namespace is 1 to 127 bytes of letters, digits, `-`, `_`, `.`, and `/`, and none of
+    ///   Brume's own, and the database is in `0..<256`.
     public init(_ namespace: String, database: Int = 0) throws(StateError) {
+        guard !namespace.hasPrefix(Self.ownPrefix) else {
+            throw StateError(
+                .invalid, "Namespaces of state that begin with '\(Self.ownPrefix)' are Brume's own; take another name.")
+        }
+        try self.init(any: namespace, database: database)
+    }
+
+    /// A key space that another node or the log names: one of Brume's own too.
+    ///
+    /// - Throws: `StateError` (`invalid`).
+    init(any namespace: String, database: Int = 0) throws(StateError) {
         let isNamed = (1...127).contains(namespace.utf8.count) && namespace.utf8.allSatisfy(Self.isAllowed)
         guard isNamed else {
             throw StateError(

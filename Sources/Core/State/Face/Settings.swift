@@ -14,29 +14,13 @@ public enum StateDurability: UInt8, Sendable, Hashable, Comparable, CaseIterable
     public static func < (left: StateDurability, right: StateDurability) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// Which nodes keep a namespace without being asked.
-public enum InterestPolicy: Sendable, Hashable {
-    /// Those that use it: they run the function, hold a session, or were asked for a key; they drop it when it was idle for long.
-    case used
-    /// Those, and every node at the edge.
-    case edge
-    /// Those, and every node in the cloud.
-    case cloud
-    /// Every node.
-    case all
-    /// Those, and so many others that there are `count`; chosen by a hash that all nodes agree on.
-    case copies(Int)
-}
-
-/// Where a node stands, for ``InterestPolicy``.
-public enum NodeTier: UInt8, Sendable, Hashable {
-    case edge = 0
-    case cloud = 1
-}
-
 /// What holds for one namespace.
 public struct NamespaceSettings: Sendable, Hashable {
     public var durability = StateDurability.interval
+    /// Who keeps it where nobody has said so for this namespace by ``Replica/keep(_:_:_:)``.
+    ///
+    /// Every node: whoever says nothing has a copy on each node, reads everywhere without waiting, and loses nothing with a node or the
+    /// network. Fewer copies save memory and traffic, and are for operators to choose who know which nodes they can lose.
     public var interest = InterestPolicy.all
     /// Most objects of the namespace on this node: a million, so that one function cannot fill a small node.
     public var objectsMax = 1_000_000

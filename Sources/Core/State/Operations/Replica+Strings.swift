@@ -39,7 +39,7 @@ extension Replica {
     }
 
     @inline(__always)
-    private mutating func writingString(_ key: ObjectKey, _ now: StateTime) throws(StateError) -> StringObject {
+    mutating func writing(string key: ObjectKey, _ now: StateTime) throws(StateError) -> StringObject {
         let space = spaces[key.space.index]
         let hash = space.hash(key.name)
         if let object = space.table.find(hash, key.name), object.kind == .string, object.side == nil,
@@ -59,11 +59,11 @@ extension Replica {
         if value.count > 256 { try checkSize(value.count, "value") }
         let object: StringObject
         do throws(StateError) {
-            object = try writingString(key, now)
+            object = try writing(string: key, now)
         } catch {
             guard error.kind == .wrongType, let other = visible(key, now) else { throw error }
             remove(other, now)
-            object = try writingString(key, now)
+            object = try writing(string: key, now)
         }
         let stamp = stamp(now)
         // An expiry of before is void by the later stamp.
@@ -95,7 +95,7 @@ extension Replica {
     ///
     /// - Throws: `StateError`: `notInteger`, `overflow`, `wrongType`, `quota`; nothing is changed then.
     public mutating func increment(_ key: ObjectKey, by amount: Int64, _ now: StateTime) throws(StateError) -> Int64 {
-        let object = try writingString(key, now)
+        let object = try writing(string: key, now)
         do throws(CRDTError) {
             let sum = try object.add(amount, by: site)
             changed(object, clock.now(wall: now.wallMilliseconds), now)
@@ -119,7 +119,7 @@ extension Replica {
     /// Sets a string and keeps its expiry.
     private mutating func replace(_ key: ObjectKey, _ value: Bytes, _ now: StateTime) throws(StateError) {
         try checkSize(value.count, "value")
-        let object = try writingString(key, now)
+        let object = try writing(string: key, now)
         let expiry = object.expiry
         let stamp = stamp(now)
         object.set(value, at: stamp)

@@ -60,6 +60,29 @@ extension Batch {
     }
 }
 
+/// Which namespaces the last batches are about: whoever waits for a batch asks after it may have left the ring.
+struct RecentBatches {
+    /// Whoever waits begins right after the write; so many batches are made in seconds.
+    private static let countMax = 1_024
+
+    private var names: Deque<[String]> = []
+    /// The number of the last one.
+    private var last: UInt64 = 0
+
+    mutating func note(_ batch: Batch) {
+        if batch.number != last + 1 { names = [] }
+        last = batch.number
+        names.append(batch.sections.map(\.namespace))
+        if names.count > Self.countMax { names.removeFirst() }
+    }
+
+    /// The namespaces of a batch; none where it was made too long ago.
+    func namespaces(of number: UInt64) -> [String] {
+        guard number <= last, last - number < UInt64(names.count) else { return [] }
+        return names[names.count - 1 - Int(last - number)]
+    }
+}
+
 /// The batches that some member may not have yet, oldest first.
 struct BatchRing {
     private(set) var batches: Deque<Batch> = []

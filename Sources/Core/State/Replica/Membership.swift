@@ -28,6 +28,8 @@ struct Membership {
     var confirmed: [NodeID] = []
     /// Whether what this replica held may have been lost, so that it must compare with everybody.
     var isRecovering = false
+    /// Whether anybody has said who belongs to it.
+    var isKnown: Bool { !confirmed.isEmpty }
 
     mutating func holdForAll() { holds = others.map(\.node) }
 
@@ -65,8 +67,12 @@ extension Replica {
             membership.isRecovering = false
             membership.holdForAll()
         }
-        for namespace in namespaces { decideInterest(in: namespace) }
-        announceInterest(now)
+        for namespace in namespaces {
+            decideInterest(in: namespace)
+            // What was taken up before anybody was known has still to come.
+            if isFirst, namespace.interest.takenUp > 0 { expectAll(of: namespace) }
+        }
+        announceInterestSoon()
         confirmView()
         trimRing()
         advanceStability()

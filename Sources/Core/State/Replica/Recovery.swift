@@ -8,6 +8,8 @@ public struct StateRecovery: ~Copyable {
     private var replica: Replica
     /// The last batch of each site that the log holds.
     private var vector = VersionVector()
+    /// What the log says of namespaces: whether this node kept them, as far as it was read.
+    private var kept: [String: KeptState] = [:]
     /// What the snapshot says of objects that must be seen together; they may stand in parts that come behind it.
     private var groups: [NamedGroup] = []
     /// Records that were merged.
@@ -50,24 +52,29 @@ public struct StateRecovery: ~Copyable {
         case .received:
             vector.merge(try VersionVector(from: &reader))
         case .groups: replica.adopt(try NamedGroup.decode(from: &reader))
+        case .epochs: note(promised: try HybridTime(from: &reader))
         case .interest:
             let name = try reader.string().text
-            mergeInterest(name, isHeld: try reader.byte() == 1)
+            guard let state = KeptState(rawValue: try reader.byte()) else { throw reader.failure(.unknownTag) }
+            mergeInterest(name, state)
         }
         try reader.finish()
     }
 
-    private mutating func mergeInterest(_ name: String, isHeld: Bool) {
+    /// Whatever an earlier run promised, this one promises too.
+    private mutating func note(promised time: HybridTime) {
+        replica.leases.raise(to: Stamp(time: time, site: Leases.lastSite))
+        replica.leases.logged.time = max(replica.leases.logged.time, time)
+    }
+
+    private mutating func mergeInterest(_ name: String, _ state: KeptState) {
         let namespace = replica.namespace(name)
-        if isHeld {
-            namespace.interest.isHeld = true
-            namespace.interest.wasUsed = true
+        if state != .dropped {
+            kept[name] = state
         } else if !replica.spaces.contains(where: { $0.namespace === namespace && $0.wasSaved(after: replica.replaying) }) {
             // Unless the snapshot tells of a later time, in which it was kept again.
             replica.forgetObjects(of: namespace)
-            namespace.interest = LocalInterest()
-            namespace.interest.isPinned = replica.isPinned(name, namespace.settings.interest)
-            namespace.interest.isHeld = namespace.interest.isPinned
+            kept[name] = .dropped
         }
     }
 
@@ -107,7 +114,7 @@ public struct StateRecovery: ~Copyable {
             var reader = ByteReader(section.blob)
             _ = try reader.varint()
             let database = Int(clamping: try reader.varint())
-            guard let space = try? SpaceName(section.namespace, database: database), name.count > 1, name[1] < Space.topCount else {
+            guard let space = try? SpaceName(any: section.namespace, database: database), name.count > 1, name[1] < Space.topCount else {
                 throw reader.failure(.impossible)
             }
             replica.makeSpace(space).noteSaved(Int(name[1]), at: batch.time)
@@ -117,9 +124,10 @@ public struct StateRecovery: ~Copyable {
     private mutating func mergeState(_ reader: inout ByteReader) throws(DecodingFailure) {
         let state = try SnapshotState(from: &reader)
         vector.merge(state.vector)
-        for name in state.held { mergeInterest(name, isHeld: true) }
+        for name in state.held { mergeInterest(name, .whole) }
         replica.adopt(forgettable: state.stable)
         replica.floor = max(replica.floor, state.floor)
+        note(promised: state.promised)
         replica.clock = HybridClock(last: max(replica.clock.last, state.time))
     }
 
@@ -150,7 +158,7 @@ public struct StateRecovery: ~Copyable {
         replica.counts = StateCounts()
         replica.replaying = .max
         for space in replica.spaces { space.forgetSaved() }
-        for namespace in replica.namespaces { namespace.interest.lastUsed = now.instant }
+        replica.recoverInterest(now) { kept[$0] }
         _ = replica.takeOutputs()
         replica.clock.observe(HybridTime(milliseconds: now.wallMilliseconds), wall: now.wallMilliseconds)
         replica.rescheduleExpiries()
@@ -164,8 +172,10 @@ struct SnapshotState {
     var stable: HybridTime
     var time: HybridTime
     var floor: UInt64
-    /// Namespaces that are kept because they are used, by name.
+    /// Namespaces that are kept for another reason than that all are, by name.
     var held: [String]
+    /// Up to when epochs of exclusive owners may have been promised.
+    var promised: HybridTime
 
     func encode(into writer: inout ByteWriter) {
         writer.value(vector)
@@ -174,9 +184,11 @@ struct SnapshotState {
         writer.varint(floor)
         writer.count(held.count)
         for name in held { writer.string(Bytes(name)) }
+        writer.value(promised)
     }
 
-    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64, held: [String]) {
+    init(vector: VersionVector, stable: HybridTime, time: HybridTime, floor: UInt64, held: [String], promised: HybridTime) {
+        self.promised = promised
         self.held = held
         self.vector = vector
         self.stable = stable
@@ -192,6 +204,8 @@ struct SnapshotState {
         guard floor <= CausalContext.sequenceMax else { throw reader.failure(.impossible) }
         held = []
         for _ in 0..<(try reader.count()) { held.append(try reader.string().text) }
+        // A snapshot of an earlier program ends here.
+        promised = reader.remaining > 0 ? try HybridTime(from: &reader) : .zero
     }
 }
 
@@ -298,10 +312,14 @@ extension Replica {
     }
 
     private mutating func vectorPart() -> SnapshotPart {
-        let held = namespaces.filter { $0.interest.isHeld && !$0.interest.isPinned && $0.settings.durability > .none }.map(\.name)
+        let held = namespaces.filter {
+            $0.interest.isHeld && (!$0.interest.isPinned || $0.hasPolicy) && $0.settings.durability > .none
+        }.map(\.name)
         var writer = ByteWriter()
-        SnapshotState(vector: roundVector ?? currentVector, stable: forgettable, time: clock.last, floor: floor, held: held).encode(
-            into: &writer)
+        SnapshotState(
+            vector: roundVector ?? currentVector, stable: forgettable, time: clock.last, floor: floor, held: held,
+            promised: leases.logged.time
+        ).encode(into: &writer)
         return SnapshotPart(name: SnapshotPart.vectorName, body: Sealed.seal(writer.bytes))
     }
 }

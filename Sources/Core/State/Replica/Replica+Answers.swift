@@ -8,13 +8,14 @@ import BrumeModel
 extension Replica {
     mutating func answerRoots(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
         let nonce = try reader.varint()
-        peer.interest = try PeerInterest(from: &reader)
+        let wanted = try PeerInterest(from: &reader)
         var roots: [SpaceName: UInt64] = [:]
         for _ in 0..<(try reader.count(entryBytes: 10)) {
             let name = try reader.spaceName()
             roots[name] = try reader.fixed()
         }
         try reader.finish()
+        learn(wanted, of: peer)
         // What was written and not flushed is compared too, and the vector below must not promise less than the answer holds.
         if isDirty { flush(now) }
         let shared = spaces.filter { peer.interest.keeps($0.name.namespace) && $0.namespace.interest.isHeld && $0.table.count > 0 }
@@ -205,7 +206,7 @@ extension Replica {
         for _ in 0..<(try reader.count(entryBytes: 4)) {
             let name = try reader.spaceName()
             let key = try reader.string()
-            let isHeld = knownNamespace(name.namespace).map { $0.interest.isHeld && $0.interest.isFilled } ?? interest.keeps(name.namespace)
+            let isHeld = vouches(for: name.namespace)
             holdsAll = holdsAll && isHeld
             if let number = spaceNumbers[name] {
                 let space = spaces[number]

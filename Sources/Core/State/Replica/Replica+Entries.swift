@@ -98,7 +98,7 @@ extension Replica {
         let database = try reader.varint()
         guard database < UInt64(SpaceName.databasesMax) else { throw reader.failure(.impossible) }
         do throws(StateError) {
-            return try SpaceName(namespace, database: Int(database))
+            return try SpaceName(any: namespace, database: Int(database))
         } catch {
             throw reader.failure(.impossible)
         }
@@ -148,6 +148,8 @@ extension Replica {
             try object.checkContent(from: &trial)
             object.resetContent()
             object.makeSide().epoch = head.epoch
+            // When it was to end was said of the old content.
+            object.side?.expiry = nil
         }
         try object.mergeContent(from: &reader)
         if found == nil {
@@ -160,6 +162,7 @@ extension Replica {
         settle(object, in: space)
         account(object, in: space)
         if isWatched { noteChange(object, isLocal: false) }
+        if space.holdsPolicies { changedPolicies.append(object.name) }
         return object
     }
 

@@ -69,7 +69,9 @@ extension Replica {
         let stamp = Stamp(time: time, site: SiteID(rawValue: 0)).after(object.overwritten)
         let hadDelta = object.hasDelta
         if object.expiresByEpoch {
-            object.makeSide().epoch = stamp.after(object.epoch)
+            // The next epoch where there was one: a moment by a wrong clock must not come after a later owner's epoch.
+            let before = object.epoch
+            object.makeSide().epoch = before == .zero ? stamp : Stamp(time: before.time.next, site: before.site)
             object.resetContent()
         } else {
             object.removeContent(stamp)

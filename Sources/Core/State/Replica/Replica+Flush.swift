@@ -36,6 +36,7 @@ extension Replica {
         dirtyCount = 0
         counts.batches += 1
         log(batch, of: site, previous: batch.number - 1)
+        recent.note(batch)
         ring.append(batch)
         trimRing()
     }

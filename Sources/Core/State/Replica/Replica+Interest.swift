@@ -7,7 +7,7 @@ public import BrumeModel
 struct LocalInterest {
     /// Whether a policy keeps it here.
     var isPinned = false
-    /// Users that hold it: running functions, subscriptions.
+    /// Users that hold it: functions, subscriptions.
     var users = 0
     /// When it was last asked for.
     var lastUsed = Instant.zero
@@ -16,19 +16,29 @@ struct LocalInterest {
     var isHeld = false
     /// Whether everything that others had when it was taken up has come.
     var isFilled = true
-    /// A number that all comparisons have which began after this node took it up.
+    /// A number that all comparisons have which began after this node took it up; zero where it was kept all along.
     var takenUp: UInt64 = 0
+    /// Whether this node did not keep it before, so that it lacks what others had.
+    var wasAbsent = false
+    /// While it comes: up to where everything of others has come by those that were compared with since.
+    var heard = VersionVector()
     /// From whom it has still to come.
     var sources: [NodeID] = []
-    /// Who was asked whether this node may drop it, when, and under which number.
-    var release: (nonce: UInt64, waiting: [NodeID], until: Instant)?
+    /// Whom this node has asked to keep it, so that it may drop it.
+    var release: Release?
+    /// Before which nobody is asked again.
+    var quietUntil = Instant.zero
     /// Until when another node relies on this one keeping it.
     var promisedUntil = Instant.zero
 
-    mutating func wasFilled(by node: NodeID) {
-        guard !isFilled else { return }
-        sources.removeAll { $0 == node }
-        if sources.isEmpty { isFilled = true }
+    /// A question to others whether this node may drop a namespace.
+    struct Release {
+        let nonce: UInt64
+        let until: Instant
+        /// How many must promise.
+        let needed: Int
+        var waiting: [NodeID]
+        var promised: [NodeID] = []
     }
 }
 
@@ -44,6 +54,9 @@ extension Replica {
         for name in settings.namespaces.keys.sorted() where knownNamespace(name) == nil {
             names.append((name, isPinned(name, settings.settings(for: name).interest)))
         }
+        // What all follow comes to a node that keeps nothing else.
+        let policies = SpaceName.policies.namespace
+        if knownNamespace(policies) == nil { names.append((policies, true)) }
         names.sort { $0.0 < $1.0 }
         interest.named = names.filter { $0.1 != interest.others }.map { PeerInterest.Named(namespace: $0.0, isKept: $0.1) }
         return interest
@@ -57,6 +70,8 @@ extension Replica {
         case .edge: return settings.tier == .edge
         case .cloud: return settings.tier == .cloud
         case .copies(let count):
+            // Whoever does not know the members yet cannot count; what it kept it still keeps.
+            guard membership.isKnown else { return false }
             // The nodes with the largest hashes of node and namespace: all agree, and a new member moves few namespaces.
             let mine = rank(node, namespace)
             return membership.others.filter { rank($0.node, namespace) > mine }.count < count
@@ -76,37 +91,83 @@ extension Replica {
 
     private mutating func takeUp(_ namespace: Namespace) {
         namespace.interest.isHeld = true
+        namespace.interest.wasAbsent = true
+        counts.takenUpNamespaces += 1
+        expectAll(of: namespace)
+        logInterest(in: namespace)
+        for other in peers where other.isMember { pulls.request(other.node, full: true) }
+        announceInterestSoon()
+    }
+
+    /// From here on the namespace is complete once every member that keeps it was compared with.
+    mutating func expectAll(of namespace: Namespace) {
         nextNonce += 1
         namespace.interest.takenUp = nextNonce
+        namespace.interest.heard = VersionVector()
+        namespace.interest.sources = peers.filter { $0.isMember && $0.interest.keeps(namespace.name) }.map(\.node)
+        namespace.interest.isFilled = namespace.interest.sources.isEmpty
+        if namespace.interest.isFilled { namespace.interest.wasAbsent = false }
+    }
+
+    /// A comparison is over: what the peer had of the namespaces that came to be kept before it began is here.
+    mutating func noteFilled(by peer: Peer, _ pull: Pull) {
+        for namespace in namespaces where !namespace.interest.isFilled && namespace.interest.takenUp < pull.first {
+            for entry in pull.vector.entries where pull.speaksForOthers || entry.site == peer.site {
+                namespace.interest.heard.raise(entry.site, to: entry.sequence)
+            }
+            wasFilled(namespace, by: peer.node)
+        }
+    }
+
+    /// A peer has given all that it had of a namespace, or has nothing to give.
+    mutating func wasFilled(_ namespace: Namespace, by node: NodeID) {
+        guard !namespace.interest.isFilled else { return }
+        namespace.interest.sources.removeAll { $0 == node }
+        guard namespace.interest.sources.isEmpty else { return }
+        namespace.interest.isFilled = true
+        namespace.interest.wasAbsent = false
         logInterest(in: namespace)
-        let others = peers.filter(\.isMember).map(\.node)
-        namespace.interest.sources = others
-        namespace.interest.isFilled = others.isEmpty
-        for other in others { pulls.request(other, full: true) }
-        announceInterestSoon()
+    }
+
+    /// Takes note of what a peer says that it keeps.
+    mutating func learn(_ interest: PeerInterest, of peer: Peer) {
+        peer.interest = interest
+        for namespace in namespaces where !namespace.interest.isFilled && !interest.keeps(namespace.name) {
+            wasFilled(namespace, by: peer.node)
+        }
     }
 
     /// A caller uses a key space: the node keeps its namespace from now on, and pulls what it lacks. O(1); call it with each run of
     /// commands, so that what is only read does not count as idle.
-    public mutating func use(_ space: SpaceID, _ now: StateTime) {
-        let namespace = spaces[space.index].namespace
+    public mutating func use(_ space: SpaceID, _ now: StateTime) { use(spaces[space.index].namespace, now) }
+
+    @inline(__always) private mutating func use(_ namespace: Namespace, _ now: StateTime) {
         namespace.interest.lastUsed = now.instant
-        if namespace.interest.isHeld {
-            namespace.interest.wasUsed = true
-            return
-        }
         namespace.interest.wasUsed = true
-        takeUp(namespace)
+        if !namespace.interest.isHeld { takeUp(namespace) }
     }
 
-    /// Keeps a namespace here as long as somebody holds it: a running function, a subscription. Balanced by ``unpin(_:_:)``.
+    /// Keeps a namespace here as long as somebody holds it: a function, a subscription. Balanced by ``unpin(_:_:)``.
+    public mutating func pin(_ namespace: String, _ now: StateTime) throws(StateError) {
+        let space = try space(SpaceName(namespace))
+        pin(space, now)
+    }
+
+    /// The same for a key space that is open.
     public mutating func pin(_ space: SpaceID, _ now: StateTime) {
         spaces[space.index].namespace.interest.users += 1
         use(space, now)
     }
 
-    public mutating func unpin(_ space: SpaceID, _ now: StateTime) {
-        let namespace = spaces[space.index].namespace
+    public mutating func unpin(_ space: SpaceID, _ now: StateTime) { unpin(spaces[space.index].namespace, now) }
+
+    /// The same by name.
+    public mutating func unpin(_ name: String, _ now: StateTime) {
+        guard let namespace = knownNamespace(name) else { preconditionFailure("a namespace is unpinned as often as it was pinned") }
+        unpin(namespace, now)
+    }
+
+    private mutating func unpin(_ namespace: Namespace, _ now: StateTime) {
         precondition(namespace.interest.users > 0, "a namespace is unpinned as often as it was pinned")
         namespace.interest.users -= 1
         namespace.interest.lastUsed = now.instant
@@ -116,6 +177,41 @@ extension Replica {
     public func isPresent(_ space: SpaceID) -> Bool {
         let interest = spaces[space.index].namespace.interest
         return interest.isHeld && interest.isFilled
+    }
+
+    /// Whether this node may speak for a namespace where a number of nodes must have it: it keeps it, and has all that it should.
+    func vouches(for name: String) -> Bool {
+        guard let namespace = knownNamespace(name) else { return interest.keeps(name) }
+        return namespace.interest.isHeld && !namespace.interest.wasAbsent
+    }
+
+    /// How many nodes keep all of some namespaces, this one included, whether they answer or not.
+    private func keeperCount(_ names: [String]) -> Int {
+        1 + peers.filter { peer in peer.isMember && names.allSatisfy { peer.interest.keeps($0) } }.count
+    }
+
+    /// Refuses what needs more nodes than keep the namespaces, since waiting would not help.
+    ///
+    /// - Throws: `StateError` (`unavailable`) that says what would.
+    func checkKeepers(_ names: [String], atLeast count: Int) throws(StateError) {
+        let nodes = membership.others.count + 1
+        guard count <= nodes else {
+            throw StateError(.unavailable, "The call asks for \(count) nodes, and the cluster has \(nodes); ask for fewer.")
+        }
+        let keepers = keeperCount(names)
+        guard count > keepers, let name = names.first else { return }
+        throw StateError(
+            .unavailable,
+            """
+            The call needs \(count) nodes that keep '\(name)', and \(keepers) of \(nodes) do; ask for fewer, or have more nodes keep it, \
+            for example with: brume state keep \(name) all
+            """)
+    }
+
+    /// The peers that answer and have what this node lacks of a namespace.
+    func suppliers(of namespace: Namespace) -> [Peer] {
+        guard !namespace.interest.isFilled else { return [] }
+        return peers.filter { $0.isMember && $0.isUp && namespace.interest.sources.contains($0.node) }
     }
 
     /// The nodes that keep a key space, this one included: for sending a call to where its state is.
@@ -129,116 +225,6 @@ extension Replica {
         for peer in peers {
             peer.tellsInterest = true
             peer.statusDue = .zero
-        }
-    }
-
-    mutating func announceInterest(_ now: StateTime) {
-        announceInterestSoon()
-    }
-
-    // MARK: Dropping
-
-    /// How long a node that says it keeps a namespace keeps it for the one that asked.
-    private static let promise = Duration.seconds(60)
-
-    /// Asks others to keep what nobody here has used for long.
-    mutating func releaseIdle(_ now: StateTime) {
-        for namespace in namespaces where namespace.interest.isHeld {
-            let interest = namespace.interest
-            guard !interest.isPinned, interest.users == 0, now.instant - interest.lastUsed >= namespace.settings.idle,
-                interest.promisedUntil <= now.instant, interest.isFilled, (interest.release?.until ?? .zero) <= now.instant
-            else { continue }
-            let others = peers.filter { $0.isMember && $0.isUp && $0.interest.keeps(namespace.name) }
-            guard !others.isEmpty else { continue }
-            nextNonce += 1
-            namespace.interest.release = (nextNonce, others.map(\.node), now.instant + .seconds(10))
-            for peer in others { askRelease(namespace, peer, now) }
-        }
-    }
-
-    private mutating func askRelease(_ namespace: Namespace, _ peer: Peer, _ now: StateTime) {
-        var writer = Frame.writer(.releaseAsked, site: site, time: clock.now(wall: now.wallMilliseconds))
-        writer.varint(nextNonce)
-        writer.string(Bytes(namespace.name))
-        let mine = spaces.filter { $0.namespace === namespace && $0.count > 0 }
-        writer.count(mine.count)
-        for space in mine {
-            writer.spaceName(space.name)
-            writer.fixed(space.root)
-        }
-        transmit(writer.bytes, .bulk, to: peer)
-    }
-
-    /// Promises to keep a namespace if this node has, durably, all that the other one has of it.
-    mutating func answerRelease(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
-        let nonce = try reader.varint()
-        let name = try reader.string().text
-        var isEqual = true
-        for _ in 0..<(try reader.count(entryBytes: 10)) {
-            let space = try reader.spaceName()
-            let root = try reader.fixed()
-            isEqual = isEqual && spaceNumbers[space].map { spaces[$0].root } == root
-        }
-        try reader.finish()
-        var promises = false
-        if let namespace = knownNamespace(name), isEqual, namespace.interest.isHeld, namespace.interest.isFilled,
-            namespace.interest.release == nil
-        {
-            namespace.interest.promisedUntil = now.instant + Self.promise
-            promises = true
-        }
-        var writer = Frame.writer(.releaseAnswered, site: site, time: clock.now(wall: now.wallMilliseconds))
-        writer.varint(nonce)
-        writer.string(Bytes(name))
-        writer.byte(promises ? 1 : 0)
-        transmit(writer.bytes, .bulk, to: peer)
-    }
-
-    mutating func takeRelease(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
-        let nonce = try reader.varint()
-        let name = try reader.string().text
-        let promises = try reader.byte() == 1
-        try reader.finish()
-        guard let namespace = knownNamespace(name), let release = namespace.interest.release, release.nonce == nonce,
-            release.until > now.instant
-        else { return }
-        guard promises else {
-            namespace.interest.release?.waiting.removeAll { $0 == peer.node }
-            // Both may have asked each other at once: each waits another random while before it asks again.
-            if namespace.interest.release?.waiting.isEmpty ?? true {
-                namespace.interest.release = nil
-                namespace.interest.lastUsed =
-                    now.instant - namespace.settings.idle + .milliseconds(Int64(random.draw(1_000...10_000)))
-            }
-            return
-        }
-        let isUnused = namespace.interest.users == 0 && now.instant - namespace.interest.lastUsed >= namespace.settings.idle
-        let isClean = !spaces.contains { $0.namespace === namespace && !$0.dirty.isEmpty }
-        guard isUnused, isClean, durableBatch + 1 >= nextBatch, peer.durable >= peer.sent else { return namespace.interest.release = nil }
-        drop(namespace, now)
-        announceInterestSoon()
-    }
-
-    /// Forgets a namespace's objects here; another node has them.
-    ///
-    /// This replica's counts in them are forgotten too, so it must never count on under the same identity.
-    private mutating func drop(_ namespace: Namespace, _ now: StateTime) {
-        namespace.interest = LocalInterest()
-        counts.droppedNamespaces += 1
-        forgetObjects(of: namespace)
-        logInterest(in: namespace)
-        reincarnate(as: SiteID(rawValue: random.next()), now)
-    }
-
-    /// Takes every object of a namespace out, without a word to anybody.
-    mutating func forgetObjects(of namespace: Namespace) {
-        for space in spaces where space.namespace === namespace {
-            var all: [StateObject] = []
-            space.table.forEach { all.append($0) }
-            for object in all { space.drop(object) }
-            space.stale = []
-            space.shells = []
-            space.unsaved.fill()
         }
     }
 }

@@ -16,6 +16,16 @@ enum RecordKind: UInt8 {
     case interest = 4
     /// Objects that must be seen together, of those that a comparison brought.
     case groups = 5
+    /// That epochs of exclusive owners up to a moment may have been promised.
+    case epochs = 6
+}
+
+/// What a record says about a namespace.
+enum KeptState: UInt8 {
+    case dropped = 0
+    case whole = 1
+    /// It was still being pulled from others.
+    case partly = 2
 }
 
 /// Which batches become durable with which record.
@@ -74,15 +84,17 @@ extension Replica {
         for entry in vector.entries { durables.add(nextRecord - 1, entry.site, entry.sequence) }
     }
 
-    /// Writes down whether this node keeps a namespace that no policy keeps here.
+    /// Writes down that this node keeps a namespace, once it has all of it, or that it has dropped it.
     mutating func logInterest(in namespace: Namespace) {
-        guard namespace.settings.durability > .none, !namespace.interest.isPinned else { return }
+        // What all keep, for nobody has said otherwise, needs no word.
+        guard namespace.settings.durability > .none, !namespace.interest.isPinned || namespace.hasPolicy else { return }
         isVectorUnsaved = true
         var writer = ByteWriter()
         writer.byte(RecordKind.interest.rawValue)
         writer.value(nextLogTime())
         writer.string(Bytes(namespace.name))
-        writer.byte(namespace.interest.isHeld ? 1 : 0)
+        let interest = namespace.interest
+        writer.byte((interest.isHeld ? interest.isFilled ? KeptState.whole : .partly : .dropped).rawValue)
         record(writer, now: true)
     }
 
@@ -109,6 +121,7 @@ extension Replica {
     public mutating func logged(through record: UInt64, _ now: StateTime) {
         loggedRecord = max(loggedRecord, record)
         settleDurables()
+        settlePromises(now)
         checkWaits(now)
     }
 

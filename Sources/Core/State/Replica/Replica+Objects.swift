@@ -131,6 +131,7 @@ extension Replica {
             dirtySpaces.append(space.id.index)
             // Whoever writes uses the namespace, whether it said so or not.
             use(space.id, now)
+            space.namespace.isWritten = true
         }
         space.dirty.append(object)
         dirtyCount &+= 1
@@ -178,7 +179,7 @@ extension Replica {
     mutating func remove(_ object: StateObject, _ now: StateTime) {
         let stamp = stamp(now).after(object.overwritten)
         if object.needsEpoch {
-            object.makeSide().epoch = stamp.after(object.epoch)
+            object.makeSide().epoch = epochAfter(object, stamp)
             object.resetContent()
             object.side?.isDirty = true
         } else {

@@ -217,6 +217,7 @@ extension Replica {
         let pull = pulls.active.remove(at: index)
         guard !pull.isPartial, let peer = find(pull.node) else { return }
         counts.concludedPulls += 1
+        defer { noteTakeover(pull) }
         var news = VersionVector()
         for entry in pull.vector.entries where entry.site != site && entry.sequence > origins.received(entry.site) {
             // A peer's own batches are all there; those of others only where it keeps what this replica keeps.
@@ -236,7 +237,7 @@ extension Replica {
             }
         }
         membership.release(pull.node)
-        for namespace in namespaces where namespace.interest.takenUp < pull.first { namespace.interest.wasFilled(by: pull.node) }
+        noteFilled(by: peer, pull)
         peer.statusDue = now.instant
         checkWaits(now)
     }
@@ -254,7 +255,7 @@ extension ByteReader {
         let namespace = try string().text
         let database = Int(clamping: try varint())
         do throws(StateError) {
-            return try SpaceName(namespace, database: database)
+            return try SpaceName(any: namespace, database: database)
         } catch {
             throw failure(.impossible)
         }

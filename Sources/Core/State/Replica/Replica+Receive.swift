@@ -31,6 +31,7 @@ extension Replica {
             counts.refusedFrames += 1
             outputs.append(.note(.refusedFrame(peer: node, reason: error.description)))
         }
+        adoptPolicies()
         checkWaits(now)
         // A comparison that was asked for may begin, or one that ended made room for the next.
         if hasUrgentOutputs || before != (pulls.wanted.count, pulls.active.count) { return true }
@@ -68,10 +69,13 @@ extension Replica {
         case .fetched, .fetchedWhole: try takeFetched(from: peer, head, &reader, now)
         case .fragment:
             if let whole = try takeFragment(from: peer, &reader) { try take(whole, from: peer, now) }
-        case .leaseAsked, .leaseWanted: try answerLease(from: peer, head, &reader, now)
-        case .leaseAnswered, .leaseGiven: try takeLease(from: peer, head, &reader, now)
+        case .leaseAsked, .leaseWanted, .ownershipWanted: try answerLease(from: peer, head, &reader, now)
+        case .leaseAnswered, .leaseGiven, .ownershipGiven: try takeLease(from: peer, head, &reader, now)
         case .rightsAsked: try answerRights(from: peer, &reader, now)
-        case .releaseAsked: try answerRelease(from: peer, &reader, now)
+        // Whoever is about to leave promises to keep nothing.
+        case .releaseAsked: if handover == nil { try answerRelease(from: peer, &reader, now) }
+        case .handoverWanted: try answerHandover(from: peer, &reader, now)
+        case .handoverTaken: try takeHandover(from: peer, &reader, now)
         case .releaseAnswered: try takeRelease(from: peer, &reader, now)
         }
     }
@@ -211,6 +215,7 @@ extension Replica {
             $0.node = node
         }
         site = fresh
+        for namespace in namespaces { namespace.isWritten = false }
         nextBatch = 1
         floor = 0
         ring = BatchRing()

@@ -28,10 +28,17 @@ extension Replica {
         let index = namespaces.partitioningIndex { $0.name >= name }
         if index < namespaces.count, namespaces[index].name == name { return namespaces[index] }
         let made = Namespace(name: name, settings: settings.settings(for: name))
+        if made.isOwn {
+            // Every node follows what stands there.
+            made.settings.interest = .all
+            made.settings.durability = .sync
+        }
         namespaces.insert(made, at: index)
         // What a policy keeps was kept before anybody named it: others have sent all there is.
         made.interest.isPinned = isPinned(name, made.settings.interest)
         made.interest.isHeld = made.interest.isPinned
+        // Unless this node has still to compare with some: who has just joined, or was away.
+        if made.interest.isHeld, replaying == .max, !membership.holds.isEmpty { expectAll(of: made) }
         return made
     }
 
@@ -45,9 +52,9 @@ extension Replica {
 
     public func settings(of space: SpaceID) -> NamespaceSettings { spaces[space.index].namespace.settings }
 
-    /// Every key space of this replica, by name.
+    /// Every key space of this replica that is not Brume's own, by name.
     public func allSpaces() -> [SpaceID] {
-        spaces.filter { $0.count > 0 || $0.table.count > 0 }.sorted { $0.name < $1.name }.map(\.id)
+        spaces.filter { !$0.namespace.isOwn && ($0.count > 0 || $0.table.count > 0) }.sorted { $0.name < $1.name }.map(\.id)
     }
 
     /// What an awaited write to the key space waits for, unless the call says more.
@@ -55,12 +62,14 @@ extension Replica {
         spaces[space.index].namespace.settings.durability == .sync ? .durable : .accepted
     }
 
-    /// Changes what holds for a namespace from now on.
+    /// Changes what holds for a namespace on this node from now on; a policy that was said for all nodes stays.
     public mutating func configure(_ name: String, _ value: NamespaceSettings, now: StateTime) {
         settings.namespaces[name] = value
         let changed = namespace(name)
+        let policy = changed.hasPolicy ? changed.settings.interest : value.interest
         changed.settings = value
+        changed.settings.interest = policy
         decideInterest(in: changed)
-        announceInterest(now)
+        announceInterestSoon()
     }
 }

@@ -104,7 +104,7 @@ extension Replica {
             reincarnate(as: SiteID(rawValue: random.next()), now)
             return origins.update(site) { $0.received = max($0.received, last) }
         }
-        if let interest = status.interest { peer.interest = interest }
+        if let interest = status.interest { learn(interest, of: peer) }
         peer.acknowledge(status.received, durable: status.durable, now: now.instant, settings: settings)
         peer.view = status.view
         peer.watermark = max(peer.watermark, status.watermark)

@@ -29,6 +29,7 @@ extension Replica {
         collectShells()
         if beats { collectRests() }
         renewLeases(now)
+        continueHandover(now)
         retryRights(now)
         checkWaits(now)
     }
@@ -80,6 +81,7 @@ extension Replica {
             take(nextRepair)
         }
         for pull in pulls.active { take(pull.deadline) }
+        for receiver in handover?.receivers ?? [] where !receiver.isDone { take(max(receiver.nextAsk, lastInstant + .milliseconds(50))) }
         if waits.hasAskers { take(max(nextRightsAt, lastInstant + .milliseconds(50))) }
         return first
     }

@@ -23,6 +23,10 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     var spaceNumbers: [SpaceName: Int] = [:]
     /// By name.
     var namespaces: [Namespace] = []
+    /// Namespaces of which another node has said who keeps them, since this replica last followed that.
+    var changedPolicies: [Bytes] = []
+    /// Promises to keep a namespace that wait for the disk; one for each peer and namespace.
+    var promises: [PendingPromise] = []
 
     /// Key spaces with changes to flush, in the order of their first change.
     var dirtySpaces: [Int] = []
@@ -59,6 +63,7 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     var forgotten = Forgotten()
 
     var ring = BatchRing()
+    var recent = RecentBatches()
     /// By node.
     var peers: [Peer] = []
     var origins = Origins()
@@ -70,6 +75,8 @@ public struct Replica: ~Copyable, @unchecked Sendable {
     var groups = AtomicGroups()
     var expiries = ExpiryQueue()
     var leases = Leases()
+    var handover: Handover?
+    var takeovers: [Takeover] = []
     var scratch = ByteWriter()
     var outputs: [StateOutput] = []
     /// Whether somebody wants to hear of changes.

@@ -4,19 +4,10 @@ import BrumeCRDT
 
 // The most used kinds, with what every operation needs compiled for them: a generic class's methods look everything up at run time.
 
-final class SetObject: ContentObject<SetContent> {
-    override var hasContent: Bool { !content.store.isEmpty }
-    override var contentDigest: UInt64 { content.concreteDigest }
-    override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<SetContent>.size * 2 }
-    /// This site's adds beyond this number have been written nowhere, so that nobody else can know of them.
-    private var written: UInt64?
-
-    override func encodeDelta(into writer: inout ByteWriter) {
-        delta.encodeConcrete(into: &writer)
-        delta = SetContent()
-        isPending = false
-        written = nil
-    }
+/// A kind that may write one thing again under the same dot for as long as nobody else can know of it.
+class ReusingObject<Content: ObjectContent>: ContentObject<Content> {
+    /// This site's writes beyond this number have been written nowhere; nil if that is not known.
+    final var written: UInt64?
 
     override func encodeContent(into writer: inout ByteWriter) {
         super.encodeContent(into: &writer)
@@ -25,6 +16,19 @@ final class SetObject: ContentObject<SetContent> {
 
     override func encodeContent(lacking seen: CausalContext, into writer: inout ByteWriter) {
         super.encodeContent(lacking: seen, into: &writer)
+        written = nil
+    }
+}
+
+final class SetObject: ReusingObject<SetContent> {
+    override var hasContent: Bool { !content.store.isEmpty }
+    override var contentDigest: UInt64 { content.concreteDigest }
+    override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<SetContent>.size * 2 }
+
+    override func encodeDelta(into writer: inout ByteWriter) {
+        delta.encodeConcrete(into: &writer)
+        delta = SetContent()
+        isPending = false
         written = nil
     }
 
@@ -39,27 +43,15 @@ final class SetObject: ContentObject<SetContent> {
     override func mergeContent(from reader: inout ByteReader) throws(DecodingFailure) { try content.mergeConcrete(from: &reader) }
 }
 
-final class HashObject: ContentObject<HashContent> {
+final class HashObject: ReusingObject<HashContent> {
     override var hasContent: Bool { content.hasFields }
     override var contentDigest: UInt64 { content.concreteDigest }
     override var contentBytes: Int { content.concreteMemoryBytes + MemoryLayout<HashContent>.size * 2 }
-    /// This site's writes beyond this number have been written nowhere, so that nobody else can know of them.
-    private var written: UInt64?
 
     override func encodeDelta(into writer: inout ByteWriter) {
         delta.encodeConcrete(into: &writer)
         delta = HashContent()
         isPending = false
-        written = nil
-    }
-
-    override func encodeContent(into writer: inout ByteWriter) {
-        super.encodeContent(into: &writer)
-        written = nil
-    }
-
-    override func encodeContent(lacking seen: CausalContext, into writer: inout ByteWriter) {
-        super.encodeContent(lacking: seen, into: &writer)
         written = nil
     }
 

@@ -28,6 +28,8 @@ final class Space {
     var shells: [StateObject] = []
     /// Objects that may remember removed parts, in the order in which they are looked at.
     var litter: Deque<Litter> = []
+    /// Whether what stands here says who keeps which namespace.
+    let holdsPolicies: Bool
     /// Whether it was changed since the last flush, and stands in the replica's list.
     var isListed = false
 
@@ -38,6 +40,7 @@ final class Space {
         self.id = id
         self.name = name
         self.namespace = namespace
+        holdsPolicies = name == .policies
         seed = stableHash(Bytes(name.namespace), seed: UInt64(name.database))
     }
 
@@ -139,6 +142,12 @@ final class Namespace {
     var bytes = 0
     /// Whether this node keeps it, and why.
     var interest = LocalInterest()
+    /// Whether somebody has said who keeps it; its settings say what.
+    var hasPolicy = false
+    /// Whether this incarnation may have written to it.
+    var isWritten = false
+    /// Whether it is Brume's own.
+    let isOwn: Bool
 
     /// Whether what adds to its objects is within its quota of bytes.
     @inline(__always) var hasRoom: Bool { bytes < settings.bytesMax }
@@ -146,6 +155,7 @@ final class Namespace {
     init(name: String, settings: NamespaceSettings) {
         self.name = name
         self.settings = settings
+        isOwn = name.hasPrefix(SpaceName.ownPrefix)
     }
 }
 

@@ -3,50 +3,6 @@
 import BrumeCRDT
 import BrumeModel
 
-/// Who owns objects that one node at a time may write: by a lease that a majority of the members granted.
-///
-/// A member grants an object to one node until the lease ends by its own clock; the owner stops before that by its own. Two majorities
-/// share a member, so there are never two owners; while the network is cut, the side without a majority has none.
-struct Leases {
-    /// Names an object on every node.
-    struct Subject: Hashable {
-        let space: SpaceName
-        let name: Bytes
-    }
-
-    /// What this node owns, or tries to.
-    struct Claim {
-        let key: ObjectKey
-        var nonce: UInt64
-        /// The epoch under which the owner writes, once it has all that was written before.
-        var epoch: Stamp
-        /// Whether the epoch was taken after a majority had answered once, and before it was asked again: it is then later than those of
-        /// all earlier owners, whose majorities share a member with this one, and whoever grants has heard of it.
-        var isEpochHeard = false
-        /// Until when this node owns it.
-        var until: Instant?
-        var grants: [NodeID] = []
-        var refusals = 0
-        /// When the question was sent: a lease counts from there.
-        var askedAt: Instant
-        var retryAt: Instant
-    }
-
-    /// What this node granted to others.
-    struct Grant {
-        var owner: NodeID
-        var until: Instant
-    }
-
-    var claims: [Subject: Claim] = [:]
-    var grants: [Subject: Grant] = [:]
-    /// This node grants nothing before: an earlier run of it may have.
-    var silentUntil = Instant.zero
-
-    /// Objects owned or granted at most; more are refused.
-    static let countMax = 16_384
-}
-
 extension Replica {
     private func subject(_ key: ObjectKey) -> Leases.Subject { Leases.Subject(space: name(of: key.space), name: key.name) }
 
@@ -64,9 +20,15 @@ extension Replica {
     public mutating func exclusively<Result>(
         _ key: ObjectKey, _ now: StateTime, _ body: (inout Replica) throws(StateError) -> Result
     ) throws(StateError) -> Result {
-        guard owns(key, now), let claim = leases.claims[subject(key)] else {
-            throw StateError(.fenced, "This node does not own the object, or not any more; ask for it again.")
+        let fenced = StateError(.fenced, "This node does not own the object, or not any more; ask for it again.")
+        guard owns(key, now), let claim = leases.claims[subject(key)] else { throw fenced }
+        let reached = anyObject(key)?.epoch.time.rawValue ?? 0
+        guard reached < claim.epoch.time.rawValue + Leases.deletionsMax else {
+            leases.claims[subject(key)] = nil
+            throw fenced
         }
+        leases.writing = claim.epoch
+        defer { leases.writing = nil }
         let result = try body(&self)
         if let object = visible(key, now) ?? anyObject(key), object.epoch < claim.epoch {
             object.makeSide().epoch = claim.epoch
@@ -76,6 +38,12 @@ extension Replica {
             changed(object, clock.now(wall: now.wallMilliseconds), now)
         }
         return result
+    }
+
+    /// The epoch in which an object begins anew: an owner's lies between its own and the next owner's, whatever its clock says.
+    func epochAfter(_ object: StateObject, _ stamp: Stamp) -> Stamp {
+        guard let writing = leases.writing else { return stamp.after(object.epoch) }
+        return writing.after(object.epoch)
     }
 
     private func anyObject(_ key: ObjectKey) -> StateObject? {
@@ -88,92 +56,83 @@ extension Replica {
 
     /// Gives up an object that this node owns.
     public mutating func release(_ key: ObjectKey, _ now: StateTime) {
-        guard let claim = leases.claims.removeValue(forKey: subject(key)) else { return }
-        for peer in peers where peer.isMember && peer.isUp { ask(key, claim.nonce, .zero, peer, now) }
-        leases.grants[subject(key)] = nil
+        let subject = subject(key)
+        guard let claim = leases.claims.removeValue(forKey: subject) else { return }
+        for peer in peers where peer.isMember && peer.isUp { ask(claim, .zero, peer, now) }
+        leases.forget(subject)
     }
+
+    // MARK: Asking
 
     mutating func seekLease(_ key: ObjectKey, _ now: StateTime) {
         let subject = subject(key)
         if let claim = leases.claims[subject], claim.retryAt > now.instant { return }
         nextNonce += 1
-        let claim = Leases.Claim(
-            key: key, nonce: nextNonce, epoch: leases.claims[subject]?.epoch ?? stamp(now), until: nil, askedAt: now.instant,
-            retryAt: now.instant + .milliseconds(Int64(random.draw(200...600))))
-        // What this node owns, or granted to itself, it may not forget while it asks again.
-        let owned = leases.claims[subject]?.until
-        leases.claims[subject] = claim
-        leases.claims[subject]?.until = owned
+        var claim = Leases.Claim(
+            key: key, nonce: nextNonce, askedAt: now.instant, retryAt: now.instant + .milliseconds(Int64(random.draw(200...600))))
+        // What this node owns it may not forget while it asks again.
+        claim.until = leases.claims[subject]?.until
         askAll(subject, claim, now)
     }
 
     private mutating func askAll(_ subject: Leases.Subject, _ claim: Leases.Claim, _ now: StateTime) {
-        if grant(subject, to: node, settings.lease, now) { leases.claims[subject]?.grants.append(node) }
-        for peer in peers where peer.isMember && peer.isUp { ask(claim.key, claim.nonce, settings.lease, peer, now) }
+        leases.claims[subject] = claim
+        let question = Leases.Question(owner: node, site: site, nonce: claim.nonce, length: settings.lease, epoch: claim.epoch)
+        if let floor = grant(subject, question, now) { count(node, floor, subject, now) }
+        for peer in peers where peer.isMember && peer.isUp { ask(claim, settings.lease, peer, now) }
         decide(subject, now)
     }
 
-    /// Asks a majority once more, after it has told how late it is: the second question carries the epoch of the new owner.
+    /// Asks once more, after a majority has told which epochs were before: the second question carries that of the new owner.
     private mutating func proposeEpoch(_ subject: Leases.Subject, _ now: StateTime) {
         guard var claim = leases.claims[subject] else { return }
         nextNonce += 1
+        let before = max(claim.floor, anyObject(claim.key)?.epoch ?? .zero).time.milliseconds
         claim.nonce = nextNonce
-        claim.epoch = stamp(now).after(anyObject(claim.key)?.epoch ?? .zero)
-        claim.isEpochHeard = true
+        claim.epoch = Stamp(time: max(stamp(now).time, HybridTime(milliseconds: before + Leases.apartMilliseconds)), site: site)
+        claim.heard = claim.grants
+        claim.heardUntil = claim.askedAt + settings.lease - settings.leaseMargin
         claim.askedAt = now.instant
         claim.grants = []
-        leases.claims[subject] = claim
         askAll(subject, claim, now)
     }
 
-    private mutating func ask(_ key: ObjectKey, _ nonce: UInt64, _ length: Duration, _ peer: Peer, _ now: StateTime) {
-        var writer = Frame.writer(peer.version >= 3 ? .leaseWanted : .leaseAsked, site: site, time: clock.now(wall: now.wallMilliseconds))
-        writer.varint(nonce)
-        writer.spaceName(name(of: key.space))
-        writer.string(key.name)
+    /// Takes note of a grant, unless the object may have been another's there between the two questions.
+    private mutating func count(_ granter: NodeID, _ floor: Stamp, _ subject: Leases.Subject, _ now: StateTime) {
+        guard var claim = leases.claims[subject], !claim.grants.contains(granter) else { return }
+        if claim.epoch == .zero {
+            claim.floor = max(claim.floor, floor)
+        } else {
+            guard floor <= claim.epoch || claim.heard.contains(granter) && now.instant < claim.heardUntil else { return }
+        }
+        claim.grants.append(granter)
+        leases.claims[subject] = claim
+    }
+
+    private mutating func decide(_ subject: Leases.Subject, _ now: StateTime) {
+        guard let claim = leases.claims[subject] else { return }
+        let nodes = membership.others.map(\.node) + [node]
+        guard Self.isMajority(claim.grants, of: nodes),
+            membership.confirmed.isEmpty || Self.isMajority(claim.grants, of: membership.confirmed)
+        else { return }
+        // An object may have come with the grants whose epoch nobody was asked about: a deletion by who does not own it.
+        let isNew = claim.until.map { $0 <= now.instant } ?? true
+        if claim.epoch == .zero || isNew && anyObject(claim.key)?.epoch ?? .zero >= claim.epoch { return proposeEpoch(subject, now) }
+        leases.claims[subject]?.until = max(claim.until ?? .zero, claim.askedAt + settings.lease - settings.leaseMargin)
+    }
+
+    private mutating func ask(_ claim: Leases.Claim, _ length: Duration, _ peer: Peer, _ now: StateTime) {
+        let time = clock.now(wall: now.wallMilliseconds)
+        // Frames of before version 4 have no room for an epoch; their time stands for it.
+        guard peer.version >= 4 || claim.epoch.time <= time else { return }
+        let kind: Frame.Kind = peer.version >= 4 ? .ownershipWanted : peer.version >= 3 ? .leaseWanted : .leaseAsked
+        var writer = Frame.writer(kind, site: site, time: time)
+        writer.varint(claim.nonce)
+        writer.spaceName(name(of: claim.key.space))
+        writer.string(claim.key.name)
         writer.varint(UInt64(length.wholeNanoseconds))
         writer.fixed(membership.view)
-        transmit(writer.bytes, .state, to: peer)
-    }
-
-    /// Grants an object unless another node has it.
-    private mutating func grant(_ subject: Leases.Subject, to owner: NodeID, _ length: Duration, _ now: StateTime) -> Bool {
-        guard now.instant >= leases.silentUntil || membership.others.isEmpty else { return false }
-        if let grant = leases.grants[subject], grant.owner != owner, grant.until > now.instant { return false }
-        if leases.grants[subject] == nil, leases.grants.count >= Leases.countMax { return false }
-        leases.grants[subject] = Leases.Grant(owner: owner, until: now.instant + length)
-        return true
-    }
-
-    mutating func answerLease(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
-        let nonce = try reader.varint()
-        let space = try reader.spaceName()
-        let name = try reader.string()
-        let length = try reader.varint()
-        let view = try reader.fixed()
-        try reader.finish()
-        guard length <= UInt64(Duration.seconds(600).wholeNanoseconds) else { throw reader.failure(.impossible) }
-        let subject = Leases.Subject(space: space, name: name)
-        if length == 0 {
-            if leases.grants[subject]?.owner == peer.node { leases.grants[subject] = nil }
-            return
-        }
-        // Whoever counts other members than this node does may find another majority.
-        let isGranted = peer.isMember && view == membership.view && grant(subject, to: peer.node, .nanoseconds(Int64(length)), now)
-        if isDirty { flush(now) }
-        let kind = head.kind == .leaseWanted ? Frame.Kind.leaseGiven : .leaseAnswered
-        var writer = Frame.writer(kind, site: site, time: clock.now(wall: now.wallMilliseconds))
-        writer.varint(nonce)
-        writer.spaceName(space)
-        writer.string(name)
-        writer.byte(isGranted ? 1 : 0)
-        // The object itself, so that a majority of grants is a majority's knowledge too.
-        let known = spaceNumbers[space].map { spaces[$0] }
-        let objects = isGranted ? known.map { $0.table.all($0.hash(name), name) } ?? [] : []
-        let all = Peer(node: peer.node, settings: settings)
-        all.interest = PeerInterest()
-        batch(of: objects, all).encode(into: &writer) { _ in true }
-        if head.kind == .leaseWanted { encodeCompany(of: objects, all.interest, into: &writer) }
+        if kind == .ownershipWanted { writer.value(claim.epoch) }
         transmit(writer.bytes, .state, to: peer)
     }
 
@@ -183,27 +142,14 @@ extension Replica {
         let isGranted = try reader.byte() == 1
         let batch = try Batch(from: &reader)
         guard let claim = leases.claims[subject], claim.nonce == nonce else { return }
-        let groups = try takeCompany(head.kind == .leaseGiven, &reader)
-        guard isGranted else {
-            leases.claims[subject]?.refusals += 1
-            return
-        }
+        // Who answers in an older form has no more to tell than its time.
+        var floor = Stamp(time: head.time, site: head.site)
+        if head.kind == .ownershipGiven { floor = try Stamp(from: &reader) }
+        let groups = try takeCompany(head.kind != .leaseAnswered, &reader)
+        guard isGranted else { return }
         try mergeAnswer(batch, head, groups)
-        if !claim.grants.contains(peer.node) { leases.claims[subject]?.grants.append(peer.node) }
+        count(peer.node, floor, subject, now)
         decide(subject, now)
-    }
-
-    private mutating func decide(_ subject: Leases.Subject, _ now: StateTime) {
-        guard let claim = leases.claims[subject] else { return }
-        let nodes = membership.others.map(\.node) + [node]
-        guard Self.isMajority(claim.grants, of: nodes),
-            membership.confirmed.isEmpty || Self.isMajority(claim.grants, of: membership.confirmed)
-        else { return }
-        let until = claim.askedAt + settings.lease - settings.leaseMargin
-        // A new ownership is a new epoch, after all that the majority had seen.
-        let isNew = claim.until.map { $0 <= now.instant } ?? true
-        if isNew, !claim.isEpochHeard || anyObject(claim.key)?.epoch ?? .zero >= claim.epoch { return proposeEpoch(subject, now) }
-        leases.claims[subject]?.until = max(claim.until ?? .zero, until)
     }
 
     /// Asks again for what somebody still waits for, and forgets what is over.
@@ -213,59 +159,87 @@ extension Replica {
             if case .exclusive(let key) = wait.aim { wanted.append(key) }
         }
         for key in wanted where !owns(key, now) { seekLease(key, now) }
-        let over = leases.claims.keys.filter { subject in
-            guard let claim = leases.claims[subject] else { return true }
-            return max(claim.until ?? .zero, claim.retryAt) + settings.lease < now.instant
-        }
-        let waiting = wanted.map { subject($0) }
-        for subject in over.sorted(by: { ($0.space, $0.name) < ($1.space, $1.name) }) where !waiting.contains(subject) {
-            leases.claims[subject] = nil
-        }
-        let ended = leases.grants.keys.filter { leases.grants[$0].map { $0.until <= now.instant } ?? true }
-        for subject in ended.sorted(by: { ($0.space, $0.name) < ($1.space, $1.name) }) { leases.grants[subject] = nil }
+        leases.forgetEnded(now.instant, grace: settings.lease, except: wanted.map { subject($0) })
     }
 
-    // MARK: Rights of bounded counters
+    // MARK: Granting
 
-    func hasRights(_ key: ObjectKey, _ amount: Int64, _ now: StateTime) throws(StateError) -> Bool {
-        try boundedRights(key, now) >= amount
-    }
-
-    /// Asks the nodes that hold most rights for what is missing here.
-    mutating func seekRights(_ key: ObjectKey, _ amount: Int64, _ now: StateTime) {
-        guard let object = try? reading(key, BoundedCounter.self, now) else { return }
-        var missing = amount - object.content.rights(of: site)
-        let holders = object.content.holders.filter { $0.site != site }.sorted { ($1.rights, $0.site) < ($0.rights, $1.site) }
-        for holder in holders where missing > 0 {
-            guard let peer = peers.first(where: { $0.site == holder.site && $0.isUp && $0.isMember }) else { continue }
-            let asked = min(missing, holder.rights)
-            missing -= asked
-            var writer = Frame.writer(.rightsAsked, site: site, time: clock.now(wall: now.wallMilliseconds))
-            writer.spaceName(name(of: key.space))
-            writer.string(key.name)
-            writer.varint(UInt64(asked))
-            transmit(writer.bytes, .state, to: peer)
-        }
-    }
-
-    mutating func answerRights(from peer: Peer, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+    mutating func answerLease(from peer: Peer, _ head: FrameHead, _ reader: inout ByteReader, _ now: StateTime) throws(DecodingFailure) {
+        let nonce = try reader.varint()
         let space = try reader.spaceName()
         let name = try reader.string()
-        let asked = Int64(clamping: try reader.varint())
+        let nanoseconds = try reader.varint()
+        let view = try reader.fixed()
+        let isWhole = head.kind == .ownershipWanted
+        let epoch = isWhole ? try Stamp(from: &reader) : Stamp(time: head.time, site: head.site)
         try reader.finish()
-        guard peer.isMember, let receiver = peer.site, let number = spaceNumbers[space] else { return }
-        let key = ObjectKey(SpaceID(number), name)
-        guard let object = try? reading(key, BoundedCounter.self, now) else { return }
-        let held = object.content.rights(of: site)
-        // All that is asked if it leaves half here, else half: two that ask by turns must not leave each other nothing.
-        let given = min(asked, max(held / 2, held - asked, asked > held / 2 ? held / 2 : 0), held)
-        let amount = given > 0 ? given : min(asked, held)
-        guard amount > 0 else { return }
-        _ = object.change { content, delta in
-            try? content.transfer(amount, from: site, to: receiver, into: &delta)
+        guard nanoseconds <= UInt64(Duration.seconds(600).wholeNanoseconds) else { throw reader.failure(.impossible) }
+        let subject = Leases.Subject(space: space, name: name)
+        let length = Duration.nanoseconds(Int64(nanoseconds))
+        let question = Leases.Question(owner: peer.node, site: head.site, nonce: nonce, length: length, epoch: epoch)
+        if length == .zero { return takeBack(subject, question) }
+        let time = clock.now(wall: now.wallMilliseconds)
+        // Whoever counts other members than this node does may find another majority; an answer in an older form can tell of no epoch
+        // that is later than its time.
+        var floor: Stamp?
+        if peer.isMember, view == membership.view, isWhole || leases.floor(of: subject).time < time {
+            floor = grant(subject, question, now)
         }
-        changed(object, clock.now(wall: now.wallMilliseconds), now)
-        counts.transfers += 1
-        flush(now)
+        if isDirty { flush(now) }
+        let kind: Frame.Kind = isWhole ? .ownershipGiven : head.kind == .leaseWanted ? .leaseGiven : .leaseAnswered
+        var writer = Frame.writer(kind, site: site, time: clock.now(wall: now.wallMilliseconds))
+        writer.varint(nonce)
+        writer.spaceName(space)
+        writer.string(name)
+        writer.byte(floor == nil ? 0 : 1)
+        // The object itself, so that a majority of grants is a majority's knowledge too.
+        let known = spaceNumbers[space].map { spaces[$0] }
+        let objects = floor == nil ? [] : known.map { $0.table.all($0.hash(name), name) } ?? []
+        let all = Peer(node: peer.node, settings: settings)
+        all.interest = PeerInterest()
+        batch(of: objects, all).encode(into: &writer) { _ in true }
+        if isWhole { writer.value(floor ?? .zero) }
+        if kind != .leaseAnswered { encodeCompany(of: objects, all.interest, into: &writer) }
+        transmit(writer.bytes, .state, to: peer)
+    }
+
+    private mutating func takeBack(_ subject: Leases.Subject, _ question: Leases.Question) {
+        // What comes late must not take back what was granted anew meanwhile.
+        guard let grant = leases.grants[subject], grant.owner == question.owner, grant.site == question.site, grant.nonce <= question.nonce
+        else { return }
+        leases.forget(subject)
+    }
+
+    /// Grants an object unless another node has it, or the epoch could be forgotten by a crash; answers which epoch was the last before.
+    private mutating func grant(_ subject: Leases.Subject, _ question: Leases.Question, _ now: StateTime) -> Stamp? {
+        guard now.instant >= leases.silentUntil || membership.others.isEmpty else { return nil }
+        // Who grants says what earlier owners wrote, too: so it must have that.
+        guard vouches(for: subject.space.namespace) else { return nil }
+        guard !leases.isTaken(subject, for: question.owner, now.instant) else { return nil }
+        guard canPromise(question.epoch, now) else { return nil }
+        if !leases.hasGranted {
+            leases.hasGranted = true
+            leases.raise(to: Stamp(time: clock.last, site: Leases.lastSite))
+        }
+        let floor = leases.floor(of: subject)
+        leases.grant(subject, question, now.instant)
+        return floor
+    }
+
+    /// Whether a later run of this node would know that the epoch is over; else the log is told, and the asker asks again.
+    ///
+    /// It begins with what its clock says once the time has passed in which it grants nothing.
+    private mutating func canPromise(_ epoch: Stamp, _ now: StateTime) -> Bool {
+        guard epoch > .zero else { return true }
+        if epoch.time > leases.logged.time {
+            let ahead = HybridTime(milliseconds: epoch.time.milliseconds + Leases.aheadMilliseconds)
+            leases.logged = Leases.Mark(time: ahead, record: nextRecord)
+            isVectorUnsaved = true
+            var writer = logWriter(.epochs)
+            writer.value(ahead)
+            record(writer, now: true)
+        }
+        let soon = now.wallMilliseconds + UInt64(settings.lease.wholeNanoseconds / 1_000_000)
+        return leases.logged.record <= loggedRecord || epoch.time.milliseconds <= soon
     }
 }

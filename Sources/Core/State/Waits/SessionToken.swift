@@ -104,15 +104,17 @@ extension Replica {
         token.vector.entries.allSatisfy { entry in
             if entry.site == site { return entry.sequence <= mark.batch }
             guard let origin = origins[entry.site], origins.reached(entry.site) >= entry.sequence else { return false }
-            return !isFilling(from: origin.node)
+            return !isFilling(from: origin.node, entry.site, through: entry.sequence)
         }
     }
 
-    /// Whether something that a node wrote may be missing in namespaces which this one began to keep a moment ago.
-    private func isFilling(from node: NodeID?) -> Bool {
+    /// Whether something that a node wrote may be missing in namespaces which this one began to keep a moment ago: neither it nor
+    /// anybody who has it has been compared with since.
+    private func isFilling(from node: NodeID?, _ site: SiteID, through sequence: UInt64) -> Bool {
         namespaces.contains { namespace in
             let interest = namespace.interest
-            return interest.isHeld && !interest.isFilled && node.map { interest.sources.contains($0) } ?? true
+            return interest.isHeld && !interest.isFilled && interest.heard[site] < sequence
+                && node.map { interest.sources.contains($0) } ?? true
         }
     }
 }

@@ -10,8 +10,8 @@ struct Wait {
     var aim: Aim
 
     enum Aim {
-        /// A batch to come so far.
-        case settled(WriteMark, Settlement)
+        /// A batch to come so far, to nodes that keep its namespaces.
+        case settled(WriteMark, Settlement, [String])
         /// The replica to have what a session has seen.
         case session(SessionToken)
         /// Answers to a question for objects.
@@ -41,7 +41,7 @@ struct Waits {
 
     /// Whether somebody waits for peers' acknowledgements, so that they should come at once.
     var wantsAcknowledgement: Bool {
-        list.contains { if case .settled(_, .replicas) = $0.aim { true } else { false } }
+        list.contains { if case .settled(_, .replicas, _) = $0.aim { true } else { false } }
     }
 
     var nextDeadline: Instant? { list.lazy.map(\.deadline).min() }
@@ -75,7 +75,8 @@ struct Waits {
         for index in list.indices {
             guard case .answers(var answers) = list[index].aim, answers.nonce == nonce else { continue }
             answers.asked.removeAll { $0 == node }
-            answers.came.append(node)
+            // Who does not have all of it counts for nothing where a number of nodes is asked for.
+            if isHeld || answers.needed == nil { answers.came.append(node) }
             answers.isHeld = answers.isHeld || isHeld
             list[index].aim = .answers(answers)
         }
@@ -117,14 +118,13 @@ extension Replica {
     public mutating func wait(
         for mark: WriteMark, _ level: Settlement, until deadline: Instant, _ now: StateTime
     ) throws(StateError) -> StateTicket? {
-        if isSettled(mark, level) { return nil }
-        if case .replicas(let count) = level, count > membership.others.count + 1 {
-            throw StateError(
-                .unavailable, "The call asks for \(count) nodes, and the cluster has \(membership.others.count + 1); ask for fewer.")
-        }
-        try checkWaitCount()
-        let ticket = waits.add(.settled(mark, level), until: deadline)
         // Who waits pays for no company.
+        if case .replicas = level, isDirty { flush(now) }
+        let names = recent.namespaces(of: mark.batch)
+        if isSettled(mark, level, names) { return nil }
+        if case .replicas(let count) = level { try checkKeepers(names, atLeast: count) }
+        try checkWaitCount()
+        let ticket = waits.add(.settled(mark, level, names), until: deadline)
         if isDirty { flush(now) }
         return ticket
     }
@@ -135,15 +135,18 @@ extension Replica {
         }
     }
 
-    /// Whether writes up to the mark have come so far.
-    public func isSettled(_ mark: WriteMark, _ level: Settlement) -> Bool {
+    /// Whether writes up to the mark have come so far; a peer that does not keep the namespaces has nothing of them.
+    private func isSettled(_ mark: WriteMark, _ level: Settlement, _ names: [String]) -> Bool {
         switch level {
         case .accepted: return true
         case .durable: return mark.batch <= durableBatch
         case .replicas(let count):
             if count <= 1 { return mark.batch <= durableBatch }
             guard mark.batch <= durableBatch, mark.batch < nextBatch else { return mark.batch == 0 }
-            return 1 + peers.filter { $0.isMember && $0.durable >= mark.batch }.count >= count
+            let having = peers.filter { peer in
+                peer.isMember && peer.durable >= mark.batch && names.allSatisfy { peer.interest.keeps($0) }
+            }
+            return 1 + having.count >= count
         }
     }
 
@@ -161,26 +164,29 @@ extension Replica {
         case .present(let keys):
             for key in keys { use(key.space, now) }
             if keys.allSatisfy({ isPresent($0.space) }) { return nil }
+            // Whoever keeps them and does not answer cannot be waited for: in a partition there is what is here.
             let asked = peers.filter { peer in
-                peer.isMember && peer.isUp && keys.contains { peer.interest.keeps(name(of: $0.space).namespace) }
+                keys.contains { key in suppliers(of: spaces[key.space.index].namespace).contains { $0 === peer } }
             }
             guard !asked.isEmpty else { return nil }
             // No name stands for all of them: whoever cannot say yet which objects it will use.
             if keys.contains(where: { $0.name.isEmpty }) {
                 try checkWaitCount()
+                for peer in asked { pulls.request(peer.node, full: true) }
                 beginPulls(now)
                 return waits.add(.filled(keys.map(\.space)), until: deadline)
             }
             return try ask(asked, keys, needed: nil, until: deadline, now)
         case .quorum(let keys, let count):
             guard count > 1 else { return nil }
-            guard count <= membership.others.count + 1 else {
-                throw StateError(
-                    .unavailable, "The call asks for \(count) nodes, and the cluster has \(membership.others.count + 1); ask for fewer.")
-            }
-            return try ask(peers.filter { $0.isMember && $0.isUp }, keys, needed: count - 1, until: deadline, now)
+            let names = keys.map { name(of: $0.space).namespace }
+            try checkKeepers(names, atLeast: count)
+            let asked = peers.filter { peer in peer.isMember && peer.isUp && names.allSatisfy { peer.interest.keeps($0) } }
+            return try ask(asked, keys, needed: count - 1, until: deadline, now)
         case .exclusive(let key):
             if owns(key, now) { return nil }
+            use(key.space, now)
+            try checkKeepers([name(of: key.space).namespace], atLeast: majority)
             try checkWaitCount()
             let ticket = waits.add(.exclusive(key), until: deadline)
             seekLease(key, now)
@@ -233,8 +239,8 @@ extension Replica {
     private func outcome(of wait: Wait, _ now: StateTime) -> StateError?? {
         let isLate = wait.deadline <= now.instant
         switch wait.aim {
-        case .settled(let mark, let level):
-            if isSettled(mark, level) { return .some(nil) }
+        case .settled(let mark, let level, let names):
+            if isSettled(mark, level, names) { return .some(nil) }
         case .session(let token):
             if covers(token) { return .some(nil) }
         case .answers(let answers):
@@ -250,7 +256,7 @@ extension Replica {
             }
         case .filled(let list):
             // In a partition there is what is here.
-            if isLate || list.allSatisfy({ isPresent($0) }) { return .some(nil) }
+            if isLate || list.allSatisfy({ suppliers(of: spaces[$0.index].namespace).isEmpty }) { return .some(nil) }
         case .exclusive(let key):
             if owns(key, now) { return .some(nil) }
         case .rights(let key, let amount):

@@ -6,7 +6,7 @@ import BrumeModel
 /// The form of what replicas say to one another: a version, a type, who speaks and when, then the type's own fields.
 enum Frame {
     /// Raised when a frame's meaning changes or kinds are added; a reader refuses what is newer and says so.
-    static let version: UInt8 = 3
+    static let version: UInt8 = 4
 
     /// What a frame is about. Numbers are never used again.
     enum Kind: UInt8 {
@@ -50,9 +50,22 @@ enum Frame {
         case fetchedWhole = 23
         case leaseWanted = 24
         case leaseGiven = 25
+        /// As `leaseWanted`, with the epoch that the asker would begin; the answer tells which was the last before.
+        case ownershipWanted = 26
+        case ownershipGiven = 27
+        /// A node that is about to leave asks whether the receiver has all that it has, and names what nobody else keeps.
+        case handoverWanted = 28
+        case handoverTaken = 29
 
         /// The version that brought the kind: what its frames begin with, so that an older reader says what it lacks.
-        var version: UInt8 { rawValue < Self.hello.rawValue ? 1 : rawValue < Self.fetchWanted.rawValue ? 2 : 3 }
+        var version: UInt8 {
+            switch rawValue {
+            case ..<Self.hello.rawValue: 1
+            case ..<Self.fetchWanted.rawValue: 2
+            case ..<Self.ownershipWanted.rawValue: 3
+            default: 4
+            }
+        }
     }
 
     /// Bytes a link carries at once, less what a fragment's head takes.

@@ -108,6 +108,9 @@ final class LimitFiles: Sendable {
     /// What is in force.
     var limits: Resources { state.withLock { $0.limits } }
 
+    /// Beyond which the kernel kills.
+    var kernelMemory: Int { state.withLock { $0.kernelMemory } }
+
     /// Whether it is paused for want of memory.
     var isPaused: Bool { state.withLock { $0.isPaused } }
 

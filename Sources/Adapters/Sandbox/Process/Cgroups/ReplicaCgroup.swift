@@ -99,6 +99,8 @@ struct ReplicaCgroup: Sendable {
         let memoryUsage: String
         /// Highest use so far; v1 begins anew when 0 is written to it.
         let memoryPeak: String
+        /// Words and numbers, of which `oom_kill` counts processes that the kernel killed for memory.
+        let memoryKills: String
         /// Pauses all processes of the group and lets them go on; nil without a cgroup2.
         let freeze: String?
     }
@@ -114,7 +116,8 @@ struct ReplicaCgroup: Sendable {
                 memoryHigh: "\(group)/memory.high", memoryEvents: "\(group)/memory.events",
                 cpuUsage: "\(group)/cpu.stat",
                 throttling: "\(group)/cpu.stat",
-                memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak", freeze: "\(group)/cgroup.freeze")
+                memoryUsage: "\(group)/memory.current", memoryPeak: "\(group)/memory.peak",
+                memoryKills: "\(group)/memory.events", freeze: "\(group)/cgroup.freeze")
         case .legacy:
             guard let cpu = legacy("cpu"), let memory = legacy("memory"), let account = legacy("cpuacct") else { return nil }
             return LimitPaths(
@@ -122,7 +125,7 @@ struct ReplicaCgroup: Sendable {
                 memory: "\(memory)/memory.limit_in_bytes", memoryHigh: nil, memoryEvents: nil, cpuUsage: "\(account)/cpuacct.usage",
                 throttling: "\(cpu)/cpu.stat",
                 memoryUsage: "\(memory)/memory.usage_in_bytes", memoryPeak: "\(memory)/memory.max_usage_in_bytes",
-                freeze: unified.map { "\($0)/cgroup.freeze" })
+                memoryKills: "\(memory)/memory.oom_control", freeze: unified.map { "\($0)/cgroup.freeze" })
         }
     }
 

@@ -14,6 +14,8 @@ final class UsageFiles: Sendable {
     private let peak: CInt
     /// Where the kernel counts, and tells, how often the group came to `memory.high`; -1 where it does not.
     private let events: CInt
+    /// Where the kernel counts what it killed for memory; -1 where it does not.
+    private let kills: CInt
     private let isHeard = Atomic(false)
 
     /// - Throws: `BrumeError` where the group is gone or has no such files.
@@ -32,10 +34,14 @@ final class UsageFiles: Sendable {
             self.peak = peak
         }
         events = paths.memoryEvents.map { unsafe open($0, O_RDONLY | O_CLOEXEC) } ?? -1
+        kills = paths.isUnified ? events : unsafe open(paths.memoryKills, O_RDONLY | O_CLOEXEC)
         guard cpu >= 0, memory >= 0 else { throw HostFiles.failure("open the counters of", paths.cpuUsage, errno) }
     }
 
-    deinit { for file in [cpu, throttling, memory, peak, events] where file >= 0 { _ = close(file) } }
+    deinit {
+        for file in [cpu, throttling, memory, peak, events] where file >= 0 { _ = close(file) }
+        if kills >= 0, kills != events { _ = close(kills) }
+    }
 
     /// CPU time used since the group was made, in nanoseconds, or nil if the group is gone.
     var cpuNanoseconds: Int64? {
@@ -48,6 +54,9 @@ final class UsageFiles: Sendable {
 
     /// How often the group came to `memory.high`, or nil where the kernel does not count it. Reading it makes the file tell of the next.
     var crossings: Int? { Self.number(behind: "high ", in: events) }
+
+    /// Processes of the group that the kernel killed for memory so far, or nil where it does not count them.
+    var memoryKills: Int? { Self.number(behind: "oom_kill ", in: kills) }
 
     /// Has the kernel tell `token` when the group comes to `memory.high`, from the first time that this is asked.
     ///

@@ -12,6 +12,7 @@ struct WatchedCall {
     private let windowLength: Int64
     /// How often the group had come to `memory.high` when that was looked at last.
     private var crossings: Int
+    private let killsAtStart: Int
     private var window: UsageWindow
     private var peakMillicores = 0
     private var peakMemory = 0
@@ -28,6 +29,7 @@ struct WatchedCall {
         cpuAtStart = cpu
         windowLength = window
         crossings = files.crossings ?? 0
+        killsAtStart = files.memoryKills ?? 0
         self.window = UsageWindow(length: window, at: at, cpu: cpu)
     }
 
@@ -60,6 +62,7 @@ struct WatchedCall {
         let length = max(now - began, 4_000_000)
         let average = length < windowLength ? Int(used * 1000 / length) : 0
         return CallUsage(
-            cpuTime: .nanoseconds(used), peakMillicores: max(peakMillicores, average), peakMemoryBytes: files.memoryPeakBytes ?? peakMemory)
+            cpuTime: .nanoseconds(used), peakMillicores: max(peakMillicores, average), peakMemoryBytes: files.memoryPeakBytes ?? peakMemory,
+            memoryKills: max(0, (files.memoryKills ?? 0) - killsAtStart))
     }
 }
