@@ -32,7 +32,7 @@ package final class GRPCLink: PeerLink, Service {
     private let owner: @Sendable (LinkEvent) -> Void
     /// Everything about connections happens here, the owner's events among it.
     let loop: any EventLoop
-    private let executor: LoopExecutor
+    let executor: LoopExecutor
     /// Another value at each start: tells a restart of a node from a second one with its key.
     let instance = UInt64.random(in: 1 ... .max)
     let meter = SocketMeter()

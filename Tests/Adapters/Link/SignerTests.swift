@@ -2,6 +2,7 @@
 
 import BrumeModel
 import Crypto
+import Synchronization
 import Testing
 
 @testable import BrumeLink

@@ -28,7 +28,7 @@ final class PacketTap: ChannelDuplexHandler {
     /// A flag and a length before each message.
     private static let headBytes = 5
     /// Bytes that wait for a reader; beyond that the stream is not read, and its window closes.
-    static let waitingBytesMax = 2 * LinkHTTP2.windowBytes
+    static let waitingBytesMax = WireLimits.packetBytesWanted
 
     private var context: ChannelHandlerContext?
     private var reader: Reader?
