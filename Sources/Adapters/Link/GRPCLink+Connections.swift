@@ -41,10 +41,17 @@ extension GRPCLink {
         }
     }
 
+    /// Packets that leave before others have the loop: a megabyte.
+    private static let packetsPerTurn = 16
+
     /// Writes what waits, as far as the stream takes it; on the loop.
     private func write(_ connection: Connection) {
         let tap = connection.tap.value
-        while tap.isWritable, let work = table.withLock({ $0.work(for: connection) }) {
+        var left = Self.packetsPerTurn
+        while tap.isWritable {
+            guard left > 0 else { return connection.writer.call() }
+            left -= 1
+            guard let work = table.withLock({ $0.work(for: connection) }) else { return }
             if !work.packet.control.isEmpty || !work.packet.frames.isEmpty { tap.write(work.packet.encoded) }
             if work.hasNews { delivery.call() }
             work.call?.writer.call()
