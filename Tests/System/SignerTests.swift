@@ -26,7 +26,8 @@ struct SignerSystemTests {
             #expect(try await eventually { try await ClusterTests.sees(again, ["third": "alive"]) })
             let fourth = try await ClusterTests.joiner(try await ClusterTests.token(again), "fourth")
             for node in [again, third, fourth] {
-                #expect(try await eventually { try await ClusterTests.sees(node, ["second": "alive", "third": "alive", "fourth": "alive"]) })
+                #expect(
+                    try await eventually { try await ClusterTests.sees(node, ["second": "alive", "third": "alive", "fourth": "alive"]) })
             }
             let removed = try await again.brume(["node", "remove", "first"])
             #expect(removed.exitCode == 0, "\(removed.complaint)")

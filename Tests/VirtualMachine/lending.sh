@@ -84,12 +84,12 @@ none_frozen() { [ "$(frozen)" = 0 ]; }
 holds() { [ "$(cat /sys/fs/cgroup/brume*/r*/memory.current | sort -n | tail -n 1)" -gt "$1" ]; }
 told_pause() { b logs keeper | grep 'Paused: a call that borrowed its memory' || { b logs keeper; return 1; }; }
 # A lender wants its own back while its borrower really uses it. The kernel's brake would let it go on, two seconds at a time; it has to
-# stand still instead, and to go on as soon as the borrower has ended.
+# stand still instead, and to go on as soon as the borrower's caller has gone, and the call with it.
 stands_still() {
-    call keeper 240 12000 1 >/tmp/keeper-call &
+    call keeper 240 20000 1 >/tmp/keeper-call &
     keeper=$!
     wait_for is_braked_somewhere || return 1
-    call taker 132 0 1 25000 >/tmp/taker-call &
+    wget -q -O - --post-data "$(printf '%-4s %-5s %-2s %-5s' 132 0 1 99000)" http://127.0.0.1:8080/function/taker >/dev/null 2>&1 &
     taker=$!
     wait_for holds 130000000 || return 1
     none_frozen || { echo "something stands still that has what it needs"; return 1; }
@@ -98,7 +98,7 @@ stands_still() {
     sleep 3
     after=$(cat /sys/fs/cgroup/brume*/r*/memory.current | sort -n | tail -n 1)
     [ "$before" = "$after" ] || { echo "it went on from $before to $after"; return 1; }
-    wait $taker || { cat /tmp/taker-call; return 1; }
+    kill $taker
     wait $keeper || { cat /tmp/keeper-call; return 1; }
 }
 
@@ -142,8 +142,9 @@ options="--cpu 4 --memory 368Mi"
 check "a node with little memory starts" start_node
 b remove lender jump1 jump2 jump3 jump4 >/dev/null 2>&1
 check "only two functions are left: one that lends" b deploy keeper --command 'sh jump.sh' --directory /checks/functions --memory 256Mi \
-    --cpu 1 --min 1 --max 1
-check "and one that borrows" b deploy taker --command 'sh jump.sh' --directory /checks/functions --memory 96Mi --cpu 1 --min 1 --max 1
+    --cpu 1 --min 1 --max 1 --timeout 5m
+check "and one that borrows" b deploy taker --command 'sh jump.sh' --directory /checks/functions --memory 96Mi --cpu 1 --min 1 --max 1 \
+    --timeout 5m
 check "calls that use little pass on both" calls 10 keeper 1
 check "and" calls 10 taker 1
 for _ in 1 2 3 4; do call taker 132 0 1 >/dev/null; done

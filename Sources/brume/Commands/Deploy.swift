@@ -160,7 +160,13 @@ struct SettingOptions: ParsableArguments {
     @Option(name: .shortAndLong, parsing: .singleValue, help: ArgumentHelp("Label.", valueName: "key=value"))
     var label: [String] = []
 
-    @Option(parsing: .singleValue, help: ArgumentHelp("Annotation.", valueName: "key=value"))
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            """
+            Annotation. dev.brume.state.keep=POLICY says which nodes keep the function's state beside those where it is deployed: \
+            see 'brume state keep --help'.
+            """, valueName: "key=value"))
     var annotation: [String] = []
 
     @Option(help: ArgumentHelp("Port on which an --http or --image server listens. Default: 8080.", valueName: "port"))

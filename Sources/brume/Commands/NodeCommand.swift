@@ -47,8 +47,8 @@ struct NodeCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "token", abstract: "Make a token with which nodes join, or show and revoke those that still count.",
             discussion: """
-                Nodes that hold the cluster's key make tokens (KEY in 'brume node list'); they are joined at that node's link. The token is shown this one time. \
-                Whoever has it can join until it runs out or is used up: treat it as a password.
+                Nodes that hold the cluster's key make tokens (KEY in 'brume node list'); they are joined at that node's link. \
+                The token is shown this one time. Whoever has it can join until it runs out or is used up: treat it as a password.
 
                 Example:
                   brume node token --life 15m --uses 5

@@ -76,7 +76,9 @@ struct LinkRecoveryTests {
                     await founder.sawUp(node)
                     #expect(node.downs(founder).isEmpty && founder.downs(node).isEmpty, "round \(round)")
                     // While both run: what the founder says of the node afterwards is true, since it is gone.
-                    let loud = (node.notices.all + founder.notices.all).filter { $0.loudness == .trouble && $0.concerns(node.id, founder.id) }
+                    let loud = (node.notices.all + founder.notices.all).filter {
+                        $0.loudness == .trouble && $0.concerns(node.id, founder.id)
+                    }
                     #expect(loud.isEmpty, "round \(round): \(loud)")
                 }
                 founder.link.disconnect(from: node.id)

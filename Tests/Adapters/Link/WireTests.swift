@@ -17,7 +17,9 @@ struct WireTests {
                     succeeds: 1 << 40,
                     address: "[::1]:7", revocationsDigest: [1, 2, 3], signs: true))
         ]),
-        Packet(control: [.moved, .probe(7), .probed(.max), .goodbye("bye ü"), .certificateRequest([1]), .goodbye(""), .authorityKey([7, 8]), .signs]),
+        Packet(control: [
+            .moved, .probe(7), .probed(.max), .goodbye("bye ü"), .certificateRequest([1]), .goodbye(""), .authorityKey([7, 8]), .signs,
+        ]),
         Packet(control: [
             .certificateReply(certificate: [9, 8], refusal: ""), .certificateReply(certificate: [], refusal: "no"), .revocations([]),
         ]),

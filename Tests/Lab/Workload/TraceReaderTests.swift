@@ -208,4 +208,22 @@ struct TraceReaderTests {
         #expect(trace.calls.map(\.offset.inMilliseconds) == [0, 62.625, 62.625, 250])
         for speed in [0, -1, .nan, .infinity, 1e9] { #expect(throws: BrumeError.self) { try trace.accelerate(by: speed) } }
     }
+
+    @Test("a window of minutes begins and ends where it says, and the first calls are the first, in the formats with a row for each call")
+    func rowsInWindow() throws {
+        let at = [0, 59_999, 60_000, 119_999, 120_000, 300_000]
+        let text = "at_ms,function\n" + at.map { "\($0),f\n" }.joined()
+        func times(_ reader: TraceReader, _ text: String) throws -> [Duration] { try reader.read(TextLines(text)).calls.map(\.offset) }
+        let window = [Duration.zero, .milliseconds(59_999)]
+        #expect(try times(TraceReader(.brume, minutes: 1..<2), text) == window)
+        #expect(try times(TraceReader(.brume, minutes: 0..<2), text) == at.prefix(4).map { .milliseconds($0) })
+        #expect(try times(TraceReader(.brume, minutes: 2..<Int.max), text) == [.zero, .milliseconds(180_000)])
+        #expect(try times(TraceReader(.brume, callsMax: 3), text) == at.prefix(3).map { .milliseconds($0) })
+        #expect(try times(TraceReader(.brume, minutes: 1..<2, callsMax: 1), text) == [.zero])
+        #expect(try times(TraceReader(.brume, callsMax: 0), text).isEmpty)
+        let rows = at.map { "a,f,\(Double($0) / 1000),0\n" }.joined()
+        let azure = "app,func,end_timestamp,duration\n" + rows
+        #expect(try times(TraceReader(.azure2021, minutes: 1..<2), azure) == window)
+        #expect(try times(TraceReader(.azure2021, callsMax: 3), azure).count == 3)
+    }
 }

@@ -23,7 +23,8 @@ final class EnrolmentDesk: Sendable {
     private let window = Mutex(Window())
 
     init(
-        authority: @escaping @autoclosure @Sendable () -> ClusterAuthority?, credentials: NodeCredentials, settings: LinkSettings, members: @escaping @Sendable () -> [LinkMember],
+        authority: @escaping @autoclosure @Sendable () -> ClusterAuthority?, credentials: NodeCredentials, settings: LinkSettings,
+        members: @escaping @Sendable () -> [LinkMember],
         notices: @escaping @Sendable (LinkNotice) -> Void
     ) {
         self.authority = authority

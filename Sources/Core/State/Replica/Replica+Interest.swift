@@ -37,6 +37,10 @@ struct LocalInterest {
         let until: Instant
         /// How many must promise.
         let needed: Int
+        /// What the namespace's key spaces came to when it was asked: what came later nobody has promised to keep.
+        let roots: [UInt64]
+        /// How often it was asked again because something had come meanwhile.
+        var turn = 0
         var waiting: [NodeID]
         var promised: [NodeID] = []
     }

@@ -16,10 +16,13 @@ struct PendingPromise {
 // promises to keep it for a while, and only then it is dropped here.
 
 extension Replica {
-    /// How long a node that says it keeps a namespace keeps it for the one that asked.
-    private static let promise = Duration.seconds(60)
     /// How long answers are waited for: a node writes its log within a fraction of a second.
     private static let answerLimit = Duration.seconds(10)
+    /// How long a node that says it keeps a namespace keeps it for the one that asked: until that one has either dropped it or given up,
+    /// and half as long again for clocks that run at different speeds.
+    private static let promise = Duration.seconds(15)
+    /// How often the same is asked again at once because something came while others wrote what they had to their disks.
+    private static let turnsMax = 20
     /// How long a node waits that was not promised enough, in milliseconds: at random, since two may have asked each other.
     private static let pauseMilliseconds: ClosedRange<Int> = 1_000...10_000
 
@@ -43,15 +46,23 @@ extension Replica {
             guard interest.promisedUntil <= now.instant, interest.isFilled, interest.quietUntil <= now.instant,
                 (interest.release?.until ?? .zero) <= now.instant
             else { continue }
-            let others = peers.filter { $0.isMember && $0.isUp && $0.interest.keeps(namespace.name) }
-            let needed = promisesNeeded(namespace)
-            guard others.count >= needed else { continue }
-            nextNonce += 1
-            namespace.interest.release = LocalInterest.Release(
-                nonce: nextNonce, until: now.instant + Self.answerLimit, needed: needed, waiting: others.map(\.node))
-            for peer in others { askRelease(namespace, peer, now) }
+            beginRelease(namespace, turn: 0, now)
         }
     }
+
+    private mutating func beginRelease(_ namespace: Namespace, turn: Int, _ now: StateTime) {
+        namespace.interest.release = nil
+        let others = peers.filter { $0.isMember && $0.isUp && $0.interest.keeps(namespace.name) }
+        let needed = promisesNeeded(namespace)
+        guard others.count >= needed else { return }
+        nextNonce += 1
+        namespace.interest.release = LocalInterest.Release(
+            nonce: nextNonce, until: now.instant + Self.answerLimit, needed: needed, roots: roots(of: namespace), turn: turn,
+            waiting: others.map(\.node))
+        for peer in others { askRelease(namespace, peer, now) }
+    }
+
+    private func roots(of namespace: Namespace) -> [UInt64] { spaces.filter { $0.namespace === namespace }.map(\.root) }
 
     private mutating func askRelease(_ namespace: Namespace, _ peer: Peer, _ now: StateTime) {
         var writer = Frame.writer(.releaseAsked, site: site, time: clock.now(wall: now.wallMilliseconds))
@@ -121,9 +132,15 @@ extension Replica {
         if promises { release.promised.append(peer.node) }
         namespace.interest.release = release
         if release.promised.count >= release.needed {
-            guard mayDrop(namespace, release, now) else { return giveUpRelease(namespace, now) }
-            drop(namespace, now)
-            announceInterestSoon()
+            if mayDrop(namespace, release, now) {
+                drop(namespace, now)
+                announceInterestSoon()
+            } else if isUnneeded(namespace, now), release.turn < Self.turnsMax {
+                // Something came while they wrote to their disks. That is done, so that the next answer comes at once.
+                beginRelease(namespace, turn: release.turn + 1, now)
+            } else {
+                giveUpRelease(namespace, now)
+            }
         } else if release.promised.count + release.waiting.count < release.needed {
             giveUpRelease(namespace, now)
         }
@@ -137,7 +154,7 @@ extension Replica {
     /// Whether nothing has happened since the others were asked that they may not have.
     private func mayDrop(_ namespace: Namespace, _ release: LocalInterest.Release, _ now: StateTime) -> Bool {
         let isClean = !spaces.contains { $0.namespace === namespace && !$0.dirty.isEmpty }
-        return isUnneeded(namespace, now) && isClean && durableBatch + 1 >= nextBatch
+        return isUnneeded(namespace, now) && isClean && roots(of: namespace) == release.roots && durableBatch + 1 >= nextBatch
             && release.promised.allSatisfy { find($0).map { $0.durable >= $0.sent } ?? false }
     }
 
