@@ -4,28 +4,31 @@ import BrumeModel
 import NIOCore
 import Synchronization
 
-/// Hands one encoded packet to the stream; waits while the peer does not read.
-typealias PacketWriter = @Sendable ([UInt8]) async throws -> Void
-
 extension GRPCLink {
     /// Writes and reads on a connection that stands, until it ends.
     ///
-    /// - Parameter read: the next message, or nil at the stream's end.
+    /// - Parameters:
+    ///   - finish: ends this side of the stream.
+    ///   - end: waits for the end of the other side: what comes before it does not pass through gRPC.
     /// - Returns: why it ended.
     func run(
-        _ connection: Connection, write: @escaping PacketWriter, finish: @escaping @Sendable () async -> Void,
-        read: () async throws -> [UInt8]?
+        _ connection: Connection, finish: @escaping @Sendable () async -> Void, end: () async throws -> [UInt8]?
     ) async -> String {
         delivery.call()
+        let loop = connection.socket.channel.eventLoop
         let seconds = max(1, connection.expires - WallClock.now())
-        let expiry = connection.socket.channel.eventLoop.scheduleTask(in: .seconds(seconds)) {
+        let expiry = loop.scheduleTask(in: .seconds(seconds)) {
             connection.socket.end("A certificate has expired and no newer one came in time.")
         }
         defer { expiry.cancel() }
         return await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.write(connection, write, finish) }
-            connection.writer.call()
-            let reason = await self.read(connection, read)
+            group.addTask { if await connection.written.wait() { await finish() } }
+            loop.execute {
+                connection.tap.value.tellWritable { connection.writer.call() }
+                connection.writer.answer { self.write(connection) }
+                connection.writer.call()
+            }
+            let reason = await self.read(connection, end)
             if connection.isEmptied, connection.socket.failure == nil {
                 // Succeeded: the writer ends by itself once its last packet has left, and the client closes the socket after that.
                 await group.waitForAll()
@@ -33,43 +36,61 @@ extension GRPCLink {
             }
             connection.socket.end(reason)
             connection.writer.finish()
+            connection.written.give(false)
             return connection.socket.failure ?? reason
         }
     }
 
-    private func write(_ connection: Connection, _ write: PacketWriter, _ finish: @Sendable () async -> Void) async {
-        do {
-            for await _ in connection.writer.calls {
-                while let work = table.withLock({ $0.work(for: connection) }) {
-                    if !work.packet.control.isEmpty || !work.packet.frames.isEmpty { try await write(work.packet.encoded) }
-                    if work.hasNews { delivery.call() }
-                    work.call?.writer.call()
-                    if work.isLast || work.packet.control.contains(where: \.isGoodbye) { return await finish() }
-                }
+    /// Packets that leave before others have the loop: a megabyte.
+    private static let packetsPerTurn = 16
+
+    /// Writes what waits, as far as the stream takes it; on the loop.
+    private func write(_ connection: Connection) {
+        let tap = connection.tap.value
+        var left = Self.packetsPerTurn
+        while tap.isWritable {
+            guard left > 0 else { return connection.writer.call() }
+            left -= 1
+            guard let work = table.withLock({ $0.work(for: connection) }) else { return }
+            if !work.packet.control.isEmpty || !work.packet.frames.isEmpty { tap.write(work.packet.encoded) }
+            if work.hasNews { delivery.call() }
+            work.call?.writer.call()
+            if work.isLast || work.packet.control.contains(where: \.isGoodbye) {
+                connection.writer.finish()
+                return connection.written.give(true)
             }
-        } catch {
-            connection.socket.end(FailureText.sentence(error))
         }
     }
 
-    private func read(_ connection: Connection, _ next: () async throws -> [UInt8]?) async -> String {
+    private func read(_ connection: Connection, _ end: () async throws -> [UInt8]?) async -> String {
         do {
             guard await connection.mayRead.wait() else { return "The connection ended before it was used." }
-            while let bytes = try await next() {
-                let packet = try Packet(decoding: bytes)
-                let waiting = try table.withLock { table throws(BrumeError) in
-                    try table.receive(packet.frames, on: connection)
-                    return table.eventBytes
-                }
-                if !packet.frames.isEmpty { delivery.call() }
-                for message in packet.control {
-                    if let end = take(message, on: connection) { return end }
-                }
-                await yieldToOwner(waiting)
+            connection.socket.channel.eventLoop.execute {
+                let reader = PacketTap.Reader(take: { self.take($0, on: connection) }, fail: { connection.socket.end($0) })
+                connection.tap.value.read(with: reader)
             }
+            guard try await end() == nil else { return "The peer sent a message past the link." }
             return connection.socket.failure ?? "The peer closed the connection."
         } catch {
             return connection.socket.failure ?? FailureText.sentence(error)
+        }
+    }
+
+    /// Takes in a packet, and tells the owner of its frames at once; on the loop.
+    private func take(_ bytes: [UInt8], on connection: Connection) {
+        // What comes behind the end does not count.
+        guard connection.socket.failure == nil else { return }
+        do throws(BrumeError) {
+            let packet = try Packet(decoding: bytes)
+            if !packet.frames.isEmpty {
+                try table.withLock { table throws(BrumeError) in try table.receive(packet.frames, on: connection) }
+                deliverWaiting()
+            }
+            for message in packet.control {
+                if let end = take(message, on: connection) { return connection.socket.end(end) }
+            }
+        } catch {
+            connection.socket.end(FailureText.sentence(error))
         }
     }
 

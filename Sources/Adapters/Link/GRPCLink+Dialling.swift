@@ -75,8 +75,9 @@ extension GRPCLink {
         }
         try check(answer, certified)
         guard answer.connection == number else { throw BrumeError(.invalid, "The peer's greeting answers another connection.") }
+        guard let tap = record.tap(1) else { throw BrumeError(.unavailable, "The stream has ended.") }
         let connection = Connection(
-            greeting: answer, number: number, peer: plan.peer, isDialled: true, socket: record,
+            greeting: answer, number: number, peer: plan.peer, isDialled: true, socket: record, tap: tap,
             ownCertificate: credentials.certified, peerCertificate: certified, now: WallClock.now())
         switch table.withLock({ $0.open(connection, succeeds: plan.succeeding, now: .now) }) {
         case .stands: connection.mayRead.give(true)
@@ -91,8 +92,7 @@ extension GRPCLink {
         dialEnded(plan, failed: false)
         greeted(connection, answer)
         let outbound = stream.outbound
-        let write: PacketWriter = { bytes in try await outbound.write(.message(GRPCNIOTransportBytes(bytes))) }
-        let reason = await run(connection, write: write, finish: { await outbound.finish() }) { try await LinkClient.message(&parts) }
+        let reason = await run(connection, finish: { await outbound.finish() }) { try await LinkClient.message(&parts) }
         closed(connection, reason)
     }
 }

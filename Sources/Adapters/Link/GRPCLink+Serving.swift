@@ -3,6 +3,7 @@
 import BrumeModel
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
+import NIOCore
 import NIOPosix
 import Synchronization
 
@@ -14,10 +15,12 @@ extension GRPCLink {
         do {
             guard case .metadata(let head)? = try await parts.next(isolation: #isolation),
                 let stamp = head[stringValues: StampHandler.name].first(where: { _ in true }),
-                let record = UInt64(stamp).flatMap(listener.record)
+                let numbers = StampHandler.numbers(stamp), let record = listener.record(numbers.socket)
             else { throw BrumeError(.failed, "The call does not belong to a connection.") }
             switch stream.descriptor.method {
-            case LinkMethods.open.method: try await serveLink(&parts, stream.outbound, record)
+            case LinkMethods.open.method:
+                guard let tap = record.tap(numbers.stream) else { throw BrumeError(.failed, "The stream has ended.") }
+                try await serveLink(&parts, stream.outbound, record, tap)
             case LinkMethods.enrol.method: try await serveEnrolment(&parts, stream.outbound, record)
             default: status = Status(code: .unimplemented, message: "There is no such call.")
             }
@@ -43,7 +46,8 @@ extension GRPCLink {
     /// A member's stream, from its greeting to its end.
     private func serveLink(
         _ parts: inout RPCAsyncSequence<RPCRequestPart<GRPCNIOTransportBytes>, any Error>.AsyncIterator,
-        _ outbound: RPCWriter<RPCResponsePart<GRPCNIOTransportBytes>>.Closable, _ record: SocketRecord
+        _ outbound: RPCWriter<RPCResponsePart<GRPCNIOTransportBytes>>.Closable, _ record: SocketRecord,
+        _ tap: NIOLoopBound<PacketTap>
     ) async throws {
         guard let certified = record.certified else {
             throw BrumeError(.permission, "Only members may open a link; join first.")
@@ -53,14 +57,13 @@ extension GRPCLink {
         }
         let connection: Connection
         do {
-            connection = try await accept(greeting, certified, record)
+            connection = try await accept(greeting, certified, record, tap)
         } catch {
             notices(.refused(certified.id, from: record.remote, reason: FailureText.sentence(error)))
             throw error
         }
         var answer = ownGreeting(connection: greeting.connection)
         answer.succeeds = greeting.succeeds
-        let write: PacketWriter = { bytes in try await outbound.write(.message(GRPCNIOTransportBytes(bytes))) }
         do {
             try await outbound.write(contentsOf: [
                 .metadata([:]), .message(GRPCNIOTransportBytes(Packet(control: [.greeting(answer)]).encoded)),
@@ -70,7 +73,7 @@ extension GRPCLink {
             throw error
         }
         greeted(connection, greeting)
-        let reason = await run(connection, write: write, finish: {}) { try await Self.message(&parts) }
+        let reason = await run(connection, finish: {}) { try await Self.message(&parts) }
         closed(connection, reason)
     }
 
@@ -84,10 +87,12 @@ extension GRPCLink {
     }
 
     /// Checks a member's greeting, and makes its connection stand.
-    private func accept(_ greeting: Greeting, _ certified: CertifiedNode, _ record: SocketRecord) async throws -> Connection {
+    private func accept(
+        _ greeting: Greeting, _ certified: CertifiedNode, _ record: SocketRecord, _ tap: NIOLoopBound<PacketTap>
+    ) async throws -> Connection {
         try check(greeting, certified)
         let connection = Connection(
-            greeting: greeting, number: greeting.connection, peer: certified.id, isDialled: false, socket: record,
+            greeting: greeting, number: greeting.connection, peer: certified.id, isDialled: false, socket: record, tap: tap,
             ownCertificate: credentials.certified, peerCertificate: certified, now: WallClock.now())
         // Twice at most: once for a dead connection in the way, once more if another one came in between.
         for _ in 0..<3 {

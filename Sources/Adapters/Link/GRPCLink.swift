@@ -24,9 +24,6 @@ import Synchronization
 /// // link is a Service: run() listens, dials, delivers events one at a time, and ends at graceful shutdown or cancellation.
 /// ```
 package final class GRPCLink: PeerLink, Service {
-    /// Bytes of received frames that wait for the owner; beyond that, reading stops, and so do the peers in the end.
-    static let undeliveredBytesMax = 16 << 20
-
     let settings: LinkSettings
     let credentials: NodeCredentials
     let signer: ClusterSigner
@@ -35,7 +32,7 @@ package final class GRPCLink: PeerLink, Service {
     private let owner: @Sendable (LinkEvent) -> Void
     /// Everything about connections happens here, the owner's events among it.
     let loop: any EventLoop
-    private let executor: LoopExecutor
+    let executor: LoopExecutor
     /// Another value at each start: tells a restart of a node from a second one with its key.
     let instance = UInt64.random(in: 1 ... .max)
     let meter = SocketMeter()
@@ -49,13 +46,7 @@ package final class GRPCLink: PeerLink, Service {
     let renewer = Waker()
     private let stopper = Waker()
 
-    private struct Crowd {
-        /// Readers that wait until the owner has caught up.
-        var waiting: [CheckedContinuation<Void, Never>] = []
-        /// Nobody waits any more: the link is ending.
-        var isOver = false
-    }
-    private let crowd = Mutex(Crowd())
+    private let isDelivering = Atomic<Bool>(false)
 
     /// - Parameters:
     ///   - authority: the cluster's key, if this node holds it: it then admits, removes and renews.
@@ -230,39 +221,21 @@ package final class GRPCLink: PeerLink, Service {
 
     private func deliver() async {
         for await _ in delivery.calls { deliverWaiting() }
-        crowd.withLock { $0.isOver = true }
         deliverWaiting()
     }
 
-    private func deliverWaiting() {
+    /// Tells the owner what there is to tell, one event after the other.
+    func deliverWaiting() {
+        // An owner that causes something to be told hears of it next.
+        guard !isDelivering.exchange(true, ordering: .acquiring) else { return delivery.call() }
+        defer { isDelivering.store(false, ordering: .releasing) }
         while true {
             let events = table.withLock { table in
-                defer {
-                    table.events = []
-                    table.eventBytes = 0
-                }
+                defer { table.events = [] }
                 return table.events
             }
-            let waiting = crowd.withLock { crowd in
-                defer { crowd.waiting = [] }
-                return crowd.waiting
-            }
-            for reader in waiting { reader.resume() }
             guard !events.isEmpty else { return }
             for event in events { owner(event) }
-        }
-    }
-
-    /// Waits until the owner has taken what was received, if that is much.
-    func yieldToOwner(_ eventBytes: Int) async {
-        guard eventBytes > Self.undeliveredBytesMax else { return }
-        await withCheckedContinuation { reader in
-            let isOver = crowd.withLock { crowd in
-                if !crowd.isOver { crowd.waiting.append(reader) }
-                return crowd.isOver
-            }
-            // Delivery may have looked before the reader was on the list: it looks again.
-            if isOver { reader.resume() } else { delivery.call() }
         }
     }
 

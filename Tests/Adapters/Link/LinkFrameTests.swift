@@ -43,7 +43,7 @@ struct LinkFrameTests {
         #expect(other.downs(founder).count == 1)
     }
 
-    @Test("A frame costs the sockets one TLS record: 22 bytes of TLS, 14 of HTTP/2 and gRPC, and a few of the packet")
+    @Test("A frame costs the sockets one TLS record of a few bytes more than itself, and no task a turn on either side")
     func records() async throws {
         let founder = try TestNode.founder()
         let other = try TestNode.member(of: try #require(founder.authority))
@@ -52,6 +52,8 @@ struct LinkFrameTests {
             await founder.sawUp(other)
             await other.sawUp(founder)
             let before = founder.link.statistics.socketBytesSent
+            let nodes = [founder, other]
+            let jobs = nodes.map { $0.link.executor.jobs.load(ordering: .relaxed) }
             let count = 100
             for index in 1...count {
                 #expect(founder.link.send([UInt8](repeating: 1, count: 100), kind: .state, to: other.id) == .queued)
@@ -60,7 +62,13 @@ struct LinkFrameTests {
                 }
             }
             let each = (founder.link.statistics.socketBytesSent - before) / count - 100
+            // 22 of TLS, 14 of HTTP/2 and gRPC, and the packet's own.
             #expect(each < 60, "\(each) bytes around a frame")
+            for (node, before) in zip(nodes, jobs) {
+                let after = node.link.executor.jobs.load(ordering: .relaxed)
+                // Signs of life between the nodes are tasks' work.
+                #expect(after - before < count / 2, "\(after - before) jobs for \(count) frames")
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ struct LinkSecurityTests {
                     ) { _ in founder.credentials.certified }
                     try await client.call(LinkMethods.open) { stream in
                         // The member's own socket has one of these numbers.
-                        try await stream.outbound.write(.metadata([StampHandler.name: "\(number)"]))
+                        try await stream.outbound.write(.metadata([StampHandler.name: "\(number)-1"]))
                         var parts = stream.inbound.makeAsyncIterator()
                         _ = try await LinkClient.message(&parts)
                     }
@@ -281,8 +281,16 @@ struct LinkSecurityTests {
         }
     }
 
-    @Test("A member that sends garbage after its greeting loses its connection, with the reason told")
-    func badMember() async throws {
+    @Test(
+        "A member that sends garbage after its greeting loses its connection, with the reason told",
+        arguments: [
+            ([0x12, 5], "The peer sent a field longer than its message."),
+            (
+                [UInt8](repeating: 0, count: WireLimits.requestBytesMax + 1),
+                "The peer sent a message that is compressed or longer than \(WireLimits.requestBytesMax) bytes."
+            ),
+        ] as [([UInt8], String)])
+    func badMember(_ garbage: [UInt8], reason: String) async throws {
         let founder = try TestNode.founder()
         let member = try TestNode.member(of: try #require(founder.authority))
         try await running([founder]) {
@@ -293,12 +301,12 @@ struct LinkSecurityTests {
             let greeting = Packet(control: [.greeting(Greeting(node: member.id.description, instance: 5, connection: 6))]).encoded
             try? await client.call(LinkMethods.open) { stream in
                 try await stream.outbound.write(contentsOf: [
-                    .metadata([:]), .message(GRPCNIOTransportBytes(greeting)), .message(GRPCNIOTransportBytes([0x12, 5])),
+                    .metadata([:]), .message(GRPCNIOTransportBytes(greeting)), .message(GRPCNIOTransportBytes(garbage)),
                 ])
                 var parts = stream.inbound.makeAsyncIterator()
                 while try await LinkClient.message(&parts) != nil {}
             }
-            await founder.events.wait("down") { $0.contains(.down(member.id, reason: "The peer sent a field longer than its message.")) }
+            await founder.events.wait("down") { $0.contains(.down(member.id, reason: reason)) }
         }
     }
 }

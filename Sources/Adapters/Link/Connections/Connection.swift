@@ -13,6 +13,9 @@ final class SocketRecord: Sendable {
         var isSettled = false
         /// Why it ended, if something here knows better than the stream's error.
         var failure: String?
+        /// The taps of its streams, by number.
+        var taps: [UInt64: NIOLoopBound<PacketTap>] = [:]
+        var nextTap: UInt64 = 1
     }
 
     let number: UInt64
@@ -32,6 +35,25 @@ final class SocketRecord: Sendable {
 
     func certify(_ node: CertifiedNode) { state.withLock { $0.certified = node } }
     func settle() { state.withLock { $0.isSettled = true } }
+
+    /// Puts a tap into a stream of this socket, for as long as it lives.
+    ///
+    /// - Returns: its number.
+    func addTap(to stream: any Channel) throws -> UInt64 {
+        let tap = PacketTap()
+        let bound = NIOLoopBound(tap, eventLoop: stream.eventLoop)
+        let number = state.withLock { state in
+            defer { state.nextTap += 1 }
+            state.taps[state.nextTap] = bound
+            return state.nextTap
+        }
+        stream.closeFuture.whenComplete { _ in self.state.withLock { _ = $0.taps.removeValue(forKey: number) } }
+        try stream.pipeline.syncOperations.addHandler(tap, position: .first)
+        return number
+    }
+
+    /// The tap of a stream that lives.
+    func tap(_ number: UInt64) -> NIOLoopBound<PacketTap>? { state.withLock { $0.taps[number] } }
 
     /// The first reason is the cause; later ones are its consequences.
     func fail(_ reason: String) { state.withLock { if $0.failure == nil { $0.failure = reason } } }
@@ -57,8 +79,12 @@ final class Connection: Sendable {
     /// When the connection should be replaced by one with newer certificates, and when it must end: seconds since 1970.
     let renewAt: Int64
     let expires: Int64
-    /// Wakes the task that writes.
-    let writer = Waker()
+    /// Where its packets are read and written.
+    let tap: NIOLoopBound<PacketTap>
+    /// Calls whoever writes.
+    let writer: Bell
+    /// Given when the last was written here.
+    let written = Answer()
     /// Opens when frames may be read: at once, or when the connection before this one has been read to its end.
     let mayRead = Answer()
     /// Given once the connection has ended.
@@ -80,9 +106,11 @@ final class Connection: Sendable {
     func signs() { state.withLock { $0.peerSigns = true } }
 
     init(
-        greeting: Greeting, number: UInt64, peer: NodeID, isDialled: Bool, socket: SocketRecord, ownCertificate: CertifiedNode,
-        peerCertificate: CertifiedNode, now: Int64
+        greeting: Greeting, number: UInt64, peer: NodeID, isDialled: Bool, socket: SocketRecord, tap: NIOLoopBound<PacketTap>,
+        ownCertificate: CertifiedNode, peerCertificate: CertifiedNode, now: Int64
     ) {
+        self.tap = tap
+        writer = Bell(socket.channel.eventLoop)
         self.number = number
         self.peer = peer
         self.isDialled = isDialled
@@ -140,6 +168,7 @@ final class Connection: Sendable {
         }
         for answer in questions.values { answer.give(false) }
         writer.finish()
+        written.give(false)
         mayRead.give(false)
         gone.give(true)
     }

@@ -43,7 +43,9 @@ extension GRPCLink {
             stream.eventLoop.makeCompletedFuture {
                 guard let socket = stream.parent else { throw ChannelError.ioOnClosedChannel }
                 let guardian = try socket.pipeline.syncOperations.handler(type: GuardHandler.self)
-                try stream.pipeline.syncOperations.addHandler(StampHandler(guardian.record.number), position: .first)
+                let stamp = StampHandler(socket: guardian.record.number)
+                try stream.pipeline.syncOperations.addHandler(stamp, position: .first)
+                stamp.stream = try guardian.record.addTap(to: stream)
             }
         }
         return configuration
@@ -57,6 +59,12 @@ extension GRPCLink {
                 time: settings.keepalive.interval, timeout: settings.keepalive.timeout, allowWithoutCalls: true)
             configuration.http2.maxFrameSize = LinkHTTP2.frameBytesMax
             configuration.http2.targetWindowSize = LinkHTTP2.windowBytes
+            configuration.channelDebuggingCallbacks.onCreateHTTP2Stream = { stream in
+                stream.eventLoop.makeCompletedFuture {
+                    guard let socket = stream.parent else { throw ChannelError.ioOnClosedChannel }
+                    _ = try socket.pipeline.syncOperations.handler(type: GuardHandler.self).record.addTap(to: stream)
+                }
+            }
         }
     }
 

@@ -66,7 +66,6 @@ struct PeerTable {
     var isStopping = false
     /// What the owner is still to be told.
     var events: Deque<LinkEvent> = []
-    var eventBytes = 0
 
     init(own: NodeID, settings: LinkSettings) {
         self.own = own
@@ -286,10 +285,7 @@ struct PeerTable {
 
     // MARK: Telling
 
-    mutating func told(_ event: LinkEvent) {
-        events.append(event)
-        if case .received(let frame, _, _) = event { eventBytes += frame.count }
-    }
+    mutating func told(_ event: LinkEvent) { events.append(event) }
 
     private func fresh(_ now: ContinuousClock.Instant) -> Peer {
         Peer(dialAt: now, unconnectedSince: now, queues: SendQueues(limits: limits))

@@ -117,20 +117,28 @@ final class GuardHandler: ChannelInboundHandler {
     }
 }
 
-/// Writes the socket's number into the head of each stream, over whatever the client wrote there: the stream's reader finds the
-/// certificate by it.
+/// Writes the numbers of socket and stream into the head of each stream, over whatever the client wrote there: the stream's reader finds
+/// the certificate and the tap by them.
 final class StampHandler: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame.FramePayload
     typealias InboundOut = HTTP2Frame.FramePayload
 
     static let name = "brume-socket"
-    private let number: UInt64
+    private let socket: UInt64
+    var stream: UInt64 = 0
 
-    init(_ number: UInt64) { self.number = number }
+    init(socket: UInt64) { self.socket = socket }
+
+    /// The numbers that a stamp tells.
+    static func numbers(_ stamp: String) -> (socket: UInt64, stream: UInt64)? {
+        let words = stamp.split(separator: "-").map { UInt64($0) }
+        guard words.count == 2, let socket = words[0], let stream = words[1] else { return nil }
+        return (socket, stream)
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .headers(var content) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-        content.headers.replaceOrAdd(name: Self.name, value: "\(number)")
+        content.headers.replaceOrAdd(name: Self.name, value: "\(socket)-\(stream)")
         context.fireChannelRead(wrapInboundOut(.headers(content)))
     }
 }
