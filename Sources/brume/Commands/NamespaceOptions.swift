@@ -22,7 +22,8 @@ struct NamespaceOptions: ParsableArguments {
     @Option(
         name: .customLong("state-bytes"),
         help: ArgumentHelp(
-            "Memory of a namespace on this node from which it takes no writes, approximately (1Gi). May be repeated.", valueName: "[namespace=]amount"))
+            "Memory of a namespace on this node from which it takes no writes, approximately (1Gi). May be repeated.",
+            valueName: "[namespace=]amount"))
     var bytes: [String] = []
     @Option(
         name: .customLong("state-keep"),
@@ -77,7 +78,9 @@ struct NamespaceOptions: ParsableArguments {
             }
             said.append(name ?? "")
             var settings = name.flatMap { plan.namespaces[$0] } ?? plan.standard
-            if let advice = change(&settings, word) { throw .words("\(option) \(text.prefix(64)): '\(word.prefix(32))' is none; \(advice).") }
+            if let advice = change(&settings, word) {
+                throw .words("\(option) \(text.prefix(64)): '\(word.prefix(32))' is none; \(advice).")
+            }
             if let name { plan.namespaces[name] = settings } else { plan.standard = settings }
         }
     }

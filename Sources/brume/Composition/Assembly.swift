@@ -95,8 +95,7 @@ struct Assembly {
         if removed > 0 { logger.info("unpacked code of former functions removed", metadata: ["packages": "\(removed)"]) }
         try await node.restore()
 
-        let storeMetrics = StoreMetrics()
-        let linkMetrics = parts.map { _ in LinkMetrics() }
+        let (storeMetrics, linkMetrics) = (StoreMetrics(), parts.map { _ in LinkMetrics() })
         let watchMetrics = node.driver.memoryGuard.map { WatchMetrics($0) }
         let gateway = Gateway(
             node: node,
