@@ -5,7 +5,13 @@ import BrumeModel
 /// `brume node signer`: which nodes hold the cluster's key.
 struct SignerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "signer", abstract: "Have more nodes hold the cluster's key.", subcommands: [Add.self])
+        commandName: "signer", abstract: "Have more nodes hold the cluster's key.",
+        discussion: """
+            Whoever holds the key makes tokens, removes nodes and renews certificates; two holders survive the loss of one.
+
+            Example:
+              brume node signer add second
+            """, subcommands: [Add.self])
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
