@@ -173,7 +173,7 @@ struct BadInputTests {
         deploy("memory that is no amount", "--command", "cat", "--memory", "lots", says: ["lots", "128Mi"]),
         deploy("no CPU at all", "--command", "cat", "--cpu", "0", says: ["CPU", "500m"]),
         deploy("more memory than the node has", "--command", "cat", "--memory", "10Ti", says: ["10240Gi", "at most"]),
-        deploy("more CPU than the node has", "--command", "cat", "--cpu", "4096", says: ["4096", "cores", "at most"]),
+        deploy("more CPU than the node has", "--command", "cat", "--cpu", "1000", says: ["1000", "cores", "at most"]),
         deploy("no time at all", "--command", "cat", "--timeout", "0s", says: ["time"]),
         deploy("no concurrency", "--command", "cat", "--concurrency", "0", says: ["concurrency"]),
         deploy("a minimum over the maximum", "--command", "cat", "--min", "5", "--max", "2", says: ["5", "2"]),
