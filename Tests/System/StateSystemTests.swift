@@ -149,9 +149,9 @@ struct StateSystemTests {
             for number in 1...5 { #expect(try await put(node, "cache/\(number)").status < 300) }
             let sixth = try await put(node, "cache/6")
             #expect(sixth.status == 413, "\(sixth.status) \(sixth.text)")
-            // What begins below a quota of bytes is taken, as with Redis' maxmemory; what begins above is not.
+            // What begins below a quota of bytes is taken, as with Redis' maxmemory; what begins above is not, once it is counted.
             #expect(try await put(node, "box/large", String(repeating: "x", count: 128 << 10)).status < 300)
-            #expect(try await put(node, "box/small").status == 413)
+            #expect(try await eventually { try await put(node, "box/small").status == 413 })
             #expect(try await put(node, "cache/1", String(repeating: "x", count: 128 << 10)).status < 300)
             await node.killHard()
             let again = try await NodeUnderTest(dataDirectory: directory, options: options)

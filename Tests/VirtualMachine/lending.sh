@@ -137,6 +137,15 @@ kill -TERM "$(cat $pid_file)"
 check "the node that lends stops" wait_for no_process 'brume|bwrap'
 check "and leaves no group of a lender" group_count 0
 
+options="--cpu 4 --sharing-without profiler --sharing-without safeguard"
+check "a node without the safeguard starts" start_node
+check "of the same calls some are killed" some_fail 20
+check "by the kernel, at the limits that a loan had lowered" some_killed
+check "and the node counted them as that" at_least 1 'brume_harvest_out_of_memory_total{limit="lowered"}'
+check "but none at a function's own" exactly 0 'brume_harvest_out_of_memory_total{limit="own"}'
+kill -TERM "$(cat $pid_file)"
+check "the node without the safeguard stops" wait_for no_process 'brume|bwrap'
+
 # Room for both functions, and next to nothing beside them.
 options="--cpu 4 --memory 368Mi"
 check "a node with little memory starts" start_node
@@ -157,13 +166,4 @@ check "nor is slowed down" no_brakes
 check "and nobody else was killed" exactly 4 'brume_harvest_out_of_memory_total{limit="own"}'
 kill -TERM "$(cat $pid_file)"
 check "the node with little memory stops" wait_for no_process 'brume|bwrap'
-
-options="--cpu 4 --sharing-without profiler --sharing-without safeguard"
-check "a node without the safeguard starts" start_node
-check "of the same calls some are killed" some_fail 20
-check "by the kernel, at the limits that a loan had lowered" some_killed
-check "and the node counted them as that" at_least 1 'brume_harvest_out_of_memory_total{limit="lowered"}'
-check "but none at a function's own" exactly 0 'brume_harvest_out_of_memory_total{limit="own"}'
-kill -TERM "$(cat $pid_file)"
-check "the node without the safeguard stops" wait_for no_process 'brume|bwrap'
 echo "note: $(cut -d . -f 1 /proc/uptime) s after the machine's start"
